@@ -1,0 +1,1 @@
+"""The public face for job authors: typed, frozen values that describe jobs, and handles on running ones."""

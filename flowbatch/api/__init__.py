@@ -1,0 +1,1 @@
+"""Wire types, spelled as Kubernetes spells them; pure."""

@@ -1,0 +1,304 @@
+"""The core/v1 kinds that flowbatch reads, down to the fields that it reads."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from flowbatch.api.meta import Condition, LabelSelector, ObjectMeta, Wire
+
+
+class NodeSelectorRequirement(Wire, frozen=True, kw_only=True):
+    """A test of one node label; operators In, NotIn, Exists, DoesNotExist, Gt, Lt."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class NodeSelectorTerm(Wire, frozen=True, kw_only=True):
+    """All of its expressions must hold; an empty term matches nothing."""
+
+    match_expressions: tuple[NodeSelectorRequirement, ...] = ()
+    match_fields: tuple[NodeSelectorRequirement, ...] = ()
+
+
+class NodeSelector(Wire, frozen=True, kw_only=True):
+    """Any of its terms must hold."""
+
+    node_selector_terms: tuple[NodeSelectorTerm, ...] = ()
+
+
+class PreferredSchedulingTerm(Wire, frozen=True, kw_only=True):
+    """A wish with a weight of 1 to 100."""
+
+    weight: int
+    preference: NodeSelectorTerm
+
+
+class NodeAffinity(Wire, frozen=True, kw_only=True):
+    """What a pod demands of, and wishes for in, its node."""
+
+    required: NodeSelector | None = msgspec.field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
+    preferred: tuple[PreferredSchedulingTerm, ...] = msgspec.field(
+        default=(), name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class PodAffinityTerm(Wire, frozen=True, kw_only=True):
+    """Pods that must (not) share a topology domain with this one."""
+
+    topology_key: str = ""
+    label_selector: LabelSelector | None = None
+    namespaces: tuple[str, ...] = ()
+
+
+class PodAffinity(Wire, frozen=True, kw_only=True):
+    """Used for podAffinity and podAntiAffinity alike."""
+
+    required: tuple[PodAffinityTerm, ...] = msgspec.field(
+        default=(), name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class Affinity(Wire, frozen=True, kw_only=True):
+    """core/v1 Affinity."""
+
+    node_affinity: NodeAffinity | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
+
+
+class Toleration(Wire, frozen=True, kw_only=True):
+    """Operator Exists or Equal; an empty key with Exists tolerates every taint."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+    toleration_seconds: int | None = None
+
+
+class Taint(Wire, frozen=True, kw_only=True):
+    """Effects NoSchedule, PreferNoSchedule, NoExecute."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+
+class ContainerPort(Wire, frozen=True, kw_only=True):
+    """Only host ports concern a scheduler; container ports concern the service."""
+
+    container_port: int = 0
+    host_port: int = 0
+    protocol: str = "TCP"
+    name: str = ""
+    host_ip: str = msgspec.field(default="", name="hostIP")
+
+
+class ResourceRequirements(Wire, frozen=True, kw_only=True):
+    """Quantities as written; `flowbatch.api.quantity` reads them. A JSON number is legal where a string is."""
+
+    requests: dict[str, str | int | float] = {}
+    limits: dict[str, str | int | float] = {}
+
+
+class Container(Wire, frozen=True, kw_only=True):
+    """The part of a container that scheduling and job semantics read."""
+
+    name: str = ""
+    image: str = ""
+    resources: ResourceRequirements = ResourceRequirements()
+    ports: tuple[ContainerPort, ...] = ()
+    #: "Always" makes an init container a sidecar.
+    restart_policy: str = ""
+
+
+class PodSchedulingGate(Wire, frozen=True, kw_only=True):
+    """A named reason not to schedule a pod yet."""
+
+    name: str
+
+
+class PodSpec(Wire, frozen=True, kw_only=True):
+    """core/v1 PodSpec as schedulers and controllers read it."""
+
+    node_name: str = ""
+    scheduler_name: str = "default-scheduler"
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    node_selector: dict[str, str] = {}
+    affinity: Affinity | None = None
+    tolerations: tuple[Toleration, ...] = ()
+    scheduling_gates: tuple[PodSchedulingGate, ...] = ()
+    overhead: dict[str, str | int | float] = {}
+    priority: int = 0
+    priority_class_name: str = ""
+    preemption_policy: str = ""
+    restart_policy: str = "Always"
+    host_network: bool = False
+    termination_grace_period_seconds: int | None = None
+
+
+class ContainerStateTerminated(Wire, frozen=True, kw_only=True):
+    """How a container ended."""
+
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerStateWaiting(Wire, frozen=True, kw_only=True):
+    """Why a container does not run yet."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerState(Wire, frozen=True, kw_only=True):
+    """Exactly one of these is set; `running` is kept opaque."""
+
+    waiting: ContainerStateWaiting | None = None
+    running: dict[str, Any] | None = None
+    terminated: ContainerStateTerminated | None = None
+
+
+class ContainerStatus(Wire, frozen=True, kw_only=True):
+    """core/v1 ContainerStatus."""
+
+    name: str = ""
+    ready: bool = False
+    restart_count: int = 0
+    state: ContainerState = ContainerState()
+
+
+class PodStatus(Wire, frozen=True, kw_only=True):
+    """core/v1 PodStatus. `phase` is Pending, Running, Succeeded, Failed or Unknown."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    host_ip: str = msgspec.field(default="", name="hostIP")
+    nominated_node_name: str = ""
+    start_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(Wire, frozen=True, kw_only=True):
+    """core/v1 Pod."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class NodeSpec(Wire, frozen=True, kw_only=True):
+    """core/v1 NodeSpec."""
+
+    unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
+
+
+class NodeStatus(Wire, frozen=True, kw_only=True):
+    """core/v1 NodeStatus."""
+
+    allocatable: dict[str, str | int | float] = {}
+    capacity: dict[str, str | int | float] = {}
+    conditions: tuple[Condition, ...] = ()
+
+
+class Node(Wire, frozen=True, kw_only=True):
+    """core/v1 Node."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class Namespace(Wire, frozen=True, kw_only=True):
+    """core/v1 Namespace: only its annotations (a default queue) and its end matter here."""
+
+    metadata: ObjectMeta = ObjectMeta()
+
+
+class PriorityClass(Wire, frozen=True, kw_only=True):
+    """scheduling.k8s.io/v1 PriorityClass."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    value: int = 0
+    global_default: bool = False
+    preemption_policy: str = "PreemptLowerPriority"
+
+
+class ConfigMap(Wire, frozen=True, kw_only=True):
+    """core/v1 ConfigMap."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    data: dict[str, str] = {}
+    binary_data: dict[str, str] = {}
+
+
+class Secret(Wire, frozen=True, kw_only=True):
+    """core/v1 Secret; `data` is base64 as on the wire."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    data: dict[str, str] = {}
+    type: str = "Opaque"
+
+
+class ServiceSpec(Wire, frozen=True, kw_only=True):
+    """core/v1 ServiceSpec as name resolution reads it."""
+
+    selector: dict[str, str] = {}
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    publish_not_ready_addresses: bool = False
+
+
+class Service(Wire, frozen=True, kw_only=True):
+    """core/v1 Service."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ServiceSpec = ServiceSpec()
+
+
+class PersistentVolumeClaimStatus(Wire, frozen=True, kw_only=True):
+    """core/v1 PersistentVolumeClaimStatus."""
+
+    phase: str = ""
+
+
+class PersistentVolumeClaim(Wire, frozen=True, kw_only=True):
+    """core/v1 PersistentVolumeClaim: the job controller waits for named ones to exist."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
+
+
+class ObjectReference(Wire, frozen=True, kw_only=True):
+    """core/v1 ObjectReference."""
+
+    api_version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class Event(Wire, frozen=True, kw_only=True):
+    """core/v1 Event."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    involved_object: ObjectReference = ObjectReference()
+    type: str = "Normal"
+    reason: str = ""
+    message: str = ""
+    count: int = 1
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None

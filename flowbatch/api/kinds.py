@@ -1,0 +1,125 @@
+"""Every kind flowbatch reads or writes: where it lives in the API, and which Struct decodes it.
+
+The one place that knows groups, versions and plurals. `Kind` is generic over its Struct, so that a client or an
+informer handed `POD` is known to yield `Pod`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from flowbatch.api import batch, bus, coordination, core, scheduling
+from flowbatch.api.meta import JsonObject, Wire
+
+T = TypeVar("T", bound=Wire)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """One kind of object: `pods` in core/v1 as `Pod`, decoded as `type`."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    type: type[T]
+    namespaced: bool = True
+    short_names: tuple[str, ...] = ()
+    #: Whether `/status` exists; PodGroup has none (Volcano's quirk, kept).
+    status: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`group/version`, or the bare version for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def base(self) -> str:
+        """The URL path of the group and version, without a trailing slash."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL path of a collection, an object or a subresource."""
+        parts = [self.base]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+POD = Kind("", "v1", "Pod", "pods", core.Pod, short_names=("po",))
+NODE = Kind("", "v1", "Node", "nodes", core.Node, namespaced=False, short_names=("no",))
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces", core.Namespace, namespaced=False, short_names=("ns",))
+SERVICE = Kind("", "v1", "Service", "services", core.Service, short_names=("svc",))
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", core.ConfigMap, short_names=("cm",), status=False)
+SECRET = Kind("", "v1", "Secret", "secrets", core.Secret, status=False)
+EVENT = Kind("", "v1", "Event", "events", core.Event, short_names=("ev",), status=False)
+PERSISTENT_VOLUME_CLAIM = Kind(
+    "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", core.PersistentVolumeClaim, short_names=("pvc",)
+)
+PRIORITY_CLASS = Kind(
+    "scheduling.k8s.io",
+    "v1",
+    "PriorityClass",
+    "priorityclasses",
+    core.PriorityClass,
+    namespaced=False,
+    short_names=("pc",),
+    status=False,
+)
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", coordination.Lease, status=False)
+JOB = Kind("batch.volcano.sh", "v1alpha1", "Job", "jobs", batch.Job, short_names=("vcjob", "vj"))
+POD_GROUP = Kind(
+    "scheduling.volcano.sh",
+    "v1beta1",
+    "PodGroup",
+    "podgroups",
+    scheduling.PodGroup,
+    short_names=("pg", "podgroup-v1beta1"),
+    status=False,
+)
+QUEUE = Kind(
+    "scheduling.volcano.sh",
+    "v1beta1",
+    "Queue",
+    "queues",
+    scheduling.Queue,
+    namespaced=False,
+    short_names=("q", "queue-v1beta1"),
+)
+COMMAND = Kind("bus.volcano.sh", "v1alpha1", "Command", "commands", bus.Command, status=False)
+
+#: The kinds flowbatch brings along as CustomResourceDefinitions.
+CUSTOM_KINDS: tuple[Kind[Any], ...] = (JOB, POD_GROUP, QUEUE, COMMAND)
+KINDS: tuple[Kind[Any], ...] = (
+    POD,
+    NODE,
+    NAMESPACE,
+    SERVICE,
+    CONFIG_MAP,
+    SECRET,
+    EVENT,
+    PERSISTENT_VOLUME_CLAIM,
+    PRIORITY_CLASS,
+    LEASE,
+    *CUSTOM_KINDS,
+)
+_BY_TYPE: dict[type[Wire], Kind[Any]] = {kind.type: kind for kind in KINDS}
+
+
+def kind_of(value: Wire) -> Kind[Any]:
+    """The `Kind` whose Struct `value` is."""
+    return _BY_TYPE[type(value)]
+
+
+def manifest(value: Wire) -> JsonObject:
+    """`value` as the JSON object that is sent to an API server, with apiVersion and kind first."""
+    kind = kind_of(value)
+    body: JsonObject = {"apiVersion": kind.api_version, "kind": kind.kind}
+    body.update(msgspec.to_builtins(value))
+    return body

@@ -1,0 +1,40 @@
+"""Annotation and label keys, spelled once. Volcano's where Volcano has one, `flowbatch.dev/` where it has none."""
+
+# Set on every pod of a job (volcano.md 3.1).
+TASK_INDEX = "volcano.sh/task-index"
+TASK_SPEC = "volcano.sh/task-spec"
+JOB_NAME = "volcano.sh/job-name"
+JOB_NAMESPACE = "volcano.sh/job-namespace"
+QUEUE_NAME = "volcano.sh/queue-name"
+JOB_VERSION = "volcano.sh/job-version"
+JOB_RETRY_COUNT = "volcano.sh/job-retry-count"
+TEMPLATE_UID = "volcano.sh/template-uid"
+NUMA_TOPOLOGY_POLICY = "volcano.sh/numa-topology-policy"
+PARTITION_ID = "volcano.sh/partition-id"
+JOB_FORWARDING = "volcano.sh/job-forwarding"
+OUT_OF_SYNC = "volcano.sh/controller-out-of-sync"
+
+# Copied from a job to its pods.
+PREEMPTABLE = "volcano.sh/preemptable"
+COOLDOWN_TIME = "volcano.sh/cooldown-time"
+REVOCABLE_ZONE = "volcano.sh/revocable-zone"
+JDB_MIN_AVAILABLE = "volcano.sh/jdb-min-available"
+JDB_MAX_UNAVAILABLE = "volcano.sh/jdb-max-unavailable"
+
+# What people set.
+TASK_PRIORITY = "volcano.sh/task-priority"
+GROUP_NAME = "scheduling.k8s.io/group-name"
+VOLCANO_GROUP_NAME = "scheduling.volcano.sh/group-name"
+SCHEDULING_QUEUE_NAME = "scheduling.volcano.sh/queue-name"
+GROUP_MIN_MEMBER = "scheduling.volcano.sh/group-min-member"
+GROUP_MIN_RESOURCES = "scheduling.volcano.sh/group-min-resources"
+CLOSED_BY_PARENT = "volcano.sh/closed-by-parent"
+
+# flowbatch's own.
+SUSPENDED = "flowbatch.dev/suspended"
+DECLARED_TASKS = "flowbatch.dev/declared-tasks"
+
+#: The scheduler name of pods that flowbatch places; Volcano's own, so that its manifests work unchanged.
+SCHEDULER_NAME = "volcano"
+DEFAULT_QUEUE = "default"
+ROOT_QUEUE = "root"

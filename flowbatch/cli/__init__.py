@@ -1,0 +1,1 @@
+"""The flowbatch command; one module per verb, imported lazily."""

@@ -1,0 +1,1 @@
+"""Controllers of jobs, pod groups, queues and commands: I/O around flowbatch.workload."""

@@ -1,0 +1,1 @@
+"""The embedded API server: objects, versions, watches, patches and HTTP."""

@@ -1,0 +1,1 @@
+"""Nodes that run pods as real processes, or play them on a clock."""

@@ -1,0 +1,109 @@
+"""Orders that come out of the engine. Values only: sending them, and finding out what came of them, is the shell's."""
+
+from typing import Literal
+
+import msgspec
+
+from flowbatch.engine.events import GangPhase
+from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+
+
+class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
+    """Base of every decision."""
+
+
+class Step(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Something to do before a binding is sent, in order: a patch, a volume, an annotation, a gate to lift."""
+
+    kind: Literal["patch", "volume", "annotation", "gate"]
+    name: str
+    value: str = ""
+
+
+class Bind(Order, frozen=True):
+    """Put this pod (by uid) on this node. Capacity is already taken in the engine's books."""
+
+    uid: PodUid
+    namespace: str
+    name: str
+    node: NodeName
+    gang: GangId | None = None
+    before: tuple[Step, ...] = ()
+
+
+class Evict(Order, frozen=True):
+    """Remove this pod; the room it frees is held for `beneficiary`."""
+
+    uid: PodUid
+    namespace: str
+    name: str
+    reason: str
+    beneficiary: GangId | None = None
+
+
+class Nominate(Order, frozen=True):
+    """Write status.nominatedNodeName, so that a restarted scheduler still knows whose room this is."""
+
+    uid: PodUid
+    namespace: str
+    name: str
+    node: NodeName | None
+
+
+class Ask(Order, frozen=True):
+    """A question to the outside, answered by an `Answered` with the same id."""
+
+    ask: str
+    question: str
+
+
+class TaskReport(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Why the pending pods of one task of a gang do not run: a message with counted reasons, and who they are."""
+
+    task: str
+    message: str
+    pods: tuple[tuple[PodUid, str, str], ...] = ()
+
+
+class Report(Order, frozen=True):
+    """What a gang's PodGroup should now say; sent only when it differs from what was last reported.
+
+    `blocker` is the name of the typed blocker ("NeedsCapacity") or empty. `message` is for people, with numbers:
+    Volcano's "x/y tasks in gang unschedulable: ..." followed by what is short, by how much, and where.
+    """
+
+    gang: GangId
+    phase: GangPhase
+    blocker: str = ""
+    reason: str = ""
+    message: str = ""
+    tasks: tuple[TaskReport, ...] = ()
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class QueueReport(Order, frozen=True):
+    """What a queue has allocated now; sent when it settles, for Queue.status.allocated."""
+
+    queue: QueueName
+    allocated: Amounts
+
+
+Decision = Bind | Evict | Nominate | Ask | Report | QueueReport
+
+
+class Tick(msgspec.Struct, frozen=True, gc=False):
+    """When a cycle runs, and how many placement attempts it may make before it yields."""
+
+    now: Instant
+    budget: int = 256
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):
+    """One cycle's orders. `more`: the budget ran out, tick again. `wake_at`: tick then even if nothing happens."""
+
+    cycle: int
+    decisions: tuple[Decision, ...] = ()
+    more: bool = False
+    wake_at: Instant | None = None

@@ -1,0 +1,1 @@
+"""List and watch into a typed store; knows no scheduling."""

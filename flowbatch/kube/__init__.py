@@ -1,0 +1,1 @@
+"""A Kubernetes client: requests, errors, configuration, transport, lease; knows no scheduling."""

@@ -1,0 +1,1 @@
+"""Whole worlds in one process tree: flowbatch up, and simulation."""

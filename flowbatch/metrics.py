@@ -1,0 +1,1 @@
+"""Every metric of flowbatch, named once; nothing else creates one."""

@@ -1,0 +1,1 @@
+"""Cluster truth in the scheduler's own terms: ids, resources, shapes, gangs, queues, nodes; pure."""

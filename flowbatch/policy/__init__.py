@@ -1,0 +1,1 @@
+"""Opinions about order, fit and score behind small Protocols; pure."""

@@ -1,0 +1,1 @@
+"""The composition root of the in-cluster programs: settings, health, start and stop."""

@@ -1,0 +1,1 @@
+"""What a Job means: rules, defaults, expansion, phases, reconciliation; pure."""

@@ -1,0 +1,1 @@
+"""The job plugins of Volcano (svc, ssh, env, mpi, tensorflow, pytorch), each a pure function of job and pod."""
