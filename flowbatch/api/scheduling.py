@@ -2,7 +2,7 @@
 
 from flowbatch.api.batch import NetworkTopologySpec
 from flowbatch.api.core import Affinity, Toleration
-from flowbatch.api.meta import Condition, LabelSelector, ObjectMeta, Wire
+from flowbatch.api.meta import Condition, JsonObject, LabelSelector, ObjectMeta, Wire
 
 Quantities = dict[str, str | int | float]
 
@@ -98,6 +98,8 @@ class QueueSpec(Wire, frozen=True, kw_only=True):
     type: str = ""
     affinity: QueueAffinity | None = None
     dequeue_strategy: str = ""
+    #: Multi-cluster hints, carried for volcano-global; flowbatch does not read them.
+    extend_clusters: tuple[JsonObject, ...] = ()
 
 
 class Reservation(Wire, frozen=True, kw_only=True):
