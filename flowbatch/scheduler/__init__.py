@@ -1,1 +1,1 @@
-"""The shell of the engine: facts in (translate), orders out (requests), and the loop between."""
+"""The scheduling shell: facts in by translate, decisions by the engine, orders out by requests and dispatch."""

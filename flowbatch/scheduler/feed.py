@@ -1,0 +1,147 @@
+"""Store changes in, facts into the mailbox: what the informers' handlers do.
+
+Handlers are synchronous and see every change of an object that our Structs can tell apart. Most of those do not
+concern the engine (a container's state, a condition's time), so a change whose fact stays the same ends here.
+An unreadable object is isolated: counted, remembered with its reason, and never in the way of the others.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Literal
+
+from flowbatch.api.core import Node, Pod, PriorityClass
+from flowbatch.api.meta import Wire
+from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.engine import events
+from flowbatch.model.ids import GangId, NodeName, QueueName
+from flowbatch.scheduler import translate
+from flowbatch.scheduler.mailbox import Mailbox
+from flowbatch.scheduler.shapes import Shapes
+from flowbatch.scheduler.translate import Priorities, UnreadableError
+
+Subject = Literal["pod", "node", "gang", "queue"]
+#: (subject, the object, why it cannot be read): called once per object and reason.
+Complain = Callable[[Subject, Wire, str], None]
+
+
+class Feed:
+    """One handler per kind; each posts at most one fact for a change."""
+
+    def __init__(self, mailbox: Mailbox, ours: Collection[str], complain: Complain) -> None:
+        self._mailbox = mailbox
+        self._ours = frozenset(ours)
+        self._complain = complain
+        self._shapes = Shapes()
+        self._classes: dict[str, PriorityClass] = {}
+        self._priorities = Priorities()
+        #: Where to find all PodGroups when a PriorityClass changes: gangs carry the value, not the name.
+        self.gangs: Callable[[], Iterable[PodGroup]] = tuple
+        #: Why an object cannot be read, for those that exist now.
+        self.poisoned: dict[tuple[Subject, str], str] = {}
+
+    def pod(self, old: Pod | None, new: Pod | None) -> None:
+        """A pod appeared, changed or went."""
+        before = None if old is None else self._pod_fact(old)
+        after = None if new is None else self._pod_fact(new)
+        if after is not None:
+            if after != before:
+                self._mailbox.post(("pod", after.uid), after)
+        elif before is not None:
+            self._mailbox.post(("pod", before.uid), events.PodGone(before.uid))
+        if new is None and old is not None:
+            self._heal("pod", old.metadata.key)
+
+    def _pod_fact(self, pod: Pod) -> events.PodSeen | None:
+        try:
+            fact = translate.pod_fact(pod, self._ours, self._shapes.of_pod)
+        except UnreadableError as error:
+            self._isolate("pod", pod.metadata.key, pod, error)
+            # Bound pods take up room even if we cannot say how much.
+            return translate.pod_fact(pod, self._ours, translate.lone_pod) if pod.spec.node_name else None
+        self._heal("pod", pod.metadata.key)
+        return fact
+
+    def node(self, old: Node | None, new: Node | None) -> None:
+        """A node appeared, changed or went; heartbeats do not get this far."""
+        if new is None:
+            if old is not None:
+                self._heal("node", old.metadata.key)
+                name = NodeName(old.metadata.name)
+                self._mailbox.post(("node", name), events.NodeGone(name))
+            return
+        after = self._node_fact(new)
+        if old is None or self._node_fact(old) != after:
+            self._mailbox.post(("node", after.name), after)
+
+    def _node_fact(self, node: Node) -> events.NodeSeen:
+        try:
+            fact = translate.node_fact(node)
+        except UnreadableError as error:
+            self._isolate("node", node.metadata.key, node, error)
+            return translate.closed_node(node)
+        self._heal("node", node.metadata.key)
+        return fact
+
+    def gang(self, old: PodGroup | None, new: PodGroup | None) -> None:
+        """A PodGroup appeared, changed or went; one that cannot be read is as good as gone."""
+        before = None if old is None else self._gang_fact(old)
+        after = None if new is None else self._gang_fact(new)
+        if after is not None:
+            if after != before:
+                self._mailbox.post(("gang", after.id), after)
+        elif old is not None:
+            gone = GangId(old.metadata.key)
+            self._mailbox.post(("gang", gone), events.GangGone(gone))
+        if new is None and old is not None:
+            self._heal("gang", old.metadata.key)
+
+    def _gang_fact(self, group: PodGroup) -> events.GangSeen | None:
+        try:
+            fact = translate.gang_fact(group, self._priorities, self._shapes)
+        except UnreadableError as error:
+            self._isolate("gang", group.metadata.key, group, error)
+            return None
+        self._heal("gang", group.metadata.key)
+        return fact
+
+    def queue(self, old: Queue | None, new: Queue | None) -> None:
+        """A queue appeared, changed or went; one that cannot be read admits nothing."""
+        if new is None:
+            if old is not None:
+                self._heal("queue", old.metadata.key)
+                name = QueueName(old.metadata.name)
+                self._mailbox.post(("queue", name), events.QueueGone(name))
+            return
+        after = self._queue_fact(new)
+        if old is None or self._queue_fact(old) != after:
+            self._mailbox.post(("queue", after.name), after)
+
+    def _queue_fact(self, queue: Queue) -> events.QueueSeen:
+        try:
+            fact = translate.queue_fact(queue)
+        except UnreadableError as error:
+            self._isolate("queue", queue.metadata.key, queue, error)
+            return translate.closed_queue(queue)
+        self._heal("queue", queue.metadata.key)
+        return fact
+
+    def priority_class(self, old: PriorityClass | None, new: PriorityClass | None) -> None:
+        """A PriorityClass appeared, changed or went: every gang is looked at again. Rare, so no index."""
+        if old is not None:
+            self._classes.pop(old.metadata.name, None)
+        if new is not None:
+            self._classes[new.metadata.name] = new
+        before, self._priorities = self._priorities, Priorities(self._classes.values())
+        for group in self.gangs():
+            name = group.spec.priority_class_name
+            if before.of(name) != self._priorities.of(name) and (fact := self._gang_fact(group)) is not None:
+                self._mailbox.post(("gang", fact.id), fact)
+
+    def _isolate(self, subject: Subject, key: str, value: Wire, error: UnreadableError) -> None:
+        reason = str(error)
+        if self.poisoned.get((subject, key)) != reason:
+            self.poisoned[(subject, key)] = reason
+            self._complain(subject, value, reason)
+
+    def _heal(self, subject: Subject, key: str) -> None:
+        if self.poisoned:
+            self.poisoned.pop((subject, key), None)

@@ -1,0 +1,138 @@
+"""What placement looks at of a pod, interned: equal pods share one ShapeSpec.
+
+The engine works per shape, so two thousand pods of one task must be one object. Reading a spec costs tens of
+microseconds (quantities are exact fractions); looking it up by its own bytes costs two.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from flowbatch.api.core import Affinity, NodeSelectorTerm, PodSpec, Toleration
+from flowbatch.api.quantity import amounts
+from flowbatch.api.requests import pod_requests
+from flowbatch.api.scheduling import DeclaredTask, Quantities
+from flowbatch.engine import events
+from flowbatch.model.ids import Amounts
+
+#: Larger amounts of one pod or node are cut to this, so that sums over a cluster stay inside int64.
+MAX_UNITS: Final = 2**50
+#: The same for a queue's limits, of which few are ever added.
+MAX_QUEUE_UNITS: Final = 2**60
+#: Distinct pod specs remembered; past it the memory starts afresh, which costs sharing, never truth.
+REMEMBERED: Final = 65_536
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Shapes:
+    """Hands out one ShapeSpec per distinct content."""
+
+    def __init__(self) -> None:
+        self._by_bytes: dict[bytes, events.ShapeSpec] = {}
+        self._by_value: dict[events.ShapeSpec, events.ShapeSpec] = {}
+
+    def of_pod(self, spec: PodSpec) -> events.ShapeSpec:
+        """The shape of a pod. Raises QuantityError when an amount cannot be read."""
+        key = _encode(
+            (
+                spec.containers,
+                spec.init_containers,
+                spec.overhead,
+                spec.node_selector,
+                spec.affinity,
+                spec.tolerations,
+                spec.host_network,
+            )
+        )
+        shape = self._by_bytes.get(key)
+        if shape is None:
+            shape = self._intern(pod_shape(spec))
+            self._by_bytes[key] = shape
+        return shape
+
+    def of_declared(self, task: DeclaredTask) -> events.ShapeSpec:
+        """The shape that members of a declared task will have. Raises QuantityError."""
+        return self._intern(
+            events.ShapeSpec(
+                requests=with_one_pod(amounts(task.requests)),
+                selector=tuple(sorted(task.node_selector.items())),
+                required=required_terms(task.affinity),
+                preferred=preferred_terms(task.affinity),
+                tolerations=tolerations(task.tolerations),
+            )
+        )
+
+    def _intern(self, shape: events.ShapeSpec) -> events.ShapeSpec:
+        if len(self._by_bytes) >= REMEMBERED or len(self._by_value) >= REMEMBERED:
+            self._by_bytes.clear()
+            self._by_value.clear()
+        return self._by_value.setdefault(shape, shape)
+
+
+def pod_shape(spec: PodSpec) -> events.ShapeSpec:
+    """All of `spec` that placement looks at, uncached. Raises QuantityError."""
+    return events.ShapeSpec(
+        requests=with_one_pod(pod_requests(spec)),
+        selector=tuple(sorted(spec.node_selector.items())),
+        required=required_terms(spec.affinity),
+        preferred=preferred_terms(spec.affinity),
+        tolerations=tolerations(spec.tolerations),
+        ports=host_ports(spec),
+    )
+
+
+def with_one_pod(requests: Amounts) -> Amounts:
+    """`requests` plus one of the node's `pods`, each cut to what sums can bear; zero amounts are left out."""
+    asked = {name: min(units, MAX_UNITS) for name, units in requests if units > 0}
+    asked["pods"] = 1
+    return tuple(sorted(asked.items()))
+
+
+def queue_amounts(quantities: Quantities) -> Amounts:
+    """A queue's or gang's resource list; the quota spellings that Volcano adds (`requests.cpu`) say nothing new."""
+    spelled = {name: value for name, value in quantities.items() if not _is_quota_name(name)}
+    return tuple((name, min(units, MAX_QUEUE_UNITS)) for name, units in amounts(spelled))
+
+
+def _is_quota_name(name: str) -> bool:
+    return name.startswith(("requests.", "limits.", "count/"))
+
+
+def required_terms(affinity: Affinity | None) -> tuple[events.Term, ...]:
+    """The node terms of which one must hold; a selector without terms becomes one that matches no node."""
+    if affinity is None or affinity.node_affinity is None or affinity.node_affinity.required is None:
+        return ()
+    terms = affinity.node_affinity.required.node_selector_terms
+    return tuple(_term(term) for term in terms) or ((),)
+
+
+def preferred_terms(affinity: Affinity | None) -> tuple[tuple[int, events.Term], ...]:
+    """Wishes with their weights; an empty wish is a no-op in Kubernetes and left out."""
+    if affinity is None or affinity.node_affinity is None:
+        return ()
+    weighed = ((wish.weight, _term(wish.preference)) for wish in affinity.node_affinity.preferred)
+    return tuple((weight, term) for weight, term in weighed if term)
+
+
+def _term(term: NodeSelectorTerm) -> events.Term:
+    labels = (events.LabelTest(each.key, each.operator, each.values) for each in term.match_expressions)
+    fields = (events.LabelTest(each.key, each.operator, each.values, field=True) for each in term.match_fields)
+    return (*labels, *fields)
+
+
+def tolerations(many: Iterable[Toleration]) -> tuple[events.Toleration, ...]:
+    """In the order given; how long a taint is borne does not concern placement."""
+    return tuple(events.Toleration(each.key, each.operator or "Equal", each.value, each.effect) for each in many)
+
+
+def host_ports(spec: PodSpec) -> tuple[tuple[str, str, int], ...]:
+    """Sorted `(protocol, hostIP, hostPort)`; on the host's network a container's port is the host's."""
+    running = [*spec.containers, *(each for each in spec.init_containers if each.restart_policy == "Always")]
+    ports = (
+        (port.protocol or "TCP", port.host_ip, port.host_port or (port.container_port if spec.host_network else 0))
+        for container in running
+        for port in container.ports
+    )
+    return tuple(sorted({port for port in ports if port[2] > 0}))

@@ -1,0 +1,225 @@
+"""Wire objects in, engine facts out: one of the two small files where the columns meet.
+
+Pure: no clock, no I/O, and no memory but the interned shapes that are handed in. An object that cannot be read
+raises `UnreadableError`, naming it; whoever feeds the engine isolates it, so that one bad object never stops the rest.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final, get_args
+
+import msgspec
+
+from flowbatch.api import names
+from flowbatch.api.core import Node, Pod, PodSpec, PriorityClass
+from flowbatch.api.meta import ObjectMeta
+from flowbatch.api.quantity import QuantityError, amount, scale_of
+from flowbatch.api.scheduling import DeclaredTask, PodGroup, Queue
+from flowbatch.engine import events
+from flowbatch.errors import FlowbatchError
+from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.scheduler.shapes import MAX_UNITS, Shapes, queue_amounts
+
+#: Values of the classes that every cluster has, even where nobody lists them.
+SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+#: What Go's strconv.ParseBool takes for true.
+_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_INDEX: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_FINISHED: Final = frozenset({"Succeeded", "Failed"})
+_POD_PHASES: Final = frozenset(get_args(events.PodPhase))
+_GANG_PHASES: Final = frozenset(get_args(events.GangPhase))
+_QUEUE_STATES: Final = frozenset(get_args(events.QueueState))
+_EFFECTS: Final = frozenset(get_args(events.TaintEffect))
+#: `Shapes.of_pod`, or `lone_pod` for a pod whose amounts cannot be read.
+ShapeOf = Callable[[PodSpec], events.ShapeSpec]
+_declared_tasks = msgspec.json.Decoder(tuple[DeclaredTask, ...])
+
+
+class UnreadableError(FlowbatchError):
+    """An object whose content cannot be understood; the message says which part."""
+
+
+class Priorities:
+    """PriorityClass names to values, with the cluster's default and the two system classes."""
+
+    def __init__(self, classes: Iterable[PriorityClass] = ()) -> None:
+        self._values: dict[str, int] = dict(SYSTEM_PRIORITIES)
+        self.default = 0
+        for each in sorted(classes, key=lambda each: (each.value, each.metadata.name)):
+            self._values[each.metadata.name] = each.value
+            if each.global_default:
+                # Several global defaults are legal; Kubernetes takes the smallest.
+                self.default = min(self.default, each.value) if self.default else each.value
+
+    def of(self, name: str) -> int:
+        """The value of the class `name`; the default for an empty or unknown one, as Volcano does."""
+        return self._values.get(name, self.default) if name else self.default
+
+
+def pod_fact(pod: Pod, ours: Collection[str], shape_of: ShapeOf) -> events.PodSeen | None:
+    """What the engine must know of `pod`, or None where it concerns nobody.
+
+    Pods of other schedulers concern us from their binding to their end; ours as soon as they name their gang.
+    Raises UnreadableError.
+    """
+    meta, spec, status = pod.metadata, pod.spec, pod.status
+    node = NodeName(spec.node_name) if spec.node_name else None
+    gang = gang_of(meta) if spec.scheduler_name in ours else None
+    if gang is None and (node is None or status.phase in _FINISHED):
+        return None
+    try:
+        shape = shape_of(spec)
+    except QuantityError as error:
+        raise UnreadableError(f"a resource amount {error}") from error
+    return events.PodSeen(
+        uid=PodUid(meta.uid),
+        namespace=meta.namespace,
+        name=meta.name,
+        shape=shape,
+        gang=gang,
+        task=marked(meta, names.TASK_SPEC) if gang is not None else "",
+        index=_index(marked(meta, names.TASK_INDEX)) if gang is not None else 0,
+        priority=spec.priority,
+        created=instant(meta.creation_timestamp),
+        phase=status.phase if status.phase in _POD_PHASES else "Unknown",  # type: ignore[arg-type]  # narrowed by the set
+        node=node,
+        nominated=NodeName(status.nominated_node_name) if status.nominated_node_name else None,
+        deleting=meta.deletion_timestamp is not None,
+        gated=bool(spec.scheduling_gates),
+        ready=any(each.type == "Ready" and each.status == "True" for each in status.conditions),
+        preemptable=is_preemptable(meta),
+    )
+
+
+def lone_pod(_spec: PodSpec) -> events.ShapeSpec:
+    """What an unreadable pod is known to take of its node: one of its pods."""
+    return events.ShapeSpec(requests=(("pods", 1),))
+
+
+def gang_of(meta: ObjectMeta) -> GangId | None:
+    """The PodGroup that a pod names: annotations first, then labels, Kubernetes' spelling before Volcano's."""
+    for marks in (meta.annotations, meta.labels):
+        for key in (names.GROUP_NAME, names.VOLCANO_GROUP_NAME):
+            if name := marks.get(key):
+                return GangId(f"{meta.namespace}/{name}")
+    return None
+
+
+def marked(meta: ObjectMeta, key: str) -> str:
+    """The annotation `key`, or the label where there is none."""
+    return meta.annotations.get(key) or meta.labels.get(key) or ""
+
+
+def _index(text: str) -> int:
+    return int(text) if _INDEX.fullmatch(text) else 0
+
+
+def is_preemptable(meta: ObjectMeta) -> bool:
+    """Volcano's rule for pods: absent means yes, a value that is no boolean means no."""
+    text = meta.annotations.get(names.PREEMPTABLE, meta.labels.get(names.PREEMPTABLE))
+    return True if text is None else text in _TRUE
+
+
+def node_fact(node: Node) -> events.NodeSeen:
+    """`node` as the engine sees it; capacity rounds down. Raises UnreadableError."""
+    return events.NodeSeen(
+        name=NodeName(node.metadata.name),
+        allocatable=_capacity(node.status.allocatable),
+        labels=tuple(sorted(node.metadata.labels.items())),
+        taints=tuple(
+            events.Taint(each.key, each.value, each.effect)  # type: ignore[arg-type]  # narrowed by the set
+            for each in node.spec.taints
+            if each.effect in _EFFECTS
+        ),
+        unschedulable=node.spec.unschedulable,
+        ready=any(each.type == "Ready" and each.status == "True" for each in node.status.conditions),
+    )
+
+
+def closed_node(node: Node) -> events.NodeSeen:
+    """A node that cannot be read: its pods stay accounted for, nothing new goes there."""
+    return events.NodeSeen(name=NodeName(node.metadata.name), unschedulable=True, ready=False)
+
+
+def _capacity(quantities: Mapping[str, str | int | float]) -> Amounts:
+    try:
+        read = {name: amount(value, scale_of(name), "down") for name, value in quantities.items()}
+    except QuantityError as error:
+        raise UnreadableError(f"status.allocatable {error}") from error
+    return tuple(sorted((name, max(0, min(units, MAX_UNITS))) for name, units in read.items()))
+
+
+def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events.GangSeen:
+    """`group` as the engine sees it; an empty queue is the default one. Raises UnreadableError."""
+    meta, spec = group.metadata, group.spec
+    try:
+        least = None if spec.min_resources is None else queue_amounts(spec.min_resources)
+    except QuantityError as error:
+        raise UnreadableError(f"spec.minResources {error}") from error
+    phase = group.status.phase
+    return events.GangSeen(
+        id=GangId(meta.key),
+        uid=meta.uid,
+        queue=QueueName(spec.queue or names.DEFAULT_QUEUE),
+        created=instant(meta.creation_timestamp),
+        priority=priorities.of(spec.priority_class_name),
+        min_members=max(0, spec.min_member),
+        min_by_task=tuple(sorted((name, count) for name, count in spec.min_task_member.items() if count > 0)),
+        min_resources=least,
+        declared=tuple(_declared(task, shapes) for task in declared_tasks(group)),
+        phase=phase if phase in _GANG_PHASES else "",  # type: ignore[arg-type]  # narrowed by the set
+    )
+
+
+def declared_tasks(group: PodGroup) -> tuple[DeclaredTask, ...]:
+    """The members a gang will have: the field where it is served, else the annotation. Raises UnreadableError."""
+    if group.spec.declared_tasks:
+        return group.spec.declared_tasks
+    text = group.metadata.annotations.get(names.DECLARED_TASKS)
+    if not text:
+        return ()
+    try:
+        return _declared_tasks.decode(text)
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(f"annotation {names.DECLARED_TASKS}: {error}") from error
+
+
+def _declared(task: DeclaredTask, shapes: Shapes) -> events.DeclaredTask:
+    try:
+        shape = shapes.of_declared(task)
+    except QuantityError as error:
+        raise UnreadableError(f"declared task {task.name}: a resource amount {error}") from error
+    return events.DeclaredTask(task.name, max(0, task.count), max(0, task.minimum), shape, task.waits_for)
+
+
+def queue_fact(queue: Queue) -> events.QueueSeen:
+    """`queue` as the engine sees it; absent `reclaimable` is true, absent state is Open. Raises UnreadableError."""
+    meta, spec = queue.metadata, queue.spec
+    state = queue.status.state or "Open"
+    try:
+        return events.QueueSeen(
+            name=QueueName(meta.name),
+            uid=meta.uid,
+            created=instant(meta.creation_timestamp),
+            parent=QueueName(spec.parent),
+            weight=max(1, spec.weight),
+            priority=spec.priority,
+            capability=queue_amounts(spec.capability),
+            deserved=queue_amounts(spec.deserved),
+            guarantee=queue_amounts(spec.guarantee.resource),
+            reclaimable=spec.reclaimable is not False,
+            state=state if state in _QUEUE_STATES else "Unknown",  # type: ignore[arg-type]  # narrowed by the set
+        )
+    except QuantityError as error:
+        raise UnreadableError(f"spec: a resource amount {error}") from error
+
+
+def closed_queue(queue: Queue) -> events.QueueSeen:
+    """A queue that cannot be read admits nothing, rather than everything."""
+    return events.QueueSeen(name=QueueName(queue.metadata.name), uid=queue.metadata.uid, state="Unknown")
+
+
+def instant(moment: datetime | None) -> Instant:
+    """Epoch milliseconds; 0 where a time is missing."""
+    return Instant(0 if moment is None else round(moment.timestamp() * 1000))
