@@ -41,7 +41,7 @@ class SpecError(FlowbatchError):
         return hash((self.path, self.problem))
 
 
-class SpecErrors(FlowbatchError):  # noqa: N818  (the plural of SpecError)
+class SpecErrors(FlowbatchError):
     """Every problem found in one specification, in path order of discovery; never empty."""
 
     def __init__(self, problems: Iterable[SpecError], subject: str = "") -> None:

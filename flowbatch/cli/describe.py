@@ -1,0 +1,124 @@
+"""`flowbatch describe`: one job with its gang, its pods, its history and the reason for its state."""
+
+from collections.abc import Sequence
+
+from flowbatch.api.core import Event, Pod
+from flowbatch.api.kinds import EVENT, QUEUE
+from flowbatch.api.names import TASK_SPEC
+from flowbatch.api.scheduling import Queue
+from flowbatch.cli.job import JobView, view_job
+from flowbatch.cli.options import NamespaceOptions
+from flowbatch.cli.output import age, print_table
+from flowbatch.cli.session import Session, connect, run_async
+from flowbatch.errors import SpecError, did_you_mean
+from flowbatch.workload.explain import explain
+
+#: Events shown, newest last.
+MAX_EVENTS = 12
+
+
+def describe(kind: str, name: str = "", /, *, options: NamespaceOptions | None = None) -> int:
+    """Show everything about one job or queue.
+
+    Parameters
+    ----------
+    kind
+        job or queue; or just the name of a job.
+    name
+        Its name.
+    """
+    if not name:
+        kind, name = "job", kind
+    if kind not in ("job", "jobs", "vcjob", "queue", "queues", "q"):
+        raise SpecError("KIND", "cannot be described", kind, did_you_mean(kind, ["job", "queue"]))
+
+    async def work() -> int:
+        async with connect(options or NamespaceOptions()) as session:
+            if kind.startswith("q"):
+                _print_queue(await session.client.get(QUEUE, name))
+            else:
+                view = await view_job(session, name)
+                _print_job(view, await _events(session, view))
+        return 0
+
+    return run_async(work)
+
+
+async def _events(session: Session, view: JobView) -> list[Event]:
+    selector = f"involvedObject.name={view.job.metadata.name}"
+    found = await session.client.list(EVENT, view.job.metadata.namespace, field_selector=selector)
+    mine = [event for event in found if event.involved_object.uid in ("", view.job.metadata.uid)]
+    return sorted(mine, key=lambda event: str(event.last_timestamp or event.metadata.creation_timestamp))
+
+
+def _print_job(view: JobView, events: Sequence[Event]) -> None:
+    job, status = view.job, view.job.status
+    _fields(
+        {
+            "Name": job.metadata.name,
+            "Namespace": job.metadata.namespace,
+            "Queue": job.spec.queue or "default",
+            "Status": status.state.phase or "Pending",
+            "Age": age(job.metadata.creation_timestamp),
+            "Minimum": job.spec.min_available,
+            "Retries": f"{status.retry_count} of {job.spec.max_retry if job.spec.max_retry is not None else 3}",
+            "Plugins": ", ".join(job.spec.plugins) or "none",
+        }
+    )
+    print("Tasks:")
+    print_table(
+        ("  NAME", "REPLICAS", "MIN", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "AFTER"),
+        [_task_row(view, task.name) for task in job.spec.tasks],
+    )
+    print(f"Why: {explain(job, view.group, view.queue, view.pods)}")
+    if view.pods:
+        print("Pods:")
+        print_table(("  NAME", "PHASE", "NODE", "AGE"), [_pod_row(pod) for pod in view.pods])
+    if status.conditions:
+        print("History:")
+        rows = [(f"  {each.status}", age(each.last_transition_time)) for each in status.conditions]
+        print_table(("  PHASE", "SINCE"), rows)
+    if events:
+        print("Events:")
+        rows = [(f"  {each.type}", each.reason, age(each.last_timestamp), each.message) for each in events]
+        print_table(("  TYPE", "REASON", "AGE", "MESSAGE"), rows[-MAX_EVENTS:])
+
+
+def _task_row(view: JobView, name: str) -> Sequence[object]:
+    task = next(each for each in view.job.spec.tasks if each.name == name)
+    phases = [pod.status.phase for pod in view.pods if pod.metadata.labels.get(TASK_SPEC) == name]
+    counts = [phases.count(phase) for phase in ("Pending", "Running", "Succeeded", "Failed")]
+    minimum = task.min_available if task.min_available is not None else task.replicas
+    after = ", ".join(task.depends_on.name) if task.depends_on else "-"
+    return (f"  {name}", task.replicas, minimum, *counts, after)
+
+
+def _pod_row(pod: Pod) -> Sequence[object]:
+    phase = "Terminating" if pod.metadata.deletion_timestamp else pod.status.phase
+    return (f"  {pod.metadata.name}", phase, pod.spec.node_name or "<none>", age(pod.metadata.creation_timestamp))
+
+
+def _print_queue(queue: Queue) -> None:
+    spec, status = queue.spec, queue.status
+    _fields(
+        {
+            "Name": queue.metadata.name,
+            "State": status.state or "Open",
+            "Parent": spec.parent or "-",
+            "Weight": spec.weight,
+            "Priority": spec.priority,
+            "Reclaimable": "yes" if spec.reclaimable in (None, True) else "no",
+            "PodGroups": f"{status.running} running, {status.inqueue} inqueue, {status.pending} pending",
+        }
+    )
+    names = sorted({*spec.capability, *spec.deserved, *spec.guarantee.resource, *status.allocated})
+    columns = (spec.guarantee.resource, spec.deserved, spec.capability, status.allocated)
+    if names:
+        rows = [(f"  {name}", *(column.get(name, "-") for column in columns)) for name in names]
+        print_table(("  RESOURCE", "GUARANTEE", "DESERVED", "CAPABILITY", "ALLOCATED"), rows)
+
+
+def _fields(fields: dict[str, object]) -> None:
+    width = max(map(len, fields)) + 2
+    for name, value in fields.items():
+        print(f"{name + ':':<{width}} {value}")

@@ -1,0 +1,60 @@
+"""One job with everything that belongs to it, fetched once; what describe, why and logs start from."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flowbatch.api.batch import Job
+from flowbatch.api.core import Pod
+from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
+from flowbatch.api.names import JOB_NAME
+from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.cli.session import Session
+from flowbatch.errors import FlowbatchError, did_you_mean
+from flowbatch.kube.errors import NotFound
+
+T = TypeVar("T")
+
+
+class NoSuchJob(FlowbatchError):
+    """The job does not exist; the message names the nearest that does."""
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job, its gang, its queue and its pods at about one moment."""
+
+    job: Job
+    group: PodGroup | None
+    queue: Queue | None
+    pods: list[Pod]
+
+
+async def find_job(session: Session, name: str) -> Job:
+    """The job called `name` (`job/name` is understood too). Raises NoSuchJob."""
+    name = name.removeprefix("job/").removeprefix("vcjob/").removeprefix("job.batch.volcano.sh/")
+    try:
+        return await session.client.get(JOB, name, session.namespace)
+    except NotFound:
+        others = [job.metadata.name for job in await session.client.list(JOB, session.namespace)]
+    hint = f"; {did_you_mean(name, others)}" if others else ""
+    raise NoSuchJob(f'no job "{name}" in namespace {session.namespace}{hint}')
+
+
+async def view_job(session: Session, name: str) -> JobView:
+    """The job called `name` and all around it."""
+    job = await find_job(session, name)
+    client, namespace = session.client, job.metadata.namespace
+    selector = f"{JOB_NAME}={job.metadata.name}"
+    pods = await client.list(POD, namespace, label_selector=selector)
+    owned = [pod for pod in pods if (pod.metadata.controller and pod.metadata.controller.uid == job.metadata.uid)]
+    group = await _maybe(client.get(POD_GROUP, f"{job.metadata.name}-{job.metadata.uid}", namespace))
+    queue = await _maybe(client.get(QUEUE, job.spec.queue or "default"))
+    return JobView(job, group, queue, sorted(owned, key=lambda pod: pod.metadata.name))
+
+
+async def _maybe(found: Awaitable[T]) -> T | None:
+    try:
+        return await found
+    except NotFound:
+        return None

@@ -1,0 +1,189 @@
+"""Follow jobs to their end: a live view in a terminal, plain lines where the output is not one.
+
+The view draws from `JobProgress` a few times a second; nothing is polled, informers and log streams feed it.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from flowbatch.api.batch import Job
+from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
+from flowbatch.cli.logs import Wanted, follow_logs
+from flowbatch.cli.progress import JobProgress, all_ended
+from flowbatch.informer import Informer
+from flowbatch.kube.client import Client
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+REFRESH_PER_SECOND = 8
+STYLES = {"Completed": "green", "Running": "cyan", "Failed": "red", "Aborted": "yellow", "Terminated": "red"}
+
+
+class Follower:
+    """Follows a set of jobs; `jobs` is their state, `run` returns when all have ended."""
+
+    def __init__(self, client: Client, jobs: Sequence[Job], *, plain: bool | None = None) -> None:
+        self._client = client
+        self.jobs = [JobProgress(job.metadata.name, job.metadata.uid, job) for job in jobs]
+        self._by_uid = {job.uid: job for job in self.jobs}
+        self._namespace = jobs[0].metadata.namespace
+        self._plain = not sys.stdout.isatty() if plain is None else plain
+        self._said: dict[str, str] = {}
+        self._ended = anyio.Event()
+
+    async def run(self) -> None:
+        """Show the jobs until all have ended. Cancelling leaves them running."""
+        async with anyio.create_task_group() as tasks:
+            informers = self._informers()
+            for informer in informers:
+                tasks.start_soon(informer.run)
+            for informer in informers:
+                await informer.wait_synced()
+            for job in self.jobs:
+                write = self._writer(job)
+                tasks.start_soon(follow_logs, self._client, self._namespace, job.uid, Wanted(job.name), write)
+            with self._view():
+                await self._ended.wait()
+                # Last lines may still be on their way from the nodes.
+                await anyio.sleep(0.3)
+            tasks.cancel_scope.cancel()
+
+    def _informers(self) -> list[Informer[Any]]:
+        jobs = Informer(self._client, JOB, namespace=self._namespace)
+        pods = Informer(self._client, POD, namespace=self._namespace)
+        groups = Informer(self._client, POD_GROUP, namespace=self._namespace)
+        queues = Informer(self._client, QUEUE)
+        jobs.on_change(lambda old, new: self._job_changed(old, new))
+        pods.on_change(lambda old, new: self._pod_changed(old, new))
+        groups.on_change(lambda old, new: self._group_changed(new))
+        queues.on_change(lambda old, new: self._queue_changed(new))
+        return [queues, groups, pods, jobs]
+
+    def _job_changed(self, old: Any, new: Any) -> None:
+        progress = self._by_uid.get((new or old).metadata.uid)
+        if progress is None:
+            return
+        if new is None:
+            self._by_uid.pop(progress.uid)
+            self.jobs.remove(progress)
+            self._say(progress.name, "deleted")
+        else:
+            progress.job = new
+            self._tell(progress)
+        if all_ended(self.jobs):
+            self._ended.set()
+
+    def _pod_changed(self, old: Any, new: Any) -> None:
+        pod = new or old
+        owner = pod.metadata.controller
+        progress = self._by_uid.get(owner.uid) if owner else None
+        if progress is None:
+            return
+        if new is None:
+            progress.pods.pop(pod.metadata.uid, None)
+        else:
+            progress.pods[pod.metadata.uid] = new
+        self._tell(progress)
+
+    def _group_changed(self, new: Any) -> None:
+        owner = new.metadata.controller if new else None
+        progress = self._by_uid.get(owner.uid) if owner else None
+        if progress is not None:
+            progress.group = new
+            self._tell(progress)
+
+    def _queue_changed(self, new: Any) -> None:
+        for progress in self.jobs:
+            if new and progress.job and (progress.job.spec.queue or "default") == new.metadata.name:
+                progress.queue = new
+
+    def _writer(self, progress: JobProgress) -> Callable[[str, str], None]:
+        def write(pod: str, line: str) -> None:
+            progress.lines.append((pod, line))
+            if self._plain:
+                print(f"{pod}: {line}", flush=True)
+
+        return write
+
+    def _tell(self, progress: JobProgress) -> None:
+        """In plain mode, one line whenever the summary or the reason to wait changes."""
+        if not self._plain:
+            return
+        self._say(progress.name, progress.summary())
+        why = progress.why()
+        if why and progress.phase == "Pending" and progress.group and progress.group.status.conditions:
+            self._say(f"{progress.name} why", why.headline)
+
+    def _say(self, name: str, text: str) -> None:
+        if self._plain and self._said.get(name) != text:
+            self._said[name] = text
+            print(f"{name}: {text}", flush=True)
+
+    @contextlib.contextmanager
+    def _view(self) -> Iterator[None]:
+        if self._plain:
+            yield
+            return
+        from rich.live import Live
+
+        with Live(get_renderable=self.render, refresh_per_second=REFRESH_PER_SECOND, transient=False):
+            yield
+
+    def render(self) -> "RenderableType":
+        """The live view of all jobs."""
+        from rich.console import Group
+
+        return Group(*(_panel(job) for job in self.jobs))
+
+
+def _panel(progress: JobProgress) -> "RenderableType":
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.text import Text
+
+    job = progress.job
+    style = STYLES.get(progress.phase, "yellow")
+    queue = (job.spec.queue if job else "") or "default"
+    title = Text.assemble((progress.name, "bold"), "  ", (progress.phase, style), f"  queue {queue}")
+    parts: list[RenderableType] = [_gang_bar(progress), _task_table(progress)]
+    why = progress.why()
+    if why and not progress.ended and progress.placed < progress.minimum:
+        parts.append(Text(str(why), style="yellow"))
+    parts += [Text(f"{pod}: {line}", style="dim", no_wrap=True, overflow="ellipsis") for pod, line in progress.lines]
+    return Panel(Group(*parts), title=title, title_align="left", border_style=style)
+
+
+def _gang_bar(progress: JobProgress) -> "RenderableType":
+    from rich.text import Text
+
+    placed, minimum = min(progress.placed, progress.minimum), progress.minimum
+    width = min(40, max(minimum, 1) * 2)
+    full = width * placed // max(minimum, 1)
+    return Text.assemble("gang  ", ("█" * full, "green"), ("░" * (width - full), "dim"), f"  {placed}/{minimum} placed")
+
+
+def _task_table(progress: JobProgress) -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for column in ("task", "pods", "pending", "running", "succeeded", "failed"):
+        table.add_column(column, justify="left" if column == "task" else "right", header_style="dim")
+    for task in progress.job.spec.tasks if progress.job else ():
+        counts = progress.counts(task.name)
+        table.add_row(task.name, str(task.replicas), *(str(counts[phase] or "·") for phase in counts))
+    return table
+
+
+def print_result(progress: JobProgress, console: "Console | None" = None) -> None:
+    """The last word on one job."""
+    why = progress.why()
+    text = f"{progress.name}: {why.headline if why else progress.phase}"
+    if console is None:
+        print(text, flush=True)
+    else:
+        console.print(text, style=STYLES.get(progress.phase, ""))

@@ -1,0 +1,155 @@
+"""What `get` and its relatives can name: the kinds, their aliases, and the columns of their tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from flowbatch.api.batch import Job
+from flowbatch.api.core import Node, Pod
+from flowbatch.api.kinds import JOB, NODE, POD, POD_GROUP, QUEUE, Kind
+from flowbatch.api.meta import Wire
+from flowbatch.api.quantity import format_amount
+from flowbatch.api.requests import pod_requests
+from flowbatch.api.scheduling import PodGroup, Quantities, Queue
+from flowbatch.cli.output import age
+from flowbatch.errors import SpecError, did_you_mean
+from flowbatch.workload.explain import suspended
+
+T = TypeVar("T", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Resource(Generic[T]):
+    """One kind as the command line shows it; the last `wide` columns appear with `-o wide` only."""
+
+    kind: Kind[T]
+    names: tuple[str, ...]
+    header: tuple[str, ...]
+    row: Callable[[T], Sequence[object]]
+    wide: int = 0
+
+
+def _job_row(job: Job) -> Sequence[object]:
+    status, spec = job.status, job.spec
+    total = sum(task.replicas for task in spec.tasks)
+    phase = status.state.phase or "Pending"
+    shown = "Suspended" if suspended(job) and phase in ("Aborted", "Aborting", "Pending") else phase
+    return (
+        job.metadata.name,
+        shown,
+        spec.queue or "default",
+        f"{status.running}/{total}",
+        spec.min_available if spec.min_available is not None else total,
+        status.retry_count,
+        age(job.metadata.creation_timestamp),
+        status.succeeded,
+        status.failed,
+        ",".join(f"{task.name}x{task.replicas}" for task in spec.tasks),
+    )
+
+
+def _pod_group_row(group: PodGroup) -> Sequence[object]:
+    return (
+        group.metadata.name,
+        group.status.phase or "Pending",
+        group.spec.queue or "default",
+        group.spec.min_member,
+        group.status.running,
+        age(group.metadata.creation_timestamp),
+        next((each.message for each in group.status.conditions if each.status == "True"), ""),
+    )
+
+
+def _queue_row(queue: Queue) -> Sequence[object]:
+    status = queue.status
+    return (
+        queue.metadata.name,
+        status.state or "Open",
+        queue.spec.weight,
+        queue.spec.parent or "-",
+        status.running,
+        status.inqueue,
+        status.pending,
+        age(queue.metadata.creation_timestamp),
+        _quantities(queue.spec.capability),
+        _quantities(status.allocated),
+    )
+
+
+def _pod_row(pod: Pod) -> Sequence[object]:
+    ready = sum(status.ready for status in pod.status.container_statuses)
+    return (
+        pod.metadata.name,
+        f"{ready}/{len(pod.spec.containers)}",
+        "Terminating" if pod.metadata.deletion_timestamp else pod.status.reason or pod.status.phase,
+        sum(status.restart_count for status in pod.status.container_statuses),
+        pod.spec.node_name or "<none>",
+        age(pod.metadata.creation_timestamp),
+        pod.status.pod_ip or "<none>",
+        ",".join(f"{name}={format_amount(name, units)}" for name, units in pod_requests(pod.spec)),
+    )
+
+
+def _node_row(node: Node) -> Sequence[object]:
+    ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions)
+    state = "Ready" if ready else "NotReady"
+    return (
+        node.metadata.name,
+        f"{state},SchedulingDisabled" if node.spec.unschedulable else state,
+        node.status.allocatable.get("cpu", "-"),
+        node.status.allocatable.get("memory", "-"),
+        age(node.metadata.creation_timestamp),
+        ",".join(f"{taint.key}:{taint.effect}" for taint in node.spec.taints) or "<none>",
+    )
+
+
+def _quantities(values: Quantities) -> str:
+    return ",".join(f"{name}={value}" for name, value in sorted(values.items())) or "-"
+
+
+RESOURCES: tuple[Resource[Any], ...] = (
+    Resource(
+        JOB,
+        ("jobs", "job", "vcjob", "vcjobs", "vj"),
+        ("NAME", "STATUS", "QUEUE", "RUNNING", "MIN", "RETRIES", "AGE", "SUCCEEDED", "FAILED", "TASKS"),
+        _job_row,
+        wide=3,
+    ),
+    Resource(
+        POD_GROUP,
+        ("podgroups", "podgroup", "pg"),
+        ("NAME", "STATUS", "QUEUE", "MIN", "RUNNING", "AGE", "REASON"),
+        _pod_group_row,
+        wide=1,
+    ),
+    Resource(
+        QUEUE,
+        ("queues", "queue", "q"),
+        ("NAME", "STATE", "WEIGHT", "PARENT", "RUNNING", "INQUEUE", "PENDING", "AGE", "CAPABILITY", "ALLOCATED"),
+        _queue_row,
+        wide=2,
+    ),
+    Resource(
+        POD,
+        ("pods", "pod", "po"),
+        ("NAME", "READY", "STATUS", "RESTARTS", "NODE", "AGE", "IP", "REQUESTS"),
+        _pod_row,
+        wide=2,
+    ),
+    Resource(
+        NODE,
+        ("nodes", "node", "no"),
+        ("NAME", "STATUS", "CPU", "MEMORY", "AGE", "TAINTS"),
+        _node_row,
+        wide=1,
+    ),
+)
+
+
+def resource(name: str) -> Resource[Any]:
+    """The resource called `name`. Raises SpecError with the nearest name."""
+    for each in RESOURCES:
+        if name.lower() in each.names:
+            return each
+    known = [each.names[0] for each in RESOURCES]
+    raise SpecError("RESOURCE", "no such kind of object", name, did_you_mean(name, known))

@@ -1,0 +1,24 @@
+"""`flowbatch why`: why a job waits, with numbers, and what would start it."""
+
+from flowbatch.cli.job import view_job
+from flowbatch.cli.options import NamespaceOptions
+from flowbatch.cli.session import connect, run_async
+from flowbatch.workload.explain import explain
+
+
+def why(job: str, /, *, options: NamespaceOptions | None = None) -> int:
+    """Say why JOB waits and what would start it.
+
+    Parameters
+    ----------
+    job
+        Name of the job.
+    """
+
+    async def work() -> int:
+        async with connect(options or NamespaceOptions()) as session:
+            view = await view_job(session, job)
+            print(explain(view.job, view.group, view.queue, view.pods))
+        return 0
+
+    return run_async(work)

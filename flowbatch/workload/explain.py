@@ -1,0 +1,118 @@
+"""Why a job waits, and what would start it, read from its objects: the words behind `why` in the CLI and the DSL.
+
+The scheduler writes its reason, with numbers, into the PodGroup; this module puts it beside what the job itself knows
+(suspension, retries, held-back tasks, a closed queue). It invents nothing: without a reason on the objects, it says so.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from flowbatch.api.batch import Job, TaskSpec
+from flowbatch.api.core import Pod
+from flowbatch.api.meta import Condition
+from flowbatch.api.names import SUSPENDED, TASK_SPEC
+from flowbatch.api.scheduling import PodGroup, Queue
+
+FINISHED = ("Completed", "Failed", "Terminated", "Aborted")
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A headline for one line of space, and the details below it."""
+
+    headline: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *(f"  {line}" for line in self.details)])
+
+
+def explain(job: Job, group: PodGroup | None, queue: Queue | None, pods: Sequence[Pod]) -> Explanation:
+    """Why `job` is where it is, from the objects as they are now."""
+    phase = job.status.state.phase or "Pending"
+    total = sum(task.replicas for task in job.spec.tasks)
+    if suspended(job):
+        return Explanation(
+            "suspended: it holds no pods and no queue room", (f"resume it: flowbatch resume {_at(job)}",)
+        )
+    if phase in FINISHED:
+        return Explanation(_finished(job, phase))
+    running = sum(pod.status.phase == "Running" for pod in pods)
+    held = tuple(_held_back(job.spec.tasks, pods))
+    reason = _unschedulable(group)
+    if reason is not None:
+        return Explanation(reason.message or reason.reason, (*_queue_lines(queue, job), *held))
+    if running and not held and running + _finished_pods(pods) >= total:
+        return Explanation(f"running: {running} of {total} pods")
+    if group is None:
+        return Explanation("waiting for the job controller to make its PodGroup", _queue_lines(queue, job))
+    placed = sum(bool(pod.spec.node_name) for pod in pods)
+    if group.status.phase in ("", "Pending"):
+        return Explanation("waiting to be let into its queue", (*_queue_lines(queue, job), *held))
+    starting = f"starting: {placed} of {total} pods placed, {running} running"
+    return Explanation(starting, (*held, *_pod_lines(pods)))
+
+
+def suspended(job: Job) -> bool:
+    """Suspension is a level: the field where it is served, else the annotation."""
+    return job.spec.suspend or job.metadata.annotations.get(SUSPENDED) == "true"
+
+
+def _at(job: Job) -> str:
+    namespace = job.metadata.namespace
+    return job.metadata.name if namespace in ("", "default") else f"{job.metadata.name} -n {namespace}"
+
+
+def _finished(job: Job, phase: str) -> str:
+    state = job.status.state
+    told = f": {state.message}" if state.message else f": {state.reason}" if state.reason else ""
+    retries = f" after {job.status.retry_count} retries" if job.status.retry_count else ""
+    return f"{phase.lower()}{retries}{told}"
+
+
+def _unschedulable(group: PodGroup | None) -> Condition | None:
+    """The PodGroup's Unschedulable condition, while it is the newer word."""
+    if group is None or group.status.phase == "Completed":
+        return None
+    for condition in group.status.conditions:
+        if condition.type == "Unschedulable" and condition.status == "True":
+            return condition
+    return None
+
+
+def _queue_lines(queue: Queue | None, job: Job) -> tuple[str, ...]:
+    name = job.spec.queue or "default"
+    if queue is None:
+        return (f'queue "{name}" does not exist; create it: flowbatch queue create {name}',)
+    state = queue.status.state or "Open"
+    if state != "Open":
+        return (f"queue {name} is {state}; open it: flowbatch queue open {name}",)
+    limits = ", ".join(f"{resource} {value}" for resource, value in queue.spec.capability.items())
+    used = ", ".join(f"{resource} {value}" for resource, value in queue.status.allocated.items())
+    return (f"queue {name}: weight {queue.spec.weight}, limit {limits or 'none'}, in use {used or 'nothing'}",)
+
+
+def _held_back(tasks: Iterable[TaskSpec], pods: Sequence[Pod]) -> Iterable[str]:
+    """Tasks that have no pods because the tasks they depend on are not ready."""
+    present = {pod.metadata.annotations.get(TASK_SPEC) or pod.metadata.labels.get(TASK_SPEC) for pod in pods}
+    for task in tasks:
+        if task.depends_on and task.replicas and task.name not in present:
+            joined = (" or " if task.depends_on.iteration == "any" else " and ").join(task.depends_on.name)
+            yield f"task {task.name} waits for {joined} to be running"
+
+
+def _finished_pods(pods: Sequence[Pod]) -> int:
+    return sum(pod.status.phase in ("Succeeded", "Failed") for pod in pods)
+
+
+def _pod_lines(pods: Sequence[Pod]) -> Iterable[str]:
+    """Containers that cannot start, each reason once with a count."""
+    reasons: dict[str, int] = {}
+    for pod in pods:
+        for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+            waiting = status.state.waiting
+            if waiting and waiting.reason not in ("", "ContainerCreating", "PodInitializing"):
+                line = f"{waiting.reason}: {waiting.message}" if waiting.message else waiting.reason
+                reasons[line] = reasons.get(line, 0) + 1
+    for line, count in reasons.items():
+        yield f"{count} container{'s' if count > 1 else ''}: {line}"

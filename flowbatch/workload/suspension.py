@@ -1,0 +1,20 @@
+"""How suspension is written: as a level, on the field where the served schema has it, else on an annotation."""
+
+from flowbatch.api.meta import JsonObject
+from flowbatch.api.names import SUSPENDED
+
+#: The name under which `served_fields` lists the optional field.
+SUSPEND_FIELD = "Job.spec.suspend"
+
+
+def suspension_patch(suspend: bool, served: frozenset[str]) -> JsonObject:
+    """The merge patch that suspends or resumes a job; saying it twice changes nothing.
+
+    Resuming clears both spellings, so that a job suspended by either is awake afterwards.
+    """
+    if suspend and SUSPEND_FIELD not in served:
+        return {"metadata": {"annotations": {SUSPENDED: "true"}}}
+    patch: JsonObject = {"metadata": {"annotations": {SUSPENDED: None}}}
+    if SUSPEND_FIELD in served:
+        patch["spec"] = {"suspend": suspend}
+    return patch
