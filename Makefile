@@ -28,8 +28,12 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+# ON=etcd34 takes Debian's etcd 3.4; ONLY=smoke runs the tests of that mark alone.
+ON ?= real
+ONLY ?=
+
 test-apiserver: $(STAMP)
-	$(BIN)/python -m pytest tests/cluster --on real
+	$(BIN)/python -m pytest tests/cluster --on $(ON) $(if $(ONLY),-m $(ONLY))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
