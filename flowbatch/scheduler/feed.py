@@ -5,11 +5,10 @@ concern the engine (a container's state, a condition's time), so a change whose 
 An unreadable object is isolated: counted, remembered with its reason, and never in the way of the others.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Literal
 
 from flowbatch.api.core import Node, Pod, PriorityClass
-from flowbatch.api.meta import Wire
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.model.ids import GangId, NodeName, QueueName
@@ -19,8 +18,9 @@ from flowbatch.scheduler.shapes import Shapes
 from flowbatch.scheduler.translate import Priorities, UnreadableError
 
 Subject = Literal["pod", "node", "gang", "queue"]
-#: (subject, the object, why it cannot be read): called once per object and reason.
-Complain = Callable[[Subject, Wire, str], None]
+Subjected = Pod | Node | PodGroup | Queue
+#: (the object, why it cannot be read): called once per object and reason.
+Complain = Callable[[Subjected, str], None]
 
 
 class Feed:
@@ -136,11 +136,20 @@ class Feed:
             if before.of(name) != self._priorities.of(name) and (fact := self._gang_fact(group)) is not None:
                 self._mailbox.post(("gang", fact.id), fact)
 
-    def _isolate(self, subject: Subject, key: str, value: Wire, error: UnreadableError) -> None:
+    def everything(
+        self, nodes: Iterable[Node], queues: Iterable[Queue], groups: Iterable[PodGroup], pods: Iterable[Pod]
+    ) -> Iterator[events.Event]:
+        """All facts from scratch, for an engine that starts anew."""
+        yield from map(self._node_fact, nodes)
+        yield from map(self._queue_fact, queues)
+        yield from filter(None, map(self._gang_fact, groups))
+        yield from filter(None, map(self._pod_fact, pods))
+
+    def _isolate(self, subject: Subject, key: str, value: Subjected, error: UnreadableError) -> None:
         reason = str(error)
         if self.poisoned.get((subject, key)) != reason:
             self.poisoned[(subject, key)] = reason
-            self._complain(subject, value, reason)
+            self._complain(value, reason)
 
     def _heal(self, subject: Subject, key: str) -> None:
         if self.poisoned:

@@ -1,0 +1,193 @@
+"""Carries out Binds and Evicts, and finds out what came of them.
+
+The engine has taken the capacity already; what it needs to hear is the rare failure. A 201 says only that the server
+heard us: the watch says the rest. An answer that never came is an *unknown outcome*, and reading the pod resolves it.
+A failure that may pass is told late rather than early (the capacity stays held), so nothing spins.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+import anyio
+
+from flowbatch.api.kinds import POD
+from flowbatch.engine import events
+from flowbatch.engine.decisions import Bind, Evict, Nominate
+from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, ServerError, Throttled, TransportError
+from flowbatch.kube.request import Request, get_object
+from flowbatch.kube.watch import EventDecoder, Malformed
+from flowbatch.scheduler import requests
+
+#: How often a binding is sent before the engine hears that it cannot be done now.
+ATTEMPTS = 4
+#: Waits between attempts, and before a passing failure is told: doubling from the first to the last.
+FIRST_WAIT_S, LAST_WAIT_S = 0.05, 10.0
+
+_pods = EventDecoder(POD)
+
+
+class Sender(Protocol):
+    """The part of `kube.Client` that writes need; tests bring their own."""
+
+    async def send(self, request: Request) -> bytes:
+        """Send and return the body. Raises ApiError, TransportError or Fenced."""
+        ...
+
+
+class Found(Enum):
+    """What reading the pod of a doubtful binding showed."""
+
+    OURS = "bound where we said"
+    ELSEWHERE = "bound to another node"
+    FREE = "not bound"
+    GONE = "deleted, replaced or finished"
+
+
+class Bindings:
+    """The one that writes what takes or frees capacity; `tell` posts what the engine must hear."""
+
+    def __init__(self, sender: Sender, tell: Callable[[events.Event], None], epoch: Callable[[], int]) -> None:
+        self._sender = sender
+        self._tell = tell
+        self._epoch = epoch
+        #: Failures in a row by pod uid: they make the next one be told later.
+        self._failures: dict[str, int] = {}
+        #: Since the start: bindings that succeeded, were refused, and needed a look.
+        self.bound = self.refused = self.unknown = 0
+
+    async def bind(self, order: Bind) -> None:
+        """Do the order's steps one by one, then bind; a failed step means that no binding is sent."""
+        for step in order.before:
+            request = requests.step_request(order, step)
+            try:
+                if request is None:
+                    raise NotFound(404, "NotFound", f"this scheduler knows no {step.kind} step")
+                await self._sender.send(request)
+            except (ApiError, TransportError) as error:
+                await self._linger(order.uid)
+                self._tell(events.StepFailed(order.uid, step.name, str(error)))
+                return
+            except Fenced:
+                return
+        await self._bind(order)
+
+    async def _bind(self, order: Bind) -> None:
+        request = requests.bind_request(order, self._epoch())
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._sender.send(request)
+            except Fenced:
+                # Another replica decides now; this engine's books no longer matter.
+                return
+            except (ApiError, TransportError) as error:
+                if not await self._try_again(order, error, last=attempt == ATTEMPTS):
+                    return
+                await anyio.sleep(_wait_s(attempt, error))
+            else:
+                self._succeeded(order)
+                return
+
+    async def _try_again(self, order: Bind, error: ApiError | TransportError, *, last: bool) -> bool:
+        """Settle what is settled; True if the same binding should be sent once more.
+
+        Sending it again is safe: it carries the uid, and the server binds a pod once.
+        """
+        if isinstance(error, NotFound | Invalid):
+            self._refuse(order, error, permanent=True)
+            return False
+        found = Found.FREE if _surely_not_done(error) else await self._look(order)
+        if found is Found.OURS:
+            self._succeeded(order)
+        elif found is Found.GONE:
+            self._refuse(order, error, permanent=True)
+        elif found is Found.FREE and not last and _may_pass(error):
+            return True
+        else:
+            # Told late: by then the watch has shown a pod that somebody else bound, and the news changes nothing.
+            await self._linger(order.uid)
+            self._refuse(order, error, permanent=False)
+        return False
+
+    async def _look(self, order: Bind) -> Found:
+        """Read the pod until the server answers; nothing is freed on a guess."""
+        self.unknown += 1
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                body = await self._sender.send(get_object(POD, order.name, order.namespace))
+            except NotFound:
+                return Found.GONE
+            except (ApiError, TransportError) as error:
+                await anyio.sleep(_wait_s(attempt, error))
+            else:
+                if (found := judge(order, body)) is not None:
+                    return found
+                await anyio.sleep(doubled(attempt))
+
+    def _succeeded(self, order: Bind) -> None:
+        self.bound += 1
+        if self._failures:
+            self._failures.pop(order.uid, None)
+
+    def _refuse(self, order: Bind, error: Exception, *, permanent: bool) -> None:
+        self.refused += 1
+        if permanent:
+            self._failures.pop(order.uid, None)
+        self._tell(events.BindFailed(order.uid, order.node, str(error), permanent))
+
+    async def _linger(self, uid: str) -> None:
+        self._failures[uid] = failures = self._failures.get(uid, 0) + 1
+        await anyio.sleep(doubled(failures))
+
+    async def evict(self, order: Evict) -> None:
+        """Ask for the pod's end; one that is gone already is a success."""
+        try:
+            await self._sender.send(requests.evict_request(order))
+        except (NotFound, Fenced):
+            return
+        except (ApiError, TransportError) as error:
+            await self._linger(order.uid)
+            self._tell(events.EvictFailed(order.uid, str(error)))
+
+    async def nominate(self, order: Nominate) -> None:
+        """Write whose room is being made; losing it costs a restarted scheduler only its memory of that."""
+        try:
+            await self._sender.send(requests.nominate_request(order))
+        except (ApiError, TransportError, Fenced):
+            return
+
+
+def judge(order: Bind, body: bytes) -> Found | None:
+    """Where the binding of `order` stands, given the pod as the server shows it; None for what is no pod."""
+    try:
+        pod = _pods.plain(body)
+    except Malformed:
+        return None
+    if pod.metadata.uid != order.uid or pod.status.phase in ("Succeeded", "Failed"):
+        return Found.GONE
+    if not pod.spec.node_name:
+        return Found.GONE if pod.metadata.deletion_timestamp is not None else Found.FREE
+    return Found.OURS if pod.spec.node_name == order.node else Found.ELSEWHERE
+
+
+def _surely_not_done(error: ApiError | TransportError) -> bool:
+    """The server said no, or never heard us: no need to look. (A 409 may hide our own earlier success.)"""
+    if isinstance(error, TransportError):
+        return not error.sent
+    return not isinstance(error, ServerError) and error.status != 409
+
+
+def _may_pass(error: ApiError | TransportError) -> bool:
+    return isinstance(error, TransportError | ServerError | Throttled)
+
+
+def _wait_s(attempt: int, error: ApiError | TransportError) -> float:
+    asked = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
+    return min(LAST_WAIT_S, max(asked, doubled(attempt)))
+
+
+def doubled(times: int) -> float:
+    """The wait after `times` failures in a row, in seconds."""
+    return min(LAST_WAIT_S, FIRST_WAIT_S * float(2 ** min(times, 16)))

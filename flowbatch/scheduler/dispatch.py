@@ -1,0 +1,123 @@
+"""A plan goes in, turns on the lanes come out: which order goes to whom, and in which rank."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Protocol, assert_never
+
+import anyio
+import structlog
+
+from flowbatch.api.core import Node, Pod
+from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.engine import events
+from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Nominate, Plan, QueueReport, Report
+from flowbatch.kube.errors import ApiError, Fenced, TransportError
+from flowbatch.model.ids import GangId, PodUid, QueueName
+from flowbatch.scheduler import requests
+from flowbatch.scheduler.bindings import Bindings, Sender
+from flowbatch.scheduler.lanes import Lanes, Rank
+from flowbatch.scheduler.statuses import Pace, Statuses
+from flowbatch.scheduler.waiting import WaitingPods
+
+log = structlog.get_logger()
+
+
+class Lookup(Protocol):
+    """Where objects are found by key, as they were last seen."""
+
+    def pod(self, key: str) -> Pod | None:
+        """A pod by `namespace/name`."""
+
+    def group(self, key: str) -> PodGroup | None:
+        """A PodGroup by `namespace/name`."""
+
+    def queue(self, key: str) -> Queue | None:
+        """A queue by name."""
+
+
+class Dispatch:
+    """Owns everything that writes."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        lookup: Lookup,
+        tell: Callable[[events.Event], None],
+        moment: Callable[[], datetime],
+        *,
+        epoch: Callable[[], int],
+        width: int,
+        pace: Pace,
+    ) -> None:
+        self._sender = sender
+        self._moment = moment
+        self._tell = tell
+        self.lanes = Lanes(width)
+        self.bindings = Bindings(sender, tell, epoch)
+        self.statuses = Statuses(sender, self.lanes, lookup.group, lookup.queue, moment, pace)
+        self.waiting = WaitingPods(sender, self.lanes, lookup.pod, moment, pace)
+        #: Stamped on conditions together with the cycle, so that two runs never share one.
+        self.run_id = ""
+
+    async def run(self) -> None:
+        """Keep the status timers; the lanes run apart, because they outlive a cancelled program by a few writes."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.statuses.run)
+            tasks.start_soon(self.waiting.run)
+
+    def carry_out(self, plan: Plan) -> None:
+        """Hand every order to its lane. Never waits."""
+        self.statuses.transition = f"{self.run_id}-{plan.cycle}"
+        for decision in plan.decisions:
+            self._carry_out(decision)
+
+    def _carry_out(self, decision: Decision) -> None:
+        match decision:
+            case Bind():
+                self.waiting.bound(decision.uid)
+                self.lanes.put(f"pod/{decision.uid}", Rank.BIND, partial(self.bindings.bind, decision))
+            case Report():
+                self.statuses.report(decision)
+                self.waiting.report(decision)
+            case QueueReport():
+                self.statuses.allocated(decision)
+            case Evict():
+                self.lanes.put(f"pod/{decision.uid}", Rank.BIND, partial(self.bindings.evict, decision))
+            case Nominate():
+                self.lanes.put(f"pod/{decision.uid}", Rank.PHASE, partial(self.bindings.nominate, decision))
+            case Ask():
+                # No extender is configured yet; an unanswered question would hold its capacity for ever.
+                self._tell(events.Answered(decision.ask, "refused: nobody answers questions here"))
+            case _:
+                assert_never(decision)
+
+    def complain(self, value: Pod | Node | PodGroup | Queue, reason: str) -> None:
+        """Say on an object that it cannot be read, where it has a condition for that; the log has them all."""
+        log.warning("unreadable object", kind=type(value).__name__, key=value.metadata.key, reason=reason)
+        if isinstance(value, Pod) and not value.spec.node_name:
+            self.waiting.tell(PodUid(value.metadata.uid), value.metadata.key, "SchedulerError", reason)
+        elif isinstance(value, PodGroup):
+            turn = partial(self._complain_group, value, reason)
+            self.lanes.put(f"gang/{value.metadata.key}", Rank.STATUS, turn)
+
+    async def _complain_group(self, group: PodGroup, reason: str) -> None:
+        request = requests.unreadable_group_request(group, reason, self._moment())
+        if request is None:
+            return
+        try:
+            await self._sender.send(request)
+        except (ApiError, TransportError, Fenced) as error:
+            log.warning("cannot write condition", group=group.metadata.key, error=str(error))
+
+    def forget_group(self, _old: PodGroup | None, new: PodGroup | None) -> None:
+        """A store's change handler: what is gone needs no status."""
+        if new is None and _old is not None:
+            gang = GangId(_old.metadata.key)
+            self.statuses.forget_gang(gang)
+            self.waiting.forget(gang)
+
+    def forget_queue(self, _old: Queue | None, new: Queue | None) -> None:
+        """A store's change handler."""
+        if new is None and _old is not None:
+            self.statuses.forget_queue(QueueName(_old.metadata.name))

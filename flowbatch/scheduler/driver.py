@@ -1,0 +1,176 @@
+"""The scheduler as one value: informers feed it, the engine decides, lanes write.
+
+`run` is for a program without an election. With one, the informers run all the time and the elector calls `lead`: a
+standby is warm, but it has no engine, so it cannot decide anything.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import msgspec
+import structlog
+
+from flowbatch.api.core import Pod
+from flowbatch.api.meta import JsonObject
+from flowbatch.api.names import SCHEDULER_NAME
+from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.engine import events
+from flowbatch.kube.client import Client
+from flowbatch.model.ids import GangId, Instant
+from flowbatch.scheduler.caches import Caches
+from flowbatch.scheduler.cycles import Cycles, Decider
+from flowbatch.scheduler.dispatch import Dispatch
+from flowbatch.scheduler.feed import Feed
+from flowbatch.scheduler.journal import Journal
+from flowbatch.scheduler.mailbox import Mailbox
+from flowbatch.scheduler.queues import ensure_queues
+from flowbatch.scheduler.statuses import Pace
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """How a scheduler goes about it; the defaults are for production."""
+
+    scheduler_names: Collection[str] = (SCHEDULER_NAME,)
+    lanes: int = 64
+    pace: Pace = field(default_factory=Pace)
+    journal: Path | None = None
+    #: How long writes in flight may take to end when the program is told to stop.
+    grace_s: float = 10.0
+    #: Told apart on conditions.
+    run_id: str = ""
+
+
+class Scheduler:
+    """Places gangs from the moment `lead` is called until it is cancelled."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        make_engine: Callable[[], Decider],
+        now: Callable[[], Instant],
+        caches: Caches | None = None,
+        habits: Habits | None = None,
+    ) -> None:
+        self._client = client
+        self._own = caches is None
+        self._now = now
+        self.habits = habits or Habits()
+        self.caches = caches or Caches.of(client)
+        self.mailbox = Mailbox()
+        self.journal = Journal(self.habits.journal)
+        self.dispatch = Dispatch(
+            client,
+            StoreLookup(self.caches),
+            self._tell,
+            self._moment,
+            epoch=lambda: client.gate.epoch,
+            width=self.habits.lanes,
+            pace=self.habits.pace,
+        )
+        self.dispatch.run_id = self.habits.run_id
+        self.feed = Feed(self.mailbox, self.habits.scheduler_names, self.dispatch.complain)
+        self.feed.gangs = self.caches.groups.store.values
+        self.cycles = Cycles(
+            self.mailbox,
+            self.dispatch.lanes,
+            make_engine,
+            self._facts,
+            self.dispatch.carry_out,
+            now,
+            self.journal,
+        )
+        self._subscribed = False
+        self.leading = False
+
+    async def run(self) -> None:
+        """Inform yourself and lead, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            if self._own:
+                tasks.start_soon(self.caches.run)
+            await self.lead()
+
+    async def lead(self) -> None:
+        """Decide and write until cancelled; then finish the bindings in flight, within the grace."""
+        async with anyio.create_task_group() as outer:
+            outer.start_soon(self.dispatch.lanes.run)
+            self.leading = True
+            try:
+                await self._work()
+            finally:
+                self.leading = False
+                await self.dispatch.lanes.close(self.habits.grace_s)
+                self.journal.close()
+
+    async def _work(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.dispatch.run)
+            tasks.start_soon(self.cycles.run)
+            self._subscribe()
+            await self.caches.wait_synced()
+            await ensure_queues(self._client)
+            self.mailbox.post("synced", events.Synced())
+            log.info("scheduler leads", names=sorted(self.habits.scheduler_names), nodes=len(self.caches.nodes.store))
+
+    def _subscribe(self) -> None:
+        """Once per life: a program that loses the lease ends."""
+        assert not self._subscribed, "a scheduler leads once"
+        self._subscribed = True
+        self.caches.classes.on_change(self.feed.priority_class)
+        self.caches.queues.on_change(self.feed.queue)
+        self.caches.queues.on_change(self.dispatch.forget_queue)
+        self.caches.nodes.on_change(self.feed.node)
+        self.caches.groups.on_change(self.feed.gang)
+        self.caches.groups.on_change(self.dispatch.forget_group)
+        self.caches.pods.on_change(self.feed.pod)
+
+    def explain(self, namespace: str, name: str) -> JsonObject | None:
+        """Why a gang is where it is, live; None where there is no such gang or no engine here."""
+        explain = getattr(self.cycles.engine, "explain", None)
+        if not self.leading or explain is None or self.caches.groups.store.get(f"{namespace}/{name}") is None:
+            return None
+        explanation: JsonObject = msgspec.to_builtins(explain(GangId(f"{namespace}/{name}")))
+        return explanation
+
+    def _facts(self) -> Iterable[events.Event]:
+        caches = self.caches
+        stores = caches.nodes.store, caches.queues.store, caches.groups.store, caches.pods.store
+        return self.feed.everything(*(store.values() for store in stores))
+
+    def _tell(self, fact: events.Event) -> None:
+        match fact:
+            case events.BindFailed() | events.EvictFailed():
+                key: tuple[str, str] = (type(fact).__name__, fact.uid)
+            case events.StepFailed():
+                key = (fact.step, fact.uid)
+            case _:
+                key = ("told", str(self.mailbox.posted))
+        self.mailbox.post(key, fact)
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._now() / 1000, UTC)
+
+
+class StoreLookup:
+    """Finds objects in the caches."""
+
+    def __init__(self, caches: Caches) -> None:
+        self._caches = caches
+
+    def pod(self, key: str) -> Pod | None:
+        """See Lookup."""
+        return self._caches.pods.store.get(key)
+
+    def group(self, key: str) -> PodGroup | None:
+        """See Lookup."""
+        return self._caches.groups.store.get(key)
+
+    def queue(self, key: str) -> Queue | None:
+        """See Lookup."""
+        return self._caches.queues.store.get(key)

@@ -1,0 +1,113 @@
+"""What went into the engine and a hash of what came out: enough to replay any decision elsewhere.
+
+The ring holds the last steps as objects and costs nothing to keep; a file, where one is asked for, holds all of them
+as JSON lines. A bug report is such a file, and `engine.replay` finds the first step that decides differently.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from flowbatch.engine.decisions import Plan, Tick
+from flowbatch.engine.events import Event
+
+#: Steps kept in memory.
+RING_STEPS: Final = 512
+#: A journal file stops growing here, rather than fill the disk; it then says so in its last line.
+MAX_FILE_BYTES: Final = 4 * 2**30
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Observed(msgspec.Struct, frozen=True, tag_field="step", tag="observed"):
+    """Facts folded in, in this order."""
+
+    events: tuple[Event, ...]
+
+
+class Cycled(msgspec.Struct, frozen=True, tag_field="step", tag="cycled"):
+    """One cycle: its tick, and the digest of the plan it gave."""
+
+    tick: Tick
+    cycle: int
+    digest: str
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A cycle in the ring: hashed only if somebody asks."""
+
+    tick: Tick
+    plan: Plan
+
+
+class Ended(msgspec.Struct, frozen=True, tag_field="step", tag="ended"):
+    """The journal was cut off here."""
+
+    reason: str
+
+
+Entry = Observed | Cycled | Ended
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def digest_of(plan: Plan) -> str:
+    """A short hash of everything that a plan says."""
+    return blake2b(_encode(plan), digest_size=8).hexdigest()
+
+
+class Journal:
+    """Keeps the last steps, and writes them all to `path` if there is one."""
+
+    def __init__(self, path: Path | None = None, ring_steps: int = RING_STEPS) -> None:
+        self._ring: deque[Sequence[Event] | Decided] = deque(maxlen=ring_steps)
+        self._file: IO[bytes] | None = None if path is None else path.open("wb", buffering=1 << 16)
+        self._written = 0
+
+    def observed(self, facts: Sequence[Event]) -> None:
+        """Note facts, before the engine sees them: the journal must tell of those that break it."""
+        self._ring.append(facts)
+        if self._file is not None:
+            self._write(Observed(tuple(facts)))
+
+    def cycled(self, tick: Tick, plan: Plan) -> None:
+        """Note a cycle."""
+        self._ring.append(Decided(tick, plan))
+        if self._file is not None:
+            self._write(Cycled(tick, plan.cycle, digest_of(plan)))
+
+    def recent(self) -> Iterator[Entry]:
+        """The steps in the ring, oldest first."""
+        for step in self._ring:
+            if isinstance(step, Decided):
+                yield Cycled(step.tick, step.plan.cycle, digest_of(step.plan))
+            else:
+                yield Observed(tuple(step))
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _write(self, entry: Entry) -> None:
+        assert self._file is not None
+        line = _encode(entry) + b"\n"
+        try:
+            self._written += self._file.write(line)
+            if self._written > MAX_FILE_BYTES:
+                self._file.write(_encode(Ended("the file reached its largest size")) + b"\n")
+                self.close()
+        except OSError:
+            # A full disk must not stop scheduling (reliability.md 3.2, row 30).
+            self._file = None
+
+
+def read_journal(path: Path) -> Iterator[Entry]:
+    """The entries of a journal file."""
+    with path.open("rb") as lines:
+        for line in lines:
+            yield _decoder.decode(line)

@@ -1,0 +1,170 @@
+"""Engine orders in, API requests out: the other small file where the columns meet.
+
+Pure. A status request carries only what differs from the object as it was last seen, and is None where nothing
+does: writes are money. Each carries the object's uid, so that a namesake made since is refused (409), not changed.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from flowbatch.api.core import Pod
+from flowbatch.api.kinds import POD, POD_GROUP, QUEUE
+from flowbatch.api.meta import Condition, JsonObject
+from flowbatch.api.quantity import format_amount
+from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.api.timestamps import format_time
+from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Report, Step
+from flowbatch.kube.request import Request, bind_pod, evict_pod, patch_object
+from flowbatch.model.ids import GangId
+
+#: What a client with Volcano's eyes looks for among a PodGroup's conditions.
+UNSCHEDULABLE: Final = "Unschedulable"
+SCHEDULED: Final = "Scheduled"
+#: Volcano's words for a gang that runs.
+SCHEDULED_REASON: Final = "tasks in gang are ready to be scheduled"
+#: Where a binding says which leader sent it; the server copies it to the pod.
+EPOCH_ANNOTATION: Final = "flowbatch.dev/epoch"
+#: Longest message written to a condition.
+MESSAGE_CHARS: Final = 1024
+
+
+def bind_request(order: Bind, epoch: int = 0) -> Request:
+    """The binding; its uid makes a pod of the same name that came since a 409. `epoch` 0: nobody is elected."""
+    stamp = {EPOCH_ANNOTATION: str(epoch)} if epoch else None
+    return bind_pod(order.namespace, order.name, order.uid, order.node, stamp)
+
+
+def step_request(order: Bind, step: Step) -> Request | None:
+    """One thing to do before the binding, or None for a kind of step that no request can do."""
+    if step.kind == "annotation":
+        body: JsonObject = {"metadata": {"uid": order.uid, "annotations": {step.name: step.value}}}
+        return patch_object(POD, order.name, body, order.namespace)
+    if step.kind == "gate":
+        # A null entry is how a strategic patch removes one element of a keyed list.
+        gates = [{"name": step.name, "$patch": "delete"}]
+        body = {"metadata": {"uid": order.uid}, "spec": {"schedulingGates": gates}}
+        return patch_object(POD, order.name, body, order.namespace, content="strategic")
+    if step.kind == "patch":
+        body = msgspec.json.decode(step.value, type=dict)
+        return patch_object(POD, order.name, body, order.namespace, content="strategic")
+    return None
+
+
+def evict_request(order: Evict) -> Request:
+    """An eviction rather than a delete, so that disruption budgets are asked."""
+    return evict_pod(order.namespace, order.name, order.uid)
+
+
+def nominate_request(order: Nominate) -> Request:
+    """Remember on the pod which node's room is being made for it, or that none is."""
+    body = {"metadata": {"uid": order.uid}, "status": {"nominatedNodeName": order.node or None}}
+    return patch_object(POD, order.name, body, order.namespace, subresource="status")
+
+
+def group_conditions(report: Report, group: PodGroup, moment: datetime, transition: str) -> tuple[Condition, ...]:
+    """The PodGroup's conditions as they should be: ours replaced where its meaning changed, others kept.
+
+    At most one of Unschedulable and Scheduled is there: unlike Volcano's, an old reason does not outlive its cause.
+    """
+    others = tuple(each for each in group.status.conditions if each.type not in (UNSCHEDULABLE, SCHEDULED))
+    if report.blocker:
+        message = shorten(report.message)
+        ours = Condition(type=UNSCHEDULABLE, status="True", reason=reason_of(report), message=message)
+    elif report.phase in ("Running", "Completed"):
+        ours = Condition(type=SCHEDULED, status="True", reason=SCHEDULED_REASON)
+    else:
+        return others
+    for present in group.status.conditions:
+        if meaning(present) == meaning(ours):
+            return (*others, present)
+    return (*others, msgspec.structs.replace(ours, last_transition_time=moment, transition_id=transition))
+
+
+def reason_of(report: Report) -> str:
+    """The reason in Volcano's words, or the blocker's own name where Volcano has no word."""
+    return report.reason or report.blocker
+
+
+def meaning(condition: Condition) -> tuple[str, str, str, str]:
+    """What a condition says, without when and by whom."""
+    return condition.type, condition.status, condition.reason, condition.message
+
+
+def group_request(report: Report, group: PodGroup, moment: datetime, transition: str) -> Request | None:
+    """What brings the PodGroup's status to what the engine says, or None where it says so already."""
+    status: JsonObject = {}
+    if report.phase and report.phase != group.status.phase:
+        status["phase"] = report.phase
+    conditions = group_conditions(report, group, moment, transition)
+    if conditions != group.status.conditions:
+        status["conditions"] = [wire_condition(each) for each in conditions]
+    for count in ("running", "succeeded", "failed"):
+        wanted = getattr(report, count)
+        if wanted != getattr(group.status, count):
+            status[count] = wanted
+    return _patch_group(group, status) if status else None
+
+
+def phase_request(report: Report, group: PodGroup) -> Request | None:
+    """Only the phase: what others wait for, sent at once while the rest may still change."""
+    if not report.phase or report.phase == group.status.phase:
+        return None
+    return _patch_group(group, {"phase": report.phase})
+
+
+def unreadable_group_request(group: PodGroup, reason: str, moment: datetime) -> Request | None:
+    """Tell the owner of a PodGroup that cannot be read, in its own condition."""
+    report = Report(gang=_key(group), phase="", blocker="Unreadable", reason="InvalidSpec", message=reason)
+    return group_request(report, group, moment, "")
+
+
+def _key(group: PodGroup) -> GangId:
+    return GangId(group.metadata.key)
+
+
+def _patch_group(group: PodGroup, status: JsonObject) -> Request:
+    # No status subresource: a plain merge patch, as Volcano's own scheduler may write it.
+    body = {"metadata": {"uid": group.metadata.uid}, "status": status}
+    return patch_object(POD_GROUP, group.metadata.name, body, group.metadata.namespace)
+
+
+def wire_condition(condition: Condition) -> JsonObject:
+    """A condition as JSON, its time in whole seconds as metav1.Time wants it."""
+    body: JsonObject = msgspec.to_builtins(condition)
+    if condition.last_transition_time is not None:
+        body["lastTransitionTime"] = format_time(condition.last_transition_time)
+    return body
+
+
+def pod_condition_request(pod: Pod, reason: str, message: str, moment: datetime) -> Request | None:
+    """PodScheduled=False with `message`, or None where the pod is bound or says so already."""
+    if pod.spec.node_name:
+        return None
+    wanted = Condition(type="PodScheduled", status="False", reason=reason, message=shorten(message))
+    present = next((each for each in pod.status.conditions if each.type == wanted.type), None)
+    if present is not None and meaning(present) == meaning(wanted):
+        return None
+    changed_at = present.last_transition_time if present is not None and present.status == "False" else moment
+    condition = msgspec.structs.replace(wanted, last_transition_time=changed_at or moment)
+    body = {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [wire_condition(condition)]}}
+    # Strategic: lists of conditions merge by type, so the kubelet's own are left alone.
+    return patch_object(POD, pod.metadata.name, body, pod.metadata.namespace, subresource="status", content="strategic")
+
+
+def queue_request(report: QueueReport, queue: Queue) -> Request | None:
+    """Queue.status.allocated, or None where it says so already; resources no longer used are removed."""
+    wanted: dict[str, str] = {name: format_amount(name, units) for name, units in report.allocated if units}
+    present: Mapping[str, object] = queue.status.allocated
+    if wanted == {name: str(value) for name, value in present.items()}:
+        return None
+    gone: dict[str, None] = {name: None for name in present if name not in wanted}
+    body = {"metadata": {"uid": queue.metadata.uid}, "status": {"allocated": {**wanted, **gone}}}
+    return patch_object(QUEUE, queue.metadata.name, body, subresource="status")
+
+
+def shorten(message: str) -> str:
+    """`message` as it may stand in a condition."""
+    return message if len(message) <= MESSAGE_CHARS else message[: MESSAGE_CHARS - 1] + "…"

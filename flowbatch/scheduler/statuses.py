@@ -1,0 +1,157 @@
+"""Says on the API what the engine reports: PodGroup status and Queue.status.allocated.
+
+Writes are money, so a report is not written when it comes but when it has settled, and then once, as the difference
+from what is there:
+
+- a gang admitted (Pending to Inqueue) at once, because its pods are made on that word;
+- another phase or another reason after `settle_s`: most gangs are placed before they could say that they wait;
+- new counts after `count_s`; the same reason in new words after `reword_s`;
+- a queue's allocation every `queue_s` at most.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from flowbatch.api.kinds import POD_GROUP, QUEUE
+from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.engine.decisions import QueueReport, Report
+from flowbatch.kube.errors import ApiError, Conflict, Fenced, Invalid, NotFound, TransportError
+from flowbatch.kube.request import Request
+from flowbatch.model.ids import GangId, QueueName
+from flowbatch.scheduler import requests
+from flowbatch.scheduler.bindings import Sender, doubled
+from flowbatch.scheduler.lanes import Lanes, Rank
+from flowbatch.scheduler.mirror import Mirror
+from flowbatch.scheduler.timers import Timers
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long news may wait, in seconds, so that fewer writes carry it; and how many pods are told, how fast."""
+
+    settle_s: float = 0.5
+    count_s: float = 3.0
+    reword_s: float = 30.0
+    queue_s: float = 1.0
+    pod_s: float = 2.0
+    pods_per_gang: int = 16
+    pods_per_s: float = 20.0
+
+
+class Statuses:
+    """Holds the latest report per object until its time has come."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        lanes: Lanes,
+        groups: Callable[[str], PodGroup | None],
+        queues: Callable[[str], Queue | None],
+        moment: Callable[[], datetime],
+        pace: Pace,
+    ) -> None:
+        self._sender = sender
+        self._lanes = lanes
+        self._groups = Mirror(POD_GROUP, groups)
+        self._queues = Mirror(QUEUE, queues)
+        self._moment = moment
+        self._pace = pace
+        self._reports: dict[str, Report] = {}
+        self._allocations: dict[str, QueueReport] = {}
+        self._failures: dict[str, int] = {}
+        self._timers = Timers(self._due)
+        #: Stamped on conditions: which run, and which cycle of it, decided so.
+        self.transition = ""
+        self.written = 0
+
+    async def run(self) -> None:
+        """Keep time, until cancelled."""
+        await self._timers.run()
+
+    def report(self, report: Report) -> None:
+        """Note what a gang should now say, and when."""
+        self._reports[report.gang] = report
+        group = self._groups.get(report.gang)
+        if group is None:
+            return
+        if report.phase == "Inqueue" and group.status.phase in ("", "Pending"):
+            self._lanes.put(f"gang/{report.gang}", Rank.PHASE, lambda: self._write_phase(report.gang))
+        if (wait_s := patience_s(report, group, self._pace)) is not None:
+            self._timers.within(f"gang/{report.gang}", wait_s)
+
+    def allocated(self, report: QueueReport) -> None:
+        """Note what a queue uses now."""
+        self._allocations[report.queue] = report
+        self._timers.within(f"queue/{report.queue}", self._pace.queue_s)
+
+    def latest(self, gang: GangId) -> Report | None:
+        """The last report of a gang."""
+        return self._reports.get(gang)
+
+    def forget_gang(self, gang: GangId) -> None:
+        """The PodGroup is gone."""
+        self._reports.pop(gang, None)
+        self._forget(f"gang/{gang}")
+
+    def forget_queue(self, queue: QueueName) -> None:
+        """The Queue is gone."""
+        self._allocations.pop(queue, None)
+        self._forget(f"queue/{queue}")
+
+    def _forget(self, key: str) -> None:
+        self._failures.pop(key, None)
+        self._timers.forget(key)
+
+    def _due(self, key: str) -> None:
+        kind, _, name = key.partition("/")
+        write = self._write_group if kind == "gang" else self._write_queue
+        self._lanes.put(key, Rank.STATUS, lambda: write(name))
+
+    async def _write_phase(self, gang: str) -> None:
+        report, group = self._reports.get(gang), self._groups.get(gang)
+        if report is not None and group is not None:
+            await self._write(f"gang/{gang}", requests.phase_request(report, group), self._groups)
+
+    async def _write_group(self, gang: str) -> None:
+        report, group = self._reports.get(gang), self._groups.get(gang)
+        if report is not None and group is not None:
+            request = requests.group_request(report, group, self._moment(), self.transition)
+            await self._write(f"gang/{gang}", request, self._groups)
+
+    async def _write_queue(self, name: str) -> None:
+        report, queue = self._allocations.get(name), self._queues.get(name)
+        if report is not None and queue is not None:
+            await self._write(f"queue/{name}", requests.queue_request(report, queue), self._queues)
+
+    async def _write(self, key: str, request: Request | None, mirror: Mirror[PodGroup] | Mirror[Queue]) -> None:
+        """Send; a status is a level, so whatever fails without an answer is simply written again later."""
+        if request is None:
+            return
+        try:
+            body = await self._sender.send(request)
+        except (NotFound, Conflict, Invalid, Fenced):
+            # Gone, replaced, or not ours to write any more: the next report starts afresh.
+            return
+        except (ApiError, TransportError):
+            self._failures[key] = failures = self._failures.get(key, 0) + 1
+            self._timers.within(key, doubled(failures))
+            return
+        self.written += 1
+        self._failures.pop(key, None)
+        mirror.wrote(key.partition("/")[2], body)
+
+
+def patience_s(report: Report, group: PodGroup, pace: Pace) -> float | None:
+    """Seconds that this news may wait; None where the PodGroup says it already."""
+    said = next((each for each in group.status.conditions if each.type == requests.UNSCHEDULABLE), None)
+    if (report.phase and report.phase != group.status.phase) or (said is not None) != bool(report.blocker):
+        return pace.settle_s
+    if said is not None and said.reason != requests.reason_of(report):
+        return pace.settle_s
+    counts = group.status.running, group.status.succeeded, group.status.failed
+    if (report.running, report.succeeded, report.failed) != counts:
+        return pace.count_s
+    if said is not None and said.message != requests.shorten(report.message):
+        return pace.reword_s
+    return None
