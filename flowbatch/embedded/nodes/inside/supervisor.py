@@ -1,0 +1,277 @@
+"""A pod's first process: pid 1 of its pid namespace. It starts, signals and reaps; it decides nothing.
+
+What runs when, how often it is restarted and what the pod's phase is are the node's business, told over the channel.
+When this process ends, for whatever reason, the kernel kills everything in the pod.
+"""
+# pathlib would double what every pod's first process loads.
+# ruff: noqa: PTH112, PTH123
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+from dataclasses import dataclass, field
+
+from flowbatch.embedded.nodes.inside import census, container, linux, probe, wire
+from flowbatch.embedded.nodes.inside.layout import Layout
+from flowbatch.embedded.nodes.inside.logfile import LogFile
+from flowbatch.embedded.nodes.inside.wire import Message
+
+_READ_BYTES = 256 * 1024
+
+
+@dataclass(slots=True)
+class Running:
+    """One attempt of one container."""
+
+    name: str
+    attempt: int
+    pid: int
+    mounts: int
+    run: Message
+    output: int
+    log: LogFile
+
+
+@dataclass(slots=True)
+class Session:
+    """A command started inside a container for someone else: a remote shell's, or a probe."""
+
+    number: int
+    pid: int
+    caller: socket.socket | None = None
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The event loop of one pod."""
+
+    channel: socket.socket
+    layout: Layout
+    #: Whether /proc shows this pod; without it nobody is looked up in it.
+    own_proc: bool
+    containers: dict[str, Running] = field(default_factory=dict)
+    sessions: dict[int, Session] = field(default_factory=dict)
+    poller: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
+
+    def run(self) -> None:
+        """Serve the node until it says quit or is gone."""
+        wake, signalled = socket.socketpair()
+        for end in (wake, signalled):
+            end.setblocking(False)
+        signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.poller.register(self.channel, selectors.EVENT_READ)
+        self.poller.register(wake, selectors.EVENT_READ)
+        while True:
+            for key, _ in self.poller.select():
+                if key.fileobj is wake:
+                    wake.recv(4096)
+                    self._reap()
+                elif key.fileobj is self.channel:
+                    if not self._obey():
+                        return
+                elif isinstance(key.data, Session):
+                    self._hang_up(key.data)
+                else:
+                    self._copy_output(key.data)
+
+    def _obey(self) -> bool:
+        message, files = wire.receive(self.channel)
+        match message:
+            case None | {"do": "quit"}:
+                self._flush()
+                return False
+            case {"do": "run", "file": path}:
+                self._start(path)
+            case {"do": "signal", "container": name, "signal": number}:
+                self._signal(name, number)
+            case {"do": "exec"}:
+                self._exec(message, files)
+            case {"do": "probe"}:
+                self._probe(message)
+            case _:
+                raise AssertionError(f"unknown order {message}")
+        return True
+
+    def _tell(self, message: Message) -> None:
+        wire.send(self.channel, message)
+
+    # containers
+
+    def _start(self, path: str) -> None:
+        with open(path) as file:
+            run: Message = json.load(file)
+        name, attempt = run["container"], run["attempt"]
+        output, stdout = os.pipe()
+        report, child_report = wire.pair()
+        pid = os.fork()
+        if pid == 0:
+            null = os.open("/dev/null", os.O_RDONLY)
+            for source, target in ((null, 0), (stdout, 1), (stdout, 2)):
+                os.dup2(source, target)
+            container.become(self.layout, run, child_report)
+        os.close(stdout)
+        child_report.close()
+        mounts, problem = _await_start(report)
+        os.set_blocking(output, False)
+        running = Running(name, attempt, pid, mounts, run, output, LogFile(run["log"]))
+        self.containers[name] = running
+        self.poller.register(output, selectors.EVENT_READ, running)
+        if problem:
+            reason, _, message = problem.partition("\n")
+            self._tell({"is": "failed", "container": name, "attempt": attempt, "reason": reason, "message": message})
+        else:
+            self._tell({"is": "running", "container": name, "attempt": attempt})
+
+    def _copy_output(self, running: Running) -> bool:
+        try:
+            chunk = os.read(running.output, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self.poller.unregister(running.output)
+            os.close(running.output)
+            running.log.close()
+            running.output = -1
+            return False
+        running.log.feed(chunk)
+        return True
+
+    def _signal(self, name: str, number: int) -> None:
+        running = self.containers.get(name)
+        if running is None:
+            return
+        try:
+            os.killpg(running.pid, number)
+        except ProcessLookupError:
+            return
+        if number == signal.SIGKILL:
+            self._kill_rest(running)
+
+    def _kill_rest(self, running: Running) -> None:
+        """Kill what a container left behind, in whichever session it hides."""
+        inode = os.fstat(running.mounts).st_ino if running.mounts >= 0 else 0
+        if self.own_proc and inode:
+            _kill(census.in_mount_namespace(inode))
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._bury(pid, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, pid: int, code: int) -> None:
+        running = next((each for each in self.containers.values() if each.pid == pid), None)
+        if running is not None:
+            del self.containers[running.name]
+            self._kill_rest(running)
+            self._finish_output(running)
+            if running.mounts >= 0:
+                os.close(running.mounts)
+            self._tell({"is": "exited", "container": running.name, "attempt": running.attempt, "code": code})
+        elif session := self.sessions.pop(pid, None):
+            self._end(session, code)
+
+    def _finish_output(self, running: Running) -> None:
+        """Everything the container wrote is in the pipe by now; who else holds the pipe may still add to it."""
+        while running.output >= 0 and self._copy_output(running):
+            pass
+        if running.output >= 0:
+            running.log.flush()
+
+    def _flush(self) -> None:
+        for running in self.containers.values():
+            running.log.flush()
+
+    # commands inside containers
+
+    def _exec(self, order: Message, files: list[int]) -> None:
+        """Start a command in a container with the given files as its stdin, stdout, stderr; a fourth is its caller."""
+        running = self.containers.get(order["container"])
+        caller = socket.socket(fileno=files[3]) if len(files) > 3 else None
+        if running is None or running.mounts < 0:
+            self._refuse(order, caller, f"container {order['container']} is not running")
+        else:
+            env = {**running.run["env"], **order.get("env", {})}
+            cwd = order.get("cwd") or running.run["cwd"]
+            pid = os.fork()
+            if pid == 0:
+                _join(running.mounts, files[:3], order["argv"], env, cwd)
+            session = Session(order["id"], pid, caller)
+            self.sessions[pid] = session
+            if caller is not None:
+                self.poller.register(caller, selectors.EVENT_READ, session)
+        for file in files[:3]:
+            os.close(file)
+
+    def _refuse(self, order: Message, caller: socket.socket | None, why: str) -> None:
+        if caller is not None:
+            wire.send(caller, {"error": why})
+            caller.close()
+        self._tell({"is": "done", "id": order["id"], "code": 255, "message": why})
+
+    def _hang_up(self, session: Session) -> None:
+        """The caller is gone (or says so): what it started goes too."""
+        if session.caller is not None:
+            self.poller.unregister(session.caller)
+            session.caller.close()
+            session.caller = None
+        _kill(census.family(session.pid) if self.own_proc else [session.pid])
+
+    def _end(self, session: Session, code: int) -> None:
+        shell_code = 128 - code if code < 0 else code
+        if session.caller is not None:
+            self.poller.unregister(session.caller)
+            with contextlib.suppress(OSError):  # the caller may leave at the same moment
+                wire.send(session.caller, {"code": shell_code})
+            session.caller.close()
+        self._tell({"is": "done", "id": session.number, "code": shell_code})
+
+    def _probe(self, order: Message) -> None:
+        pid = os.fork()
+        if pid == 0:
+            probe.become(order)
+        self.sessions[pid] = Session(order["id"], pid)
+
+
+def _await_start(report: socket.socket) -> tuple[int, str]:
+    """The child's mount namespace, and what went wrong; the socket closes by itself when the command is executed."""
+    mounts, problem = -1, ""
+    with report:
+        while True:
+            data, files, _, _ = socket.recv_fds(report, 8192, 1)
+            if files:
+                mounts = files[0]
+            elif data:
+                problem = data.decode(errors="replace")
+            else:
+                return mounts, problem
+
+
+def _join(mounts: int, files: list[int], argv: list[str], env: dict[str, str], cwd: str) -> None:
+    """Become `argv` inside the container whose mount namespace this is."""
+    try:
+        os.setsid()
+        for target, source in enumerate(files):
+            os.dup2(source, target)
+        linux.setns(mounts, linux.NEWNS)
+        container.execute(argv, env, cwd if os.path.isdir(cwd) else "/")
+    except OSError as error:
+        os.write(2, f"{error.strerror or error}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
