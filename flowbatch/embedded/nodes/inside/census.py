@@ -1,6 +1,6 @@
 """Who runs in this pod, read from its own /proc; only ever used where that /proc is the pod's."""
 # pathlib would double what every pod's first process loads.
-# ruff: noqa: PTH116, PTH123, PTH208
+# ruff: noqa: PTH116, PTH208
 
 import os
 

@@ -5,11 +5,13 @@ what cannot be overlaid is bound read-only. So commands find this machine's file
 write, and nothing reaches the machine.
 """
 # pathlib would double what every pod's first process loads.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH112, PTH116, PTH118, PTH119, PTH120, PTH123, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH112, PTH116, PTH118, PTH119, PTH120, PTH211
 
+import contextlib
 import os
 import re
 import shutil
+from typing import Literal
 
 from flowbatch.embedded.nodes.inside import linux
 
@@ -28,42 +30,58 @@ _PSEUDO |= {
     "sysfs",
 }
 _PSEUDO |= {"tracefs"}
+Piece = Literal["overlay", "bind", "link", "rebuild"]
 _PRIVATE = ("/proc", "/sys", "/dev", "/run")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class Layout:
-    """The mounts below `/` that containers get; worked out once, inherited by fork."""
+    """The pieces of `/` that containers get; worked out once, inherited by fork."""
 
     def __init__(self, work: str, *, user_namespace: bool) -> None:
         self.work = work
         self.user_namespace = user_namespace
-        #: (mount point, whether an overlay works there), parents first; the first is `/`.
-        self.mounts: list[tuple[str, bool]] = []
+        #: (path, how it is shown), parents first; the first is `/`, overlaid or rebuilt piece by piece.
+        self.pieces: list[tuple[str, Piece]] = []
 
     def survey(self) -> None:
-        """Find the mounts and try an overlay on each. Raises OSError where not even `/` can be overlaid."""
-        self._overlay("/", f"{self.work}/survey/0", f"{self.work}/survey/0/root")
-        linux.detach(f"{self.work}/survey/0/root")
-        self.mounts.append(("/", True))
-        for number, (point, writable) in enumerate(self._host_mounts(), 1):
-            self.mounts.append((point, writable and self._can_overlay(point, f"{self.work}/survey/{number}")))
+        """Decide how each part of the machine's tree is shown, by trying. Raises OSError where nothing works."""
+        points = _mount_points()
+        self._survey("/", points)
         shutil.rmtree(f"{self.work}/survey", ignore_errors=True)
+        if not any(piece == "overlay" for _, piece in self.pieces):
+            raise OSError("this kernel makes no overlay mounts here")
 
-    def _host_mounts(self) -> list[tuple[str, bool]]:
-        found: dict[str, bool] = {}
-        with open("/proc/self/mountinfo") as lines:
-            for line in lines:
-                before, _, after = line.partition(" - ")
-                fields = before.split()
-                point = _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), fields[4])
-                if after.split()[0] not in _PSEUDO and _is_wanted(point, self.work):
-                    found[point] = "rw" in fields[5].split(",")
-        return sorted(found.items())
+    def _survey(self, path: str, points: dict[str, str]) -> None:
+        below = [point for point in points if point != path and point.startswith(path.rstrip("/") + "/")]
+        if self._can_overlay(path):
+            self.pieces.append((path, "overlay"))
+            for point in below:
+                if points[point] not in _PSEUDO and not self._is_private(point) and os.path.isdir(point):
+                    self._survey(point, {name: kind for name, kind in points.items() if name != path})
+        elif below:  # a user namespace may not look under mounts it did not make: so, entry by entry
+            self.pieces.append((path, "rebuild"))
+            self._survey_entries(path, points)
+        else:
+            self.pieces.append((path, "bind"))
 
-    def _can_overlay(self, point: str, layer: str) -> bool:
+    def _survey_entries(self, path: str, points: dict[str, str]) -> None:
+        with contextlib.suppress(PermissionError), os.scandir(path) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if self._is_private(entry.path) or points.get(entry.path) in _PSEUDO:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    self._survey(entry.path, points)
+                else:
+                    self.pieces.append((entry.path, "link" if entry.is_symlink() else "bind"))
+
+    def _is_private(self, path: str) -> bool:
+        return any(path == private or path.startswith(private + "/") for private in (*_PRIVATE, self.work))
+
+    def _can_overlay(self, path: str) -> bool:
+        layer = f"{self.work}/survey/{len(self.pieces)}"
         try:
-            self._overlay(point, layer, f"{layer}/root")
+            self._overlay(path, layer, f"{layer}/root")
         except OSError:
             return False
         linux.detach(f"{layer}/root")
@@ -76,10 +94,14 @@ class Layout:
         linux.mount("overlay", target, "overlay", 0, options + (",userxattr" if self.user_namespace else ""))
 
     def upper_of(self, path: str, layer: str) -> tuple[str, str]:
-        """The mount point that holds `path`, and the directory of its private layer."""
-        for number, (point, _) in reversed(list(enumerate(self.mounts))):
-            if point == "/" or path == point or path.startswith(point + "/"):
-                return point, f"{layer}/{number}/upper"
+        """The piece that holds `path`, and the directory where its private writes go."""
+        for number, (piece, shown) in reversed(list(enumerate(self.pieces))):
+            if shown != "link" and (piece == "/" or path == piece or path.startswith(piece + "/")):
+                upper = f"{layer}/root{piece.rstrip('/')}" if shown == "rebuild" else f"{layer}/{number}/upper"
+                if shown == "bind" and not os.path.exists(path):
+                    raise OSError(f"{path} cannot be made: {piece} is shown read-only")
+                if shown != "bind" or os.path.isdir(piece):
+                    return piece, upper
         raise AssertionError("/ holds every path")
 
     def prepare(self, path: str, layer: str, *, directory: bool) -> str:
@@ -126,26 +148,49 @@ class Layout:
     def mount(self, layer: str) -> str:
         """Mount everything; returns where the container's `/` now is."""
         root = f"{layer}/root"
-        self._overlay("/", f"{layer}/0", root)
-        for number, (point, overlaid) in enumerate(self.mounts[1:], 1):
-            if overlaid:
-                self._overlay(point, f"{layer}/{number}", root + point)
-            else:
-                _bind_what_there_is(point, root + point)
+        os.makedirs(root, exist_ok=True)
+        linux.bind(root, root)
+        for number, (path, shown) in enumerate(self.pieces):
+            target = root + path.rstrip("/")
+            if shown == "overlay":
+                self._overlay(path, f"{layer}/{number}", target)
+            elif shown == "rebuild":
+                os.makedirs(target, exist_ok=True)
+            elif not os.path.lexists(target):
+                _show(path, target)
+            elif shown == "bind" and os.path.isdir(target):
+                _bind_read_only(path, target)
+        for private in _PRIVATE:
+            os.makedirs(root + private, exist_ok=True)
         return root
 
 
-def _is_wanted(point: str, work: str) -> bool:
-    inside = any(point == private or point.startswith(private + "/") for private in (*_PRIVATE, work))
-    return point != "/" and not inside and os.path.isdir(point)
+def _show(source: str, target: str) -> None:
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), target)
+    elif os.path.isdir(source):
+        os.makedirs(target)
+        _bind_read_only(source, target)
+    elif os.access(source, os.R_OK):
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        _bind_read_only(source, target)
 
 
-def _bind_what_there_is(source: str, target: str) -> None:
-    try:
+def _bind_read_only(source: str, target: str) -> None:
+    with contextlib.suppress(OSError):  # a file system that this user may not even look at
         linux.bind(source, target, recursive=True)
         linux.bind_read_only(target)
-    except OSError:
-        return  # a file system that this user may not even look at
+
+
+def _mount_points() -> dict[str, str]:
+    """Mount point to file system, shallowest first."""
+    found: dict[str, str] = {}
+    with open("/proc/self/mountinfo") as lines:
+        for line in lines:
+            before, _, after = line.partition(" - ")
+            point = _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), before.split()[4])
+            found[point] = after.split()[0]
+    return dict(sorted(found.items()))
 
 
 def _copy_owner(source: str, target: str) -> None:

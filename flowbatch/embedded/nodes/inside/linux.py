@@ -3,7 +3,6 @@
 Each raises OSError with the call's name and arguments: "EPERM" alone tells nobody which of thirty mounts failed.
 """
 # pathlib would double what every pod's first process loads.
-# ruff: noqa: PTH123
 
 import ctypes
 import fcntl

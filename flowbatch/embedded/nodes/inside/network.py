@@ -31,7 +31,7 @@ def main(path: str, gateway: str, prefix: int, ready: int) -> None:
 def _make_bridge(netlink: IPRoute, gateway: str, prefix: int) -> int:
     netlink.link("set", index=1, state="up")
     netlink.link("add", ifname=BRIDGE, kind="bridge", state="up")
-    bridge = int(netlink.link_lookup(ifname=BRIDGE)[0])
+    bridge = socket.if_nametoindex(BRIDGE)
     netlink.addr("add", index=bridge, address=gateway, prefixlen=prefix)
     return bridge
 

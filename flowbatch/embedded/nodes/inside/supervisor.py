@@ -4,7 +4,7 @@ What runs when, how often it is restarted and what the pod's phase is are the no
 When this process ends, for whatever reason, the kernel kills everything in the pod.
 """
 # pathlib would double what every pod's first process loads.
-# ruff: noqa: PTH112, PTH123
+# ruff: noqa: PTH112
 
 import contextlib
 import json
