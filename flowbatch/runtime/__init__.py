@@ -1,1 +1,1 @@
-"""The composition root of the in-cluster programs: settings, health, start and stop."""
+"""Programs: settings, one task group each, health, memory, plugins, logs."""

@@ -27,7 +27,7 @@ from flowbatch.scheduler.mirror import Mirror
 from flowbatch.scheduler.timers import Timers
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """How long news may wait, in seconds, so that fewer writes carry it; and how many pods are told, how fast."""
 
     settle_s: float = 0.5

@@ -1,0 +1,180 @@
+"""What an administrator can set: one typed tree, read strictly, from a file, the environment and flags.
+
+Flags override the environment (`FLOWBATCH_HEALTH_PORT`), which overrides the file. A mistake is one error naming every
+problem with its path; at start it ends the program, on a reload the settings in force stay and the health page says so.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from flowbatch.api.names import SCHEDULER_NAME
+from flowbatch.errors import SpecError, SpecErrors, did_you_mean
+from flowbatch.runtime.logs import LogFormat, LogLevel
+from flowbatch.scheduler.statuses import Pace
+
+ENVIRONMENT_PREFIX: Final = "FLOWBATCH_"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Base of the settings' parts."""
+
+
+class SchedulerSettings(Section, frozen=True):
+    """How gangs are placed. `policy` is a Volcano scheduler configuration, or the name of a preset or plugin."""
+
+    names: tuple[str, ...] = (SCHEDULER_NAME,)
+    policy: dict[str, Any] | str = ""
+    lanes: int = 64
+    pace: Pace = Pace()
+    #: A file for every fact and tick; empty for none.
+    journal: str = ""
+    #: Recompute all books after each cycle: slow, for finding bugs.
+    validate: bool = False
+
+
+class ControllerSettings(Section, frozen=True):
+    """Which controllers run (all, if none is named), and how many jobs are reconciled at once."""
+
+    enabled: tuple[str, ...] = ()
+    lanes: int = 16
+
+
+class ElectionSettings(Section, frozen=True):
+    """One replica leads. Off for a single process such as `flowbatch up`."""
+
+    enabled: bool = False
+    namespace: str = "flowbatch-system"
+    #: Empty: the component's own name.
+    name: str = ""
+    identity: str = ""
+    lease_s: float = 15.0
+    renew_s: float = 10.0
+    retry_s: float = 2.0
+
+
+class HealthSettings(Section, frozen=True):
+    """The health, metrics and debug server: port 0 picks a free one, -1 means none. Loopback unless told otherwise."""
+
+    host: str = "127.0.0.1"
+    port: int = -1
+
+
+class LogSettings(Section, frozen=True):
+    """How much is logged, and how it looks."""
+
+    level: LogLevel = "info"
+    format: LogFormat = "auto"
+
+
+class Settings(Section, frozen=True):
+    """All of it."""
+
+    scheduler: SchedulerSettings = SchedulerSettings()
+    controllers: ControllerSettings = ControllerSettings()
+    election: ElectionSettings = ElectionSettings()
+    health: HealthSettings = HealthSettings()
+    log: LogSettings = LogSettings()
+    #: Where it was read from: not a setting, and watched for changes.
+    source: str = ""
+
+
+#: Fields that no file, variable or flag can set.
+_INTERNAL: Final = frozenset({"source"})
+
+
+def load_settings(
+    path: Path | str | None = None,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force. `flags` are by dotted path (`{"health.port": 8080}`). Raises SpecErrors."""
+    tree = read_file(path) if path else {}
+    _overlay(tree, variables(os.environ if environment is None else environment))
+    _overlay(tree, flags or {})
+    settings = decode_settings(tree, subject=str(path or "settings"))
+    return msgspec.structs.replace(settings, source=str(path)) if path else settings
+
+
+def read_file(path: Path | str) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty one. Raises SpecErrors."""
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SpecErrors([SpecError("$", f"cannot be read: {error}")], str(path)) from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise SpecErrors([SpecError("$", "must be a mapping", tree)], str(path))
+    return tree
+
+
+def variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that the environment names, by dotted path; other FLOWBATCH_ variables are somebody else's."""
+    found: dict[str, Any] = {}
+    for path, name in _leaves(Settings):
+        text = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if text is not None:
+            found[path] = yaml.safe_load(text) if text else ""
+    return found
+
+
+def _leaves(section: type[msgspec.Struct], path: str = "", name: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting as (`health.port`, `health_port`)."""
+    for field in msgspec.structs.fields(section):
+        if field.name in _INTERNAL:
+            continue
+        dotted, flat = f"{path}{field.encode_name}", f"{name}{field.name}"
+        if _is_section(field.type):
+            yield from _leaves(field.type, dotted + ".", flat + "_")
+        else:
+            yield dotted, flat
+
+
+def _overlay(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    for path, value in settings.items():
+        *sections, leaf = path.split(".")
+        within = tree
+        for section in sections:
+            inner = within.get(section)
+            within = within.setdefault(section, {}) if isinstance(inner, dict) or inner is None else {}
+        within[leaf] = value
+
+
+def decode_settings(tree: Mapping[str, Any], subject: str = "settings") -> Settings:
+    """`tree` as Settings. Raises SpecErrors with every problem."""
+    problems = list(_problems(Settings, tree, ""))
+    if problems:
+        raise SpecErrors(problems, subject)
+    return msgspec.convert(tree, Settings, strict=False)
+
+
+def _problems(section: type[msgspec.Struct], tree: object, path: str) -> Iterator[SpecError]:
+    if not isinstance(tree, Mapping):
+        yield SpecError(path.rstrip("."), "must be a mapping", tree)
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(section) if field.name not in _INTERNAL}
+    for key, value in tree.items():
+        field = fields.get(key) if isinstance(key, str) else None
+        if field is None:
+            yield SpecError(f"{path}{key}", "is no setting", hint=did_you_mean(str(key), fields))
+        elif _is_section(field.type):
+            yield from _problems(field.type, value, f"{path}{key}.")
+        else:
+            yield from _misfit(field.type, value, f"{path}{key}")
+
+
+def _misfit(kind: Any, value: object, path: str) -> Iterator[SpecError]:
+    try:
+        msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        yield SpecError(path, str(error), value)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
