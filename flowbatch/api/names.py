@@ -32,6 +32,8 @@ CLOSED_BY_PARENT = "volcano.sh/closed-by-parent"
 
 # flowbatch's own.
 SUSPENDED = "flowbatch.dev/suspended"
+#: On a Queue: closed as a level; "false" opens, without it Commands decide.
+CLOSED = "flowbatch.dev/closed"
 DECLARED_TASKS = "flowbatch.dev/declared-tasks"
 
 #: The scheduler name of pods that flowbatch places; Volcano's own, so that its manifests work unchanged.

@@ -83,7 +83,7 @@ class WorkQueue:
         self._failures[key] = failures + 1
         self.retried += 1
         # 2**30 is past every cap; without the bound a key that fails for weeks would overflow a float.
-        delay_s = min(FIRST_RETRY_S * 2 ** min(failures, 30), longest_s)
+        delay_s = min(FIRST_RETRY_S * (1 << min(failures, 30)), longest_s)
         delay_s *= 1 + JITTER * self._jitter.random()
         self.add_after(key, delay_s)
         return delay_s

@@ -1,0 +1,123 @@
+"""What the controllers know of the cluster: one informer per kind, shared, filtered by the server, indexed.
+
+Secrets, services and config maps are not watched: reading all of them is a right that a batch system should not have.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from flowbatch.api.batch import Job
+from flowbatch.api.bus import Command
+from flowbatch.api.core import Namespace, Pod
+from flowbatch.api.kinds import COMMAND, JOB, NAMESPACE, POD, POD_GROUP, QUEUE, Kind
+from flowbatch.api.meta import ObjectMeta
+from flowbatch.api.names import DEFAULT_QUEUE, GROUP_NAME, JOB_NAME, VOLCANO_GROUP_NAME
+from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.controllers.expectations import metadata_of
+from flowbatch.informer import Informer
+from flowbatch.kube.client import Client
+
+
+class Caches:
+    """The informers, of which only those that an enabled controller needs are run."""
+
+    def __init__(self, client: Client, scheduler_names: Iterable[str]) -> None:
+        self.jobs: Informer[Job] = Informer(client, JOB, indexes={"queue": _queue_of_job})
+        #: Pods made by the job controller, by the job they say they belong to.
+        self.pods: Informer[Pod] = Informer(client, POD, label_selector=JOB_NAME, indexes={"job": _job_of_pod})
+        #: Pods of anybody else that ask for one of our schedulers.
+        self.bare_pods: tuple[Informer[Pod], ...] = tuple(
+            Informer(
+                client,
+                POD,
+                label_selector=f"!{JOB_NAME}",
+                field_selector=f"spec.schedulerName={name}",
+                indexes={"group": _group_of_pod},
+            )
+            for name in scheduler_names
+        )
+        self.pod_groups: Informer[PodGroup] = Informer(client, POD_GROUP, indexes={"queue": _queue_of_group})
+        self.queues: Informer[Queue] = Informer(client, QUEUE, indexes={"parent": _parent_of_queue})
+        self.commands: Informer[Command] = Informer(client, COMMAND, indexes={"target": _target_of_command})
+        self.namespaces: Informer[Namespace] = Informer(client, NAMESPACE)
+
+    def for_controllers(self, enabled: frozenset[str]) -> list[Informer[Any]]:
+        """The informers that these controllers read."""
+        needed: list[Informer[Any]] = [self.jobs, self.queues, self.commands] if enabled else []
+        if enabled & {"job", "queue"}:
+            needed.append(self.pod_groups)
+        if "job" in enabled:
+            needed.append(self.pods)
+        if "podgroup" in enabled:
+            needed += [*self.bare_pods, self.namespaces]
+        return needed
+
+    def look(self, kind: Kind[Any], key: str) -> ObjectMeta | None:
+        """The cached metadata of an object of a kind that is watched."""
+        for informer in self._of(kind):
+            if (found := metadata_of(informer.store.get(key))) is not None:
+                return found
+        return None
+
+    def watches(self, kind: Kind[Any]) -> bool:
+        """Whether writes to this kind come back by a watch."""
+        return bool(self._of(kind))
+
+    def _of(self, kind: Kind[Any]) -> tuple[Informer[Any], ...]:
+        if kind is POD:
+            return (self.pods, *self.bare_pods)
+        one: dict[str, Informer[Any]] = {
+            JOB.kind: self.jobs,
+            POD_GROUP.kind: self.pod_groups,
+            QUEUE.kind: self.queues,
+            COMMAND.kind: self.commands,
+        }
+        known = one.get(kind.kind)
+        return () if known is None else (known,)
+
+
+async def wait_synced(informers: Iterable[Informer[Any]]) -> None:
+    """Wait until every first list is in: from then on, absence means absence."""
+    await asyncio.gather(*(informer.wait_synced() for informer in informers))
+
+
+def group_of_pod(pod: Pod) -> str:
+    """The PodGroup that a pod names, or an empty string."""
+    annotations = pod.metadata.annotations
+    return annotations.get(GROUP_NAME) or annotations.get(VOLCANO_GROUP_NAME) or ""
+
+
+def target_key(kind: str, namespace: str, name: str) -> str:
+    """Where Commands for this object are found in the index `target`."""
+    return f"{kind}|{namespace}|{name}"
+
+
+def _job_of_pod(pod: Pod) -> list[str]:
+    return [f"{pod.metadata.namespace}/{pod.metadata.labels.get(JOB_NAME, '')}"]
+
+
+def _group_of_pod(pod: Pod) -> list[str]:
+    name = group_of_pod(pod)
+    return [f"{pod.metadata.namespace}/{name}"] if name else []
+
+
+def _queue_of_job(job: Job) -> list[str]:
+    return [job.spec.queue or DEFAULT_QUEUE]
+
+
+def _queue_of_group(group: PodGroup) -> list[str]:
+    return [group.spec.queue or DEFAULT_QUEUE]
+
+
+def _parent_of_queue(queue: Queue) -> list[str]:
+    return [queue.spec.parent] if queue.spec.parent else []
+
+
+def _target_of_command(command: Command) -> list[str]:
+    target = command.target
+    if target is None:
+        return []
+    # A queue has no namespace; Commands for it live wherever their author put them.
+    namespace = "" if target.kind == "Queue" else command.metadata.namespace
+    return [target_key(target.kind, namespace, target.name)]
