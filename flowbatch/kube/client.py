@@ -274,6 +274,7 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         resource_version: str | None = None,
+        resource_version_match: str = "",
         limit: int = PAGE_OBJECTS,
     ) -> AsyncIterator[Page]:
         """A list as its pages arrive, so that a big one is never in memory as JSON at once. Raises Gone midway."""
@@ -287,6 +288,7 @@ class Client:
                 limit=limit,
                 continue_=continue_,
                 resource_version=resource_version,
+                resource_version_match=resource_version_match,
             )
             page = _page(await self.send(request))
             yield page

@@ -4,8 +4,6 @@ An `ApiError` is an answer: the server said no and did nothing. A `TransportErro
 ends in it may or may not have happened, and only reading tells (reliability.md 3.2, rows 11 and 12).
 """
 
-# ruff: noqa: N818  (the names are Kubernetes' own reasons)
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -67,7 +67,7 @@ class _Envelope(msgspec.Struct, gc=False):
     object: msgspec.Raw
 
 
-class Malformed(Exception):  # noqa: N818  (the object is; the program goes on)
+class Malformed(Exception):
     """An object that does not decode as its kind: counted and left out, the rest goes on (catalogue row 26)."""
 
     def __init__(self, key: str, problem: str) -> None:
@@ -115,6 +115,11 @@ class EventDecoder(Generic[T]):
             return self._object.decode(raw)
         except msgspec.MsgspecError:
             return self.object(raw)
+
+    def bookmark_of(self, line: bytes) -> Event[T]:
+        """A bookmark in place of an event whose object cannot be read: time goes on without it."""
+        envelope = self._envelope.decode(line)
+        return Event("BOOKMARK", self.object(envelope.object, metadata_only=True))
 
     def object(self, raw: bytes | msgspec.Raw, *, metadata_only: bool = False) -> T:
         """`raw` as the kind's Struct; null counts as unset, as it does for Kubernetes. Raises Malformed."""
