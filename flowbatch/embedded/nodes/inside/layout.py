@@ -5,7 +5,7 @@ what cannot be overlaid is bound read-only. So commands find this machine's file
 write, and nothing reaches the machine.
 """
 # pathlib would double what every pod's first process loads.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH112, PTH116, PTH118, PTH119, PTH120, PTH211
+# ruff: noqa: PTH110, PTH114, PTH115, PTH101, PTH102, PTH103, PTH112, PTH116, PTH118, PTH119, PTH120, PTH211
 
 import contextlib
 import os
