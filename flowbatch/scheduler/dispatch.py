@@ -11,8 +11,9 @@ import structlog
 from flowbatch.api.core import Node, Pod
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
-from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Nominate, Plan, QueueReport, Report
+from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Nominate, Plan, PolicyReport, QueueReport, Report
 from flowbatch.kube.errors import ApiError, Fenced, TransportError
+from flowbatch.metrics import POLICY_ERRORS
 from flowbatch.model.ids import GangId, PodUid, QueueName
 from flowbatch.scheduler import requests
 from flowbatch.scheduler.bindings import Bindings, Sender
@@ -89,6 +90,9 @@ class Dispatch:
             case Ask():
                 # No extender is configured yet; an unanswered question would hold its capacity for ever.
                 self._tell(events.Answered(decision.ask, "refused: nobody answers questions here"))
+            case PolicyReport():
+                POLICY_ERRORS.labels(decision.policy).inc()
+                log.error("policy left out", policy=decision.policy, reason=decision.reason, count=decision.failures)
             case _:
                 assert_never(decision)
 

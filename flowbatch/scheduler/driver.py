@@ -140,8 +140,12 @@ class Scheduler:
 
     def _facts(self) -> Iterable[events.Event]:
         caches = self.caches
-        stores = caches.nodes.store, caches.queues.store, caches.groups.store, caches.pods.store
-        return self.feed.everything(*(store.values() for store in stores))
+        return self.feed.everything(
+            caches.nodes.store.values(),
+            caches.queues.store.values(),
+            caches.groups.store.values(),
+            caches.pods.store.values(),
+        )
 
     def _tell(self, fact: events.Event) -> None:
         match fact:
