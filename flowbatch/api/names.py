@@ -35,6 +35,8 @@ SUSPENDED = "flowbatch.dev/suspended"
 #: On a Queue: closed as a level; "false" opens, without it Commands decide.
 CLOSED = "flowbatch.dev/closed"
 DECLARED_TASKS = "flowbatch.dev/declared-tasks"
+#: On bindings, copied by the server to the pod: which leader placed it.
+EPOCH = "flowbatch.dev/epoch"
 
 #: The scheduler name of pods that flowbatch places; Volcano's own, so that its manifests work unchanged.
 SCHEDULER_NAME = "volcano"
