@@ -1,1 +1,1 @@
-"""Controllers of jobs, pod groups, queues and commands: I/O around flowbatch.workload."""
+"""The I/O shells around `flowbatch.workload`: work queues, informers in, requests out."""

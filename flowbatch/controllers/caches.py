@@ -88,13 +88,18 @@ def group_of_pod(pod: Pod) -> str:
     return annotations.get(GROUP_NAME) or annotations.get(VOLCANO_GROUP_NAME) or ""
 
 
+def job_of_pod(pod: Pod) -> str:
+    """The key of the job that a pod says it belongs to; whether that is so, its owner tells."""
+    return f"{pod.metadata.namespace}/{pod.metadata.labels.get(JOB_NAME, '')}"
+
+
 def target_key(kind: str, namespace: str, name: str) -> str:
     """Where Commands for this object are found in the index `target`."""
     return f"{kind}|{namespace}|{name}"
 
 
 def _job_of_pod(pod: Pod) -> list[str]:
-    return [f"{pod.metadata.namespace}/{pod.metadata.labels.get(JOB_NAME, '')}"]
+    return [job_of_pod(pod)]
 
 
 def _group_of_pod(pod: Pod) -> list[str]:

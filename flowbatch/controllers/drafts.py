@@ -68,9 +68,13 @@ class Drafts:
         return min(doubled, self._settings.counts_longest_s)
 
     def written(self, key: str, before: JobStatus, after: JobStatus) -> None:
-        """`after` is on the server, or the draft has become equal to what was there."""
+        """`after` is on the server in place of `before`."""
         self._of.pop(key, None)
         self._streak[key] = self._streak.get(key, 0) + 1 if only_counts(before, after) else 0
+
+    def drop(self, key: str) -> None:
+        """The server has, after all, what the draft says."""
+        self._of.pop(key, None)
 
     def forget(self, key: str) -> None:
         """The job is gone."""

@@ -79,7 +79,7 @@ class Effects:
 
     async def delete(self, owner: str, delete: Delete) -> None:
         """Ask for the end of one object; already gone, or replaced by a namesake, is as good."""
-        kind = _BY_NAME[delete.kind]
+        kind = kind_named(delete.kind)
         namespace = delete.namespace or None
         self.writes += 1
         # NotFound or Conflict: the cache is behind and what we meant is gone. The watch will say so.
@@ -99,7 +99,7 @@ class Effects:
         """Send every merge patch, in order."""
         for patch in patches:
             await self.patch(
-                owner, _BY_NAME[patch.kind], patch.name, patch.namespace or None, guarded(patch.body, patch.uid)
+                owner, kind_named(patch.kind), patch.name, patch.namespace or None, guarded(patch.body, patch.uid)
             )
 
     async def patch(
@@ -158,6 +158,11 @@ def guarded(body: JsonObject, uid: str, resource_version: str = "") -> JsonObjec
     if resource_version:
         metadata["resourceVersion"] = resource_version
     return {**body, "metadata": metadata} if metadata else body
+
+
+def kind_named(name: str) -> Kind[Any]:
+    """The Kind called `name`."""
+    return _BY_NAME[name]
 
 
 def kind_of_manifest(manifest: JsonObject) -> Kind[Any]:

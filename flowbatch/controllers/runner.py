@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from flowbatch import metrics
 from flowbatch.controllers.workqueue import LONGEST_RETRY_S, WorkQueue
 from flowbatch.kube.errors import Conflict, Fenced, ServerError, Throttled, TransportError
 
 #: The longest back-off for trouble that is the server's and not the object's.
 LONGEST_OUTAGE_RETRY_S = 10.0
-#: Trouble that passes by itself and says nothing about the object.
 _PASSING = (Conflict, Fenced, ServerError, Throttled, TransportError)
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +38,8 @@ class Runner:
         self._lanes = lanes
         self._on_failure = on_failure
         self.reconciles = 0
+        self._seconds = metrics.RECONCILE_SECONDS.labels(name)
+        metrics.WORKQUEUE_DEPTH.labels(name).set_function(lambda: len(queue))
         self.failures: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -54,7 +56,8 @@ class Runner:
     async def _work(self, key: str) -> None:
         self.reconciles += 1
         try:
-            again_s = await self._reconcile(key)
+            with self._seconds.time():
+                again_s = await self._reconcile(key)
         except Exception as problem:
             self._failed(key, problem)
             return
@@ -64,8 +67,14 @@ class Runner:
 
     def _failed(self, key: str, problem: Exception) -> None:
         self.failures[type(problem).__name__] += 1
-        passing = isinstance(problem, _PASSING)
+        metrics.RECONCILE_FAILURES.labels(self.name).inc()
+        passing = is_passing(problem)
         delay_s = self._queue.retry(key, longest_s=LONGEST_OUTAGE_RETRY_S if passing else LONGEST_RETRY_S)
         _log.warning("reconcile failed", controller=self.name, key=key, problem=repr(problem), retry_in_s=delay_s)
         if self._on_failure is not None and not passing:
             self._on_failure(key, problem)
+
+
+def is_passing(problem: Exception) -> bool:
+    """Whether `problem` is the server's or the moment's, and says nothing about the object."""
+    return isinstance(problem, _PASSING)

@@ -1,0 +1,82 @@
+"""All controllers over one set of informers, in one task group: the shells' own composition root."""
+
+import asyncio
+from typing import Any, Protocol
+
+from flowbatch.controllers.caches import Caches, wait_synced
+from flowbatch.controllers.command import CommandController
+from flowbatch.controllers.job import JobController
+from flowbatch.controllers.podgroup import PodGroupController
+from flowbatch.controllers.queue import QueueController
+from flowbatch.controllers.recorder import Recorder
+from flowbatch.controllers.runner import Runner
+from flowbatch.controllers.settings import Settings
+from flowbatch.controllers.workqueue import WorkQueue
+from flowbatch.informer import Informer
+from flowbatch.kube.client import Client
+from flowbatch.kube.schema import served_fields
+
+COMPONENT = "flowbatch-controllers"
+
+
+class Controller(Protocol):
+    """What the controllers have in common."""
+
+    queue: WorkQueue
+    runner: Runner
+
+    async def run(self) -> None:
+        """Work until cancelled; the caches are synced."""
+        ...
+
+
+class Controllers:
+    """Job, PodGroup, queue and Command controllers; `settings.enabled` says which."""
+
+    def __init__(self, client: Client, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._client = client
+        self.caches = Caches(client, self.settings.scheduler_names)
+        self.recorder = Recorder(client, COMPONENT, self.settings.now)
+        #: By name, once `run` has begun.
+        self.running: dict[str, Controller] = {}
+        self._ready = asyncio.Event()
+
+    @property
+    def informers(self) -> list[Informer[Any]]:
+        """The informers that run, for health checks."""
+        return self.caches.for_controllers(self.settings.enabled)
+
+    async def run(self) -> None:
+        """Run until cancelled. What is half done then is finished by the next run: nothing is kept in memory only."""
+        served = await served_fields(self._client)
+        async with asyncio.TaskGroup() as group:
+            for informer in self.informers:
+                group.create_task(informer.run())
+            group.create_task(self.recorder.run())
+            await wait_synced(self.informers)
+            self.running = self._make(served)
+            for controller in self.running.values():
+                group.create_task(controller.run())
+            self._ready.set()
+
+    async def wait_ready(self) -> None:
+        """Wait until every cache is filled and every controller works."""
+        await self._ready.wait()
+
+    def depths(self) -> dict[str, int]:
+        """Keys that wait for a lane, by controller."""
+        return {name: len(controller.queue) for name, controller in self.running.items()}
+
+    def _make(self, served: frozenset[str]) -> dict[str, Controller]:
+        client, caches, recorder, settings = self._client, self.caches, self.recorder, self.settings
+        made: dict[str, Controller] = {}
+        if "job" in settings.enabled:
+            made["job"] = JobController(client, caches, recorder, settings, served)
+        if "podgroup" in settings.enabled:
+            made["podgroup"] = PodGroupController(client, caches, recorder, settings)
+        if "queue" in settings.enabled:
+            made["queue"] = QueueController(client, caches, recorder, settings)
+        if "command" in settings.enabled:
+            made["command"] = CommandController(client, caches, recorder, settings)
+        return made
