@@ -106,16 +106,17 @@ class Elector:
 
     async def _renew(self) -> None:
         """Renew until that fails for too long; returning ends `lead`."""
-        while not self._overtaken:
-            ends_at = self._renewed_at + self._timing.renew_deadline_s
-            left_s = ends_at - self._monotonic()
-            if left_s <= 0:
-                break
-            await asyncio.sleep(min(self._pause_s(), left_s))
-            with anyio.move_on_after(max(0.0, ends_at - self._monotonic())):
-                await self._try()
-        self.leading = False
-        self._client.gate.shut(f"this replica lost the lease {self._namespace}/{self._name}")
+        try:
+            while not self._overtaken and (left_s := self._left_s()) > 0:
+                await asyncio.sleep(min(self._pause_s(), left_s))
+                with anyio.move_on_after(max(0.0, self._left_s())):
+                    await self._try()
+        finally:
+            self.leading = False
+            self._client.gate.shut(f"this replica lost the lease {self._namespace}/{self._name}")
+
+    def _left_s(self) -> float:
+        return self._renewed_at + self._timing.renew_deadline_s - self._monotonic()
 
     def _pause_s(self) -> float:
         return self._timing.retry_s * random.uniform(1.0, 1.2)  # noqa: S311  (spreads rivals; no secret)
