@@ -125,7 +125,9 @@ _numbers = itertools.count()
 def cluster(whole_cluster: Cluster) -> Iterator[Cluster]:
     """The cluster, in a namespace of this test's own."""
     namespace = f"test-{os.getpid()}-{next(_numbers)}"
-    whole_cluster.kubectl("create", "namespace", namespace)
+    # Not `kubectl create namespace`: that speaks protobuf only, which the embedded server does not.
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    whole_cluster.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
     yield Cluster(whole_cluster.kubeconfig, whole_cluster.kind, namespace)
     whole_cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
