@@ -18,6 +18,7 @@ MAX_CHARS = 8 * 1024 * 1024
 MAX_NODES = 500_000
 MAX_DEPTH = 100
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*_[0-9_]*|(?:yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)")
+_KINDS = ("str", "int", "float", "bool", "null", "map", "seq")
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -54,8 +55,14 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text.rstrip("\n") and text.isprintable() is False and _plain(text) else None
+    style = "'" if _looks_like_no_text(text) else "|" if "\n" in text and _plain(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _looks_like_no_text(text: str) -> bool:
+    """Whether some reader would take `text`, unquoted, for a number, a boolean or nothing (the dumper knows 1.1)."""
+    resolvers = _Loader.yaml_implicit_resolvers.get(text[:1], [])
+    return any(pattern.match(text) for _, pattern in resolvers)
 
 
 def _plain(text: str) -> bool:
@@ -116,6 +123,10 @@ class _Walk:
         self.lines[path] = node.start_mark.line + 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise SpecErrors([SpecError(path, "is too deep or, with its aliases, too large")])
+        kind = node.tag.rpartition(":")[2]
+        if kind not in _KINDS:
+            self.problem(path, f"has the tag {node.tag}, which makes no JSON value", None, "remove the tag")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -141,9 +152,7 @@ class _Walk:
         text: str = node.value
         kind = node.tag.rpartition(":")[2]
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
-        if kind not in ("str", "int", "float", "bool", "null"):
-            self.problem(path, f"has the tag {node.tag}, which makes no JSON value", text, "remove the tag")
-        elif plain and kind == "str" and _AMBIGUOUS.fullmatch(text):
+        if plain and kind == "str" and _AMBIGUOUS.fullmatch(text):
             self.problem(path, "means different things to different readers of YAML", text, f'write "{text}" in quotes')
         return text if kind == "str" else _converted(kind, text)
 

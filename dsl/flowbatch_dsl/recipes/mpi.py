@@ -75,9 +75,14 @@ def mpi(
 
 
 def _mpiexec(flavor: str, workers: int, slots: int) -> list[str]:
-    """mpiexec with its options; Kubernetes puts the plugin's variable in place of `$(MPI_HOST)`."""
+    """mpiexec with its options; Kubernetes puts the plugins' variables in place of `$(...)`.
+
+    Hydra tells its proxies to call back to the launcher's bare host name, which no other pod can resolve, unless
+    `-localhost` gives a better one.
+    """
     count = ["-n", str(workers * slots)]
     if flavor == "openmpi":
         place = ["--host", "$(MPI_HOST)", "--map-by", f"ppr:{slots}:node:oversubscribe"]
         return ["mpiexec", "--allow-run-as-root", *place, *count]
-    return ["mpiexec", "-launcher", "ssh", "-hosts", "$(MPI_HOST)", "-ppn", str(slots), *count]
+    place = ["-localhost", "$(VC_LAUNCHER_HOSTS)", "-hosts", "$(MPI_HOST)", "-ppn", str(slots)]
+    return ["mpiexec", "-launcher", "ssh", *place, *count]
