@@ -25,10 +25,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class SchedulerSettings(Section, frozen=True):
-    """How gangs are placed. `policy` is a Volcano scheduler configuration, or the name of a preset or plugin."""
+    """How gangs are placed. `policy` names a preset (default, spread, fifo) or a plugin."""
 
     names: tuple[str, ...] = (SCHEDULER_NAME,)
-    policy: dict[str, Any] | str = ""
+    policy: str = ""
     lanes: int = 64
     pace: Pace = Pace()
     #: A file for every fact and tick; empty for none.

@@ -14,11 +14,13 @@ import msgspec
 import structlog
 
 from flowbatch.api.core import Pod
+from flowbatch.api.kinds import POD
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SCHEDULER_NAME
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.kube.client import Client
+from flowbatch.kube.watch import Malformed
 from flowbatch.model.ids import GangId, Instant
 from flowbatch.scheduler.caches import Caches
 from flowbatch.scheduler.cycles import Cycles, Decider
@@ -26,6 +28,7 @@ from flowbatch.scheduler.dispatch import Dispatch
 from flowbatch.scheduler.feed import Feed
 from flowbatch.scheduler.journal import Journal
 from flowbatch.scheduler.mailbox import Mailbox
+from flowbatch.scheduler.mirror import is_newer
 from flowbatch.scheduler.queues import ensure_queues
 from flowbatch.scheduler.statuses import Pace
 
@@ -44,6 +47,8 @@ class Habits:
     grace_s: float = 10.0
     #: Told apart on conditions.
     run_id: str = ""
+    #: How long a write of an earlier leader may still be on its way; waited out before the first decision.
+    quiet_s: float = 0.0
 
 
 class Scheduler:
@@ -115,6 +120,9 @@ class Scheduler:
             self._subscribe()
             await self.caches.wait_synced()
             await ensure_queues(self._client)
+            if self.habits.quiet_s and self._client.gate.epoch > 1:
+                await anyio.sleep(self.habits.quiet_s)
+                await self._catch_up()
             self.mailbox.post("synced", events.Synced())
             log.info("scheduler leads", names=sorted(self.habits.scheduler_names), nodes=len(self.caches.nodes.store))
 
@@ -129,6 +137,19 @@ class Scheduler:
         self.caches.groups.on_change(self.feed.gang)
         self.caches.groups.on_change(self.dispatch.forget_group)
         self.caches.pods.on_change(self.feed.pod)
+
+    async def _catch_up(self) -> None:
+        """Read all pods by quorum: what an earlier leader bound may not have reached our watch yet."""
+        decoder = self._client.decoder(POD)
+        async for page in self._client.pages(POD):
+            for item in page.items or ():
+                try:
+                    pod = decoder.plain(item)
+                except Malformed:
+                    continue
+                cached = self.caches.pods.store.get(pod.metadata.key)
+                if cached is None or is_newer(pod.metadata, cached.metadata):
+                    self.feed.pod(cached, pod)
 
     def explain(self, namespace: str, name: str) -> JsonObject | None:
         """Why a gang is where it is, live; None where there is no such gang or no engine here."""

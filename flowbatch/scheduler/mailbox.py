@@ -36,6 +36,10 @@ class Mailbox:
         """Return as soon as there is something to drain."""
         await self._filled.wait()
 
+    def wake(self) -> None:
+        """Let the driver look, though there is nothing to drain."""
+        self._filled.set()
+
     def drain(self, limit: int) -> list[Event]:
         """Up to `limit` facts, oldest first."""
         if len(self._facts) <= limit:

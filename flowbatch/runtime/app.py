@@ -1,0 +1,156 @@
+"""The programs, each one task group: what stands first starts first.
+
+Signals are the caller's: cancelled, these functions finish the writes in flight, release the lease and return.
+"""
+
+import secrets
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from flowbatch.informer import Informer
+from flowbatch.kube.client import Client
+from flowbatch.metrics import LEADING
+from flowbatch.runtime import memory
+from flowbatch.runtime.clock import now_ms
+from flowbatch.runtime.election import elected, quiet_s
+from flowbatch.runtime.engines import EngineMaker
+from flowbatch.runtime.health import Health
+from flowbatch.runtime.reload import SettingsWatch
+from flowbatch.runtime.requests import count_requests
+from flowbatch.runtime.settings import Settings
+from flowbatch.scheduler.driver import Habits, Scheduler
+
+if TYPE_CHECKING:
+    from flowbatch.controllers import Controllers
+
+#: A watch that has brought nothing, not even a bookmark, for so long is dead.
+DEAD_WATCH_S = 600.0
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def run_scheduler(client: Client, settings: Settings, *, health: Health | None = None) -> None:
+    """`flowbatch scheduler`: place gangs while leading, stand by warm while not, until cancelled."""
+    program = Program(client, settings, health)
+    scheduler = program.scheduler()
+    await program.run("flowbatch-scheduler", partial(_inform, scheduler), scheduler.lead)
+
+
+async def run_controllers(client: Client, settings: Settings, *, health: Health | None = None) -> None:
+    """`flowbatch controllers`: make the pods of jobs, keep queues, obey commands, until cancelled."""
+    program = Program(client, settings, health)
+    await program.run("flowbatch-controllers", anyio.sleep_forever, program.controllers().run)
+
+
+async def run_all(client: Client, settings: Settings, *, health: Health | None = None) -> None:
+    """`flowbatch up`: both in one process, under one lease if there is any."""
+    program = Program(client, settings, health)
+    scheduler, controllers = program.scheduler(), program.controllers()
+
+    async def lead() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(scheduler.lead)
+            tasks.start_soon(controllers.run)
+
+    await program.run("flowbatch", partial(_inform, scheduler), lead)
+
+
+async def _inform(scheduler: Scheduler) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scheduler.caches.run)
+        await scheduler.caches.wait_synced()
+        memory.settle()
+
+
+class Program:
+    """What all of them have: settings that are watched, health that is served, a lease where one is wanted."""
+
+    def __init__(self, client: Client, settings: Settings, health: Health | None) -> None:
+        self.client = client
+        self.settings = settings
+        self.health = health or Health()
+        self.watch = SettingsWatch(settings)
+        self.health.details["settings"] = lambda: self.watch.problem or "ok"
+        self._on_change: list[Callable[[Settings], None]] = []
+
+    def scheduler(self) -> Scheduler:
+        """The scheduler these settings describe; a new policy in the file makes its engine anew."""
+        chosen = self.settings.scheduler
+        maker = EngineMaker(chosen)
+        habits = Habits(
+            scheduler_names=chosen.names,
+            lanes=chosen.lanes,
+            pace=chosen.pace,
+            journal=Path(chosen.journal) if chosen.journal else None,
+            run_id=secrets.token_hex(4),
+            quiet_s=quiet_s(self.settings.election),
+        )
+        scheduler = Scheduler(self.client, make_engine=maker, now=now_ms, habits=habits)
+
+        def changed(fresh: Settings) -> None:
+            if maker.change(fresh.scheduler):
+                scheduler.cycles.renew()
+
+        self._on_change.append(changed)
+        self._watch_over(scheduler)
+        return scheduler
+
+    def _watch_over(self, scheduler: Scheduler) -> None:
+        caches = scheduler.caches
+        informers: list[Informer[Any]] = [caches.pods, caches.nodes, caches.groups, caches.queues, caches.classes]
+
+        def alive() -> str:
+            silent = [each.kind.plural for each in informers if each.synced and each.seconds_since_event > DEAD_WATCH_S]
+            return f"no news of {', '.join(silent)}" if silent else ""
+
+        def listed() -> str:
+            missing = [each.kind.plural for each in informers if not each.synced]
+            return f"not listed yet: {', '.join(missing)}" if missing else ""
+
+        self.health.alive["watches"] = alive
+        self.health.ready["listed"] = listed
+        self.health.details["leading"] = lambda: scheduler.leading
+        self.health.details["engine_failures"] = lambda: scheduler.cycles.failures
+        self.health.details["unreadable"] = lambda: len(scheduler.feed.poisoned)
+        self.health.explain = scheduler.explain
+
+    def controllers(self) -> "Controllers":
+        """The controllers these settings describe."""
+        from flowbatch.controllers import Controllers
+        from flowbatch.controllers.settings import CONTROLLERS
+        from flowbatch.controllers.settings import Settings as ControllersSettings
+
+        chosen = self.settings.controllers
+        return Controllers(
+            self.client,
+            settings=ControllersSettings(
+                enabled=frozenset(chosen.enabled or CONTROLLERS),
+                lanes=chosen.lanes,
+                scheduler_names=self.settings.scheduler.names,
+            ),
+        )
+
+    async def run(self, name: str, inform: Work, lead: Work) -> None:
+        """Serve health, follow the settings, keep the caches, and lead as soon as this replica may."""
+        count_requests(self.client)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.health.run, self.settings.health)
+            tasks.start_soon(self.watch.run, self._changed)
+            tasks.start_soon(inform)
+            await elected(self.client, self.settings.election, name, lambda: self._lead(name, lead))
+            tasks.cancel_scope.cancel()
+
+    async def _lead(self, name: str, lead: Work) -> None:
+        LEADING.labels(name).set(1)
+        try:
+            await lead()
+        finally:
+            LEADING.labels(name).set(0)
+
+    def _changed(self, fresh: Settings) -> None:
+        for each in self._on_change:
+            each(fresh)
