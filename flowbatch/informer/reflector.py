@@ -109,8 +109,6 @@ class Reflector(Generic[T]):
     def _failed(self, reason: str, problem: object) -> None:
         metrics.WATCH_FAILURES.labels(self._kind.plural, reason).inc()
         log.info("watch of %s: %s", self._kind.plural, problem)
-        if self._must_read:
-            self._broken_snapshots += 1
 
     def _gone(self, problem: Gone) -> None:
         """The first relist still asks for nothing older than what we have; if that is refused, for a quorum read."""
@@ -208,6 +206,8 @@ class Reflector(Generic[T]):
             raise ShortWatch
 
     async def _follow(self, stream: LineStream, snapshot: Snapshot[T] | None) -> None:
+        if snapshot is not None:
+            self._broken_snapshots += 1  # until it is complete
         try:
             async for lines in stream.batches():
                 snapshot = await self._take(lines, snapshot)
