@@ -76,8 +76,9 @@ def _print_job(view: JobView, events: Sequence[Event]) -> None:
         print_table(("  NAME", "PHASE", "NODE", "AGE"), [_pod_row(pod) for pod in view.pods])
     if status.conditions:
         print("History:")
-        rows = [(f"  {each.status}", age(each.last_transition_time)) for each in status.conditions]
-        print_table(("  PHASE", "SINCE"), rows)
+        print_table(
+            ("  PHASE", "SINCE"), [(f"  {each.status}", age(each.last_transition_time)) for each in status.conditions]
+        )
     if events:
         print("Events:")
         rows = [(f"  {each.type}", each.reason, age(each.last_timestamp), each.message) for each in events]

@@ -11,8 +11,8 @@ import anyio
 from flowbatch.cli import Unreachable
 from flowbatch.cli.options import ClusterOptions
 from flowbatch.kube.client import Client
-from flowbatch.kube.config import ClusterConfig, ConfigError, load_config
-from flowbatch.kube.errors import TransportError
+from flowbatch.kube.config import ClusterConfig, load_config
+from flowbatch.kube.errors import ConfigError, TransportError
 from flowbatch.local.place import running_kubeconfig
 
 T = TypeVar("T")

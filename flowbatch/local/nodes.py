@@ -59,9 +59,13 @@ class NodePlan:
 
 def make_nodes(client: Client, plan: NodePlan) -> Nodes:
     """The nodes of `plan`, attached to whatever cluster `client` speaks to."""
+    specifications = plan.specifications()
+    nodes: Nodes
     if plan.simulate:
-        return SimulatedNodes(client, plan.specifications())
-    return ProcessNodes(client, plan.specifications(), images=plan.images)
+        nodes = SimulatedNodes(client, specifications)
+    else:
+        nodes = ProcessNodes(client, specifications, images=plan.images)
+    return nodes
 
 
 def _quantity(flag: str, text: str) -> SpecError | None:

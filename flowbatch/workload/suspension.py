@@ -4,7 +4,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SUSPENDED
 
 #: The name under which `served_fields` lists the optional field.
-SUSPEND_FIELD = "Job.spec.suspend"
+SUSPEND_FIELD = "JobSpec.suspend"
 
 
 def suspension_patch(suspend: bool, served: frozenset[str]) -> JsonObject:
