@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from flowbatch.engine.engine import Engine
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 from flowbatch.metrics import LEADING
@@ -92,8 +93,10 @@ class Program:
         scheduler = Scheduler(self.client, make_engine=maker, now=now_ms, habits=habits)
 
         def changed(fresh: Settings) -> None:
-            if maker.change(fresh.scheduler):
-                scheduler.cycles.renew()
+            engine = scheduler.cycles.engine
+            assert isinstance(engine, Engine)
+            if maker.change(fresh.scheduler, engine):
+                scheduler.mailbox.wake()
 
         self._on_change.append(changed)
         self._watch_over(scheduler)

@@ -19,11 +19,16 @@ class EngineMaker:
         """A new engine that knows nothing yet."""
         return Engine(self._policy, validate=self._settings.validate)
 
-    def change(self, settings: SchedulerSettings) -> bool:
-        """Take over new settings; whether engines would now be made differently. Raises SpecErrors."""
+    def change(self, settings: SchedulerSettings, engine: Engine) -> bool:
+        """Let `engine`, and those made later, follow new settings; whether that changes anything. Raises SpecErrors.
+
+        What is placed stays; what waits is decided again.
+        """
         policy = policy_of(settings)
-        differs = policy != self._policy or settings.validate != self._settings.validate
+        differs = policy != self._policy
         self._policy, self._settings = policy, settings
+        if differs:
+            engine.adopt(policy)
         return differs
 
 

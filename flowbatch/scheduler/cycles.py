@@ -71,7 +71,7 @@ class Cycles:
         self.engine = make()
         self.budget = FIRST_BUDGET
         self._synced = False
-        self._more = self._renew = False
+        self._more = False
         self._wake_at: Instant | None = None
         #: Counters, and the seconds of the last cycle.
         self.cycles = self.failures = 0
@@ -89,17 +89,8 @@ class Cycles:
                 self.failures += 1
                 log.exception("engine raised; making it anew", failures=self.failures)
                 await self._rebuild()
-            if self._renew:
-                self._renew = False
-                await self._lanes.drain()
-                self._start_anew()
             if self._lanes.backlog > MOST_BACKLOG:
                 await self._lanes.below(MOST_BACKLOG)
-
-    def renew(self) -> None:
-        """Make the engine anew before the next cycle: its policy has changed."""
-        self._renew = self._more = True
-        self._mailbox.wake()
 
     async def _wait(self) -> None:
         """Until there is something to do, and briefly until more of it has come."""
@@ -157,10 +148,6 @@ class Cycles:
         """After a pause, and once what the old engine ordered is done, so that no room is given away twice."""
         await anyio.sleep(min(LAST_REBUILD_S, FIRST_REBUILD_S * 2 ** min(self.failures - 1, 10)))
         await self._lanes.drain()
-        self._start_anew()
-
-    def _start_anew(self) -> None:
-        """A fresh engine that is told everything."""
         self._mailbox.drain(len(self._mailbox))
         self.engine = self._make()
         self._more, self._wake_at = False, None
