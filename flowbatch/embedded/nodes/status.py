@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from flowbatch.api.meta import JsonObject
+from flowbatch.api.meta import Condition, JsonObject
 from flowbatch.api.timestamps import format_time
 from flowbatch.embedded.nodes.lifecycle import ContainerLife, Ended, PodLife
 from flowbatch.embedded.nodes.runnable import RunnablePod
@@ -96,10 +96,11 @@ def conditions(pod: RunnablePod, life: PodLife, now: datetime) -> list[JsonObjec
     return [_condition(kind, value, extra, before.get(kind), now) for kind, value, extra in states]
 
 
-def _condition(kind: str, value: bool, extra: dict[str, str], before: Any, now: datetime) -> JsonObject:
+def _condition(kind: str, value: bool, extra: dict[str, str], before: Condition | None, now: datetime) -> JsonObject:
     status = "True" if value else "False"
-    same = before is not None and before.status == status and before.last_transition_time is not None
-    moment = before.last_transition_time if same else now
+    moment = now
+    if before is not None and before.status == status and before.last_transition_time is not None:
+        moment = before.last_transition_time
     # null, in a strategic patch, takes away the reason and message of an earlier state.
     cleared = {"reason": None, "message": None} if before is not None else {}
     return {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": format_time(moment)} | (

@@ -82,7 +82,7 @@ class Supervisor:
         message, files = wire.receive(self.channel)
         match message:
             case None | {"do": "quit"}:
-                self._flush()
+                self._end_everything()
                 return False
             case {"do": "run", "file": path}:
                 self._start(path)
@@ -186,9 +186,15 @@ class Supervisor:
         if running.output >= 0:
             running.log.flush()
 
-    def _flush(self) -> None:
+    def _end_everything(self) -> None:
+        """Leave nobody behind: the channel's end tells the node that the pod is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
         for running in self.containers.values():
-            running.log.flush()
+            self._finish_output(running)
 
     # commands inside containers
 

@@ -1,0 +1,192 @@
+"""The node's side of the first process: starting it, asking it for pods, and the directory both can see.
+
+The work directory is a file system that only exists inside the cluster's mount namespace; this process reaches it
+through an open directory. When everything is gone, so are all its files.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import flowbatch
+from flowbatch.embedded.nodes.inside import wire
+from flowbatch.embedded.nodes.inside.wire import Message
+from flowbatch.errors import FlowbatchError
+
+NETWORK = IPv4Network("10.244.0.0/16")
+_BOOT = "import sys; sys.path.append(sys.argv[2]); from flowbatch.embedded.nodes.inside.zygote import main; main()"
+_SHIM = """#!/bin/sh
+exec '{python}' -I -S -c 'import sys; sys.path.append(sys.argv[1])
+from flowbatch.embedded.nodes.inside.remote import main
+main(sys.argv[2], sys.argv[3:])' '{site}' {role} "$@"
+"""
+
+
+class NamespacesForbidden(FlowbatchError):
+    """This machine lets this user make no namespaces; the message says which step was refused."""
+
+
+class Channel:
+    """One end of a message channel in the event loop: messages in by callback, out at once."""
+
+    def __init__(self, end: socket.socket, on_message: Callable[[Message | None, list[int]], None]) -> None:
+        self._end = end
+        self._on_message = on_message
+        end.setblocking(False)
+        asyncio.get_running_loop().add_reader(end.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        try:
+            message, files = wire.receive(self._end)
+        except BlockingIOError:
+            return
+        except OSError:
+            message, files = None, []
+        if message is None:
+            self.close()
+        self._on_message(message, files)
+
+    def send(self, message: Message, files: tuple[int, ...] = ()) -> bool:
+        """Send one message; False when the other end is gone."""
+        if self._end.fileno() < 0:
+            return False
+        try:
+            wire.send(self._end, message, files)
+        except BlockingIOError:
+            # The other end is stuck: a pod that does not read 200 kB of orders is beyond orders.
+            return False
+        except OSError:
+            return False
+        return True
+
+    def detach(self) -> int:
+        """Stop listening and hand the file over."""
+        asyncio.get_running_loop().remove_reader(self._end.fileno())
+        return self._end.detach()
+
+    def close(self) -> None:
+        """Stop listening and close; the other end notices."""
+        if self._end.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._end.fileno())
+            self._end.close()
+
+
+class Cluster:
+    """The namespaces that hold all pods of one `ProcessNodes`."""
+
+    def __init__(self, work: str, process: "subprocess.Popen[bytes]", channel: socket.socket, files: list[int]) -> None:
+        self.work = work
+        self.process = process
+        self._channel = channel
+        self._directory = files[0]
+        #: Where pods ask for names: a UDP socket inside their network.
+        self.names = socket.socket(fileno=files[1])
+        #: The work directory as this process sees it.
+        self.here = Path(f"/proc/self/fd/{files[0]}")
+
+    @classmethod
+    async def start(cls, *, root: Path | None = None, user_namespace: bool | None = None) -> "Cluster":
+        """Make the namespaces; as a user other than root, inside a user namespace. Raises NamespacesForbidden."""
+        if not sys.platform.startswith("linux"):
+            raise NamespacesForbidden(f"{sys.platform} has no namespaces")
+        isolated = os.geteuid() != 0 if user_namespace is None else user_namespace
+        work = tempfile.mkdtemp(prefix="flowbatch-", dir=root)
+        ours, theirs = wire.pair()
+        try:
+            process = _launch(work, theirs, disk=root is not None, user_namespace=isolated)
+            theirs.close()
+            answer, files = await _first_answer(ours)
+        except BaseException:
+            ours.close()
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        if answer is None or "error" in answer:
+            ours.close()
+            await asyncio.get_running_loop().run_in_executor(None, process.wait)
+            shutil.rmtree(work, ignore_errors=True)
+            raise NamespacesForbidden(str(answer["error"]) if answer else "the first process ended at once")
+        cluster = cls(work, process, ours, files)
+        cluster._write_shims()
+        return cluster
+
+    def _write_shims(self) -> None:
+        for role in ("ssh", "sshd"):
+            text = _SHIM.format(python=sys.executable, site=_site(), role=role)
+            self.write(f"bin/{role}", text.encode(), 0o755)
+
+    def start_pod(self, pod: Message, on_message: Callable[[Message | None, list[int]], None]) -> Channel:
+        """Fork a pod's first process; its messages come to `on_message`, None when it is gone."""
+        ours, theirs = wire.pair()
+        with theirs:
+            wire.send(self._channel, {"do": "pod", **pod}, (theirs.fileno(),))
+        return Channel(ours, on_message)
+
+    def remove(self, path: str) -> None:
+        """Delete a directory below the work directory, with the rights that made it."""
+        with contextlib.suppress(OSError):
+            wire.send(self._channel, {"do": "remove", "path": path})
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Write a file below the work directory in place, so that bind mounts of it follow."""
+        target = self.here / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb", buffering=0) as file:
+            file.write(data)  # over what was there, then cut: nobody who reads meanwhile finds it empty
+            file.truncate()
+        target.chmod(stat.S_IMODE(mode))
+
+    async def close(self) -> None:
+        """End every process of every pod, and wait until they are gone."""
+        self._channel.close()
+        self.names.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.process.wait)
+        os.close(self._directory)
+
+
+def _site() -> str:
+    return str(Path(flowbatch.__file__).resolve().parent.parent)
+
+
+def _launch(work: str, theirs: socket.socket, *, disk: bool, user_namespace: bool) -> "subprocess.Popen[bytes]":
+    from importlib.util import find_spec
+
+    netlink = find_spec("pyroute2")
+    site = str(Path(netlink.origin).parent.parent) if netlink and netlink.origin else _site()
+    options: dict[str, Any] = {
+        "channel": theirs.fileno(),
+        "parent": os.getpid(),
+        "user_namespace": user_namespace,
+        "work": work,
+        "disk": disk,
+        "sites": [_site(), site],
+        "gateway": str(NETWORK[1]),
+        "prefix": NETWORK.prefixlen,
+    }
+    arguments = [sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(options), _site()]
+    return subprocess.Popen(  # noqa: S603  (our own program)
+        arguments, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+async def _first_answer(ours: socket.socket) -> tuple[Message | None, list[int]]:
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    loop.add_reader(ours.fileno(), arrived.set)
+    try:
+        async with asyncio.timeout(30):
+            await arrived.wait()
+    finally:
+        loop.remove_reader(ours.fileno())
+    return wire.receive(ours)
