@@ -41,6 +41,13 @@ class Caches:
         self.queues: Informer[Queue] = Informer(client, QUEUE, indexes={"parent": _parent_of_queue})
         self.commands: Informer[Command] = Informer(client, COMMAND, indexes={"target": _target_of_command})
         self.namespaces: Informer[Namespace] = Informer(client, NAMESPACE)
+        self._watched: dict[str, tuple[Informer[Any], ...]] = {
+            POD.kind: (self.pods, *self.bare_pods),
+            JOB.kind: (self.jobs,),
+            POD_GROUP.kind: (self.pod_groups,),
+            QUEUE.kind: (self.queues,),
+            COMMAND.kind: (self.commands,),
+        }
 
     def for_controllers(self, enabled: frozenset[str]) -> list[Informer[Any]]:
         """The informers that these controllers read."""
@@ -55,26 +62,14 @@ class Caches:
 
     def look(self, kind: Kind[Any], key: str) -> ObjectMeta | None:
         """The cached metadata of an object of a kind that is watched."""
-        for informer in self._of(kind):
+        for informer in self._watched.get(kind.kind, ()):
             if (found := metadata_of(informer.store.get(key))) is not None:
                 return found
         return None
 
     def watches(self, kind: Kind[Any]) -> bool:
         """Whether writes to this kind come back by a watch."""
-        return bool(self._of(kind))
-
-    def _of(self, kind: Kind[Any]) -> tuple[Informer[Any], ...]:
-        if kind is POD:
-            return (self.pods, *self.bare_pods)
-        one: dict[str, Informer[Any]] = {
-            JOB.kind: self.jobs,
-            POD_GROUP.kind: self.pod_groups,
-            QUEUE.kind: self.queues,
-            COMMAND.kind: self.commands,
-        }
-        known = one.get(kind.kind)
-        return () if known is None else (known,)
+        return kind.kind in self._watched
 
 
 async def wait_synced(informers: Iterable[Informer[Any]]) -> None:

@@ -6,7 +6,8 @@ keys never notice. Reconciling is level-triggered: a key says only *what* to loo
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -16,6 +17,8 @@ from flowbatch.kube.errors import Conflict, Fenced, ServerError, Throttled, Tran
 
 #: The longest back-off for trouble that is the server's and not the object's.
 LONGEST_OUTAGE_RETRY_S = 10.0
+#: How long a stop waits for the reconciles under way.
+GRACE_S = 2.0
 _PASSING = (Conflict, Fenced, ServerError, Throttled, TransportError)
 
 _log = structlog.get_logger(__name__)
@@ -43,7 +46,7 @@ class Runner:
         self.failures: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled; a reconcile under way may then finish, if it is quick."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._lanes):
                 group.create_task(self._lane())
@@ -51,7 +54,7 @@ class Runner:
     async def _lane(self) -> None:
         while True:
             async with self._queue.take() as key:
-                await self._work(key)
+                await _finished(self._work(key))
 
     async def _work(self, key: str) -> None:
         self.reconciles += 1
@@ -73,6 +76,17 @@ class Runner:
         _log.warning("reconcile failed", controller=self.name, key=key, problem=repr(problem), retry_in_s=delay_s)
         if self._on_failure is not None and not passing:
             self._on_failure(key, problem)
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work`; when cancelled, let it finish first, so that no write is left with an unknown outcome."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=GRACE_S)
+        task.cancel()
+        raise
 
 
 def is_passing(problem: Exception) -> bool:

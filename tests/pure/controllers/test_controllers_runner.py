@@ -97,6 +97,20 @@ async def test_lanes_work_on_different_keys_at_once():
     assert most == 3
 
 
+async def test_a_stop_lets_the_reconcile_under_way_finish():
+    begun, finished = asyncio.Event(), []
+
+    async def reconcile(key):
+        begun.set()
+        await asyncio.sleep(0.02)
+        finished.append(key)
+
+    async with running(reconcile) as (queue, _):
+        queue.add("a")
+        await begun.wait()
+    assert finished == ["a"]
+
+
 async def test_bounded_work_never_exceeds_its_limit_and_does_everything():
     inside, most, done = 0, 0, []
 
