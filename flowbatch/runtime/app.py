@@ -26,7 +26,7 @@ from flowbatch.runtime.settings import Settings
 from flowbatch.scheduler.driver import Habits, Scheduler
 
 if TYPE_CHECKING:
-    from flowbatch.controllers import Controllers
+    from flowbatch.controllers.app import Controllers
 
 #: A watch that has brought nothing, not even a bookmark, for so long is dead.
 DEAD_WATCH_S = 600.0
@@ -123,7 +123,7 @@ class Program:
 
     def controllers(self) -> "Controllers":
         """The controllers these settings describe."""
-        from flowbatch.controllers import Controllers
+        from flowbatch.controllers.app import Controllers
         from flowbatch.controllers.settings import CONTROLLERS
         from flowbatch.controllers.settings import Settings as ControllersSettings
 

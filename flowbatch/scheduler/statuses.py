@@ -110,7 +110,8 @@ class Statuses:
 
     async def _write_phase(self, gang: str) -> None:
         report, group = self._reports.get(gang), self._groups.get(gang)
-        if report is not None and group is not None:
+        # A gang that has been placed while it waited for its turn says so once, when that has settled.
+        if report is not None and group is not None and report.phase == "Inqueue":
             await self._write(f"gang/{gang}", requests.phase_request(report, group), self._groups)
 
     async def _write_group(self, gang: str) -> None:
