@@ -1,23 +1,30 @@
 """Orders that come out of the engine. Values only: sending them, and finding out what came of them, is the shell's."""
 
-from typing import Literal
-
 import msgspec
 
 from flowbatch.engine.events import GangPhase
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.steps import Step
+
+__all__ = [
+    "Ask",
+    "Bind",
+    "Decision",
+    "Evict",
+    "Nominate",
+    "Order",
+    "Plan",
+    "PolicyReport",
+    "QueueReport",
+    "Report",
+    "Step",
+    "TaskReport",
+    "Tick",
+]
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
     """Base of every decision."""
-
-
-class Step(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Something to do before a binding is sent, in order: a patch, a volume, an annotation, a gate to lift."""
-
-    kind: Literal["patch", "volume", "annotation", "gate"]
-    name: str
-    value: str = ""
 
 
 class Bind(Order, frozen=True):
@@ -90,7 +97,15 @@ class QueueReport(Order, frozen=True):
     allocated: Amounts
 
 
-Decision = Bind | Evict | Nominate | Ask | Report | QueueReport
+class PolicyReport(Order, frozen=True):
+    """A policy raised: it was left out of that decision. `failures` counts them since the engine began."""
+
+    policy: str
+    reason: str
+    failures: int
+
+
+Decision = Bind | Evict | Nominate | Ask | Report | QueueReport | PolicyReport
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

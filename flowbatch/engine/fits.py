@@ -1,0 +1,112 @@
+"""What is true of a shape whatever is free: which nodes admit it, why others do not, and its fixed scores.
+
+Cached per shape. A node that changes its labels, taints or cordon makes one row stale, not the mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowbatch.engine.counters import Counters
+from flowbatch.engine.guard import Guard
+from flowbatch.model.ids import Row, ShapeId
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Bools, Floats
+from flowbatch.model.view import View
+from flowbatch.policy.contract import ColumnFilter, NodeFilter
+from flowbatch.policy.policy import Policy
+
+#: More changed rows than this and the mask is built anew.
+PATCH_MAX = 32
+
+
+@dataclass(slots=True, eq=False)
+class Fit:
+    """One shape's mask over rows, and the sum of its fixed scores (None: no such scores)."""
+
+    version: int
+    size: int
+    mask: Bools
+    fixed: Floats | None
+
+
+class Fits:
+    """Fits of all shapes in use."""
+
+    def __init__(self, state: ClusterState, view: View, policy: Policy, guard: Guard, counters: Counters) -> None:
+        self._state = state
+        self._view = view
+        self._policy = policy
+        self._guard = guard
+        self._counters = counters
+        self._fits: dict[ShapeId, Fit] = {}
+
+    def of(self, shape: Shape) -> Fit:
+        """The fit of `shape`, current."""
+        fit = self._fits.get(shape.id)
+        columns, size = self._state.columns, self._state.table.size
+        if fit is not None and fit.version == columns.version and fit.size == size:
+            return fit
+        changed = columns.changed_since(fit.version) if fit is not None and fit.size == size else None
+        if fit is None or changed is None or len(changed) > PATCH_MAX or fit.fixed is not None:
+            fit = self._build(shape)
+        else:
+            self._patch(fit, shape, changed)
+        return fit
+
+    def _build(self, shape: Shape) -> Fit:
+        self._counters.masks_built += 1
+        self._forget_dead()
+        size = self._state.table.size
+        mask = np.ones(size, np.bool_)
+        for rows, _ in self.refusals(shape):
+            mask &= ~rows
+        fit = self._fits[shape.id] = Fit(self._state.columns.version, size, mask, self._fixed(shape))
+        return fit
+
+    def _fixed(self, shape: Shape) -> Floats | None:
+        total: Floats | None = None
+        for score in self._policy.scores:
+            if score.trend == "fixed":
+                every = slice(0, self._state.table.size)
+                points = self._guard.call(score, score.score, None, shape, every, 0, self._view)
+                if points is not None and points.any() and (points != points[0]).any():
+                    total = points * score.weight if total is None else total + points * score.weight
+        return total
+
+    def _patch(self, fit: Fit, shape: Shape, changed: Sequence[Row]) -> None:
+        for row in dict.fromkeys(changed):
+            node = self._state.node_at.get(row)
+            self._counters.mask_rows_patched += 1
+            fit.mask[row] = node is not None and all(
+                self._guard.call(each, each.admits, None, shape, node, self._view) is None
+                for each in self._policy.filters
+            )
+        fit.version = self._state.columns.version
+
+    def refusals(self, shape: Shape) -> list[tuple[Bools, str]]:
+        """Rows that filters refuse, with the reason; a row may occur more than once, its first reason counts."""
+        result: list[tuple[Bools, str]] = []
+        for each in self._policy.filters:
+            result.extend(self._guard.call(each, self._ask, [], each, shape))
+        return result
+
+    def _ask(self, each: NodeFilter, shape: Shape) -> list[tuple[Bools, str]]:
+        if isinstance(each, ColumnFilter):
+            return list(each.refusals(shape, self._view))
+        rows_of: dict[str, Bools] = {}
+        for row, node in self._state.node_at.items():
+            reason = each.admits(shape, node, self._view)
+            if reason is not None:
+                if reason not in rows_of:
+                    rows_of[reason] = np.zeros(self._state.table.size, np.bool_)
+                rows_of[reason][row] = True
+        return [(rows, reason) for reason, rows in rows_of.items()]
+
+    def _forget_dead(self) -> None:
+        shapes = self._state.shapes
+        if len(self._fits) > 2 * len(shapes) + 64:
+            live = {shape.id: None for shape in shapes.live()}
+            self._fits = {shape_id: fit for shape_id, fit in self._fits.items() if shape_id in live}

@@ -1,0 +1,81 @@
+"""What goes out with the next plan, and what was said last, so that nothing is said twice."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from flowbatch.engine.decisions import Ask, Bind, QueueReport, Report
+from flowbatch.model.gangs import Gang
+from flowbatch.model.ids import Amounts, GangId, QueueName
+from flowbatch.model.lifecycle import TaskState
+from flowbatch.model.state import ClusterState
+
+
+class Outbox:
+    """Orders in the order they were decided, then reports."""
+
+    def __init__(self) -> None:
+        self._orders: list[Bind | Ask] = []
+        self._touched: dict[GangId, None] = {}
+        self._said: dict[GangId, Report] = {}
+        self._queues: dict[QueueName, Amounts] = {}
+
+    def bind(self, order: Bind) -> None:
+        """Send this."""
+        self._orders.append(order)
+
+    def ask(self, order: Ask) -> None:
+        """Ask this."""
+        self._orders.append(order)
+
+    def drain(self) -> list[Bind | Ask]:
+        """All orders since the last plan."""
+        orders, self._orders = self._orders, []
+        return orders
+
+    def touch(self, gang: GangId) -> None:
+        """Something about this gang may be news."""
+        self._touched[gang] = None
+
+    def touched(self) -> Iterable[GangId]:
+        """Gangs to report on, once."""
+        touched, self._touched = self._touched, {}
+        return touched
+
+    def forget(self, gang: GangId) -> None:
+        """The gang is gone."""
+        self._said.pop(gang, None)
+
+    def news(self, report: Report, gang: Gang) -> bool:
+        """Whether `report` is worth a write. Mere counts wait until the gang has settled: one write, not one per pod."""
+        last = self._said.get(report.gang)
+        if last == report:
+            return False
+        if last is None and not report.blocker and gang.fact is not None and gang.fact.phase == report.phase:
+            # After a restart the wire says so already.
+            self._said[report.gang] = report
+            return False
+        counts = {"running": report.running, "succeeded": report.succeeded, "failed": report.failed}
+        settled = not (
+            gang.count(TaskState.HELD)
+            or gang.count(TaskState.BINDING)
+            or gang.count(TaskState.BOUND)
+            or gang.count(TaskState.RELEASING)
+        )
+        if last is not None and not settled and msgspec.structs.replace(last, **counts) == report:
+            return False
+        self._said[report.gang] = report
+        return True
+
+    def queue_news(self, state: ClusterState) -> list[QueueReport]:
+        """Queues whose allocation is not what was last said."""
+        news: list[QueueReport] = []
+        for name, queue in state.queues.by_name.items():
+            if queue.fact is None:
+                self._queues.pop(name, None)
+                continue
+            allocated = state.axes.amounts(queue.allocated)
+            if self._queues.get(name, ()) != allocated:
+                self._queues[name] = allocated
+                news.append(QueueReport(name, allocated))
+        return news

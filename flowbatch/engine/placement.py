@@ -1,0 +1,170 @@
+"""From a shape's mask to node rows: the vector kernels.
+
+`choose` gives exactly what placing one pod after the other on the best node would give, for any scores that look at one
+node at a time; ties go to the lower row. It needs one pass where scores only rise as a node fills (bin packing), and a
+few passes over ever fewer nodes where they fall (spreading).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowbatch.engine.counters import Counters
+from flowbatch.engine.fits import Fits
+from flowbatch.engine.guard import Guard
+from flowbatch.model.ids import Row
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Bools, Floats, Ints
+from flowbatch.model.view import View
+from flowbatch.policy.contract import Extra, NodeScore, Rows
+from flowbatch.policy.policy import Policy
+
+#: Keys are whole numbers: the score in this many steps, then the row. Rounding also hides the last bits of floats.
+SCORE_STEPS = 1 << 36
+ROW_BITS = 24
+ROW_MASK = (1 << ROW_BITS) - 1
+
+
+@dataclass(slots=True)
+class Room:
+    """Where one shape fits now: `copies` of it on each of `rows`."""
+
+    rows: Ints
+    copies: Ints
+    #: By row of the whole table, zeros included.
+    by_row: Ints
+    #: How many fit in all.
+    total: int
+
+    @classmethod
+    def of(cls, by_row: Ints) -> "Room":
+        """From copies by row."""
+        rows: Ints = np.flatnonzero(by_row)
+        copies = by_row.take(rows)
+        return cls(rows, copies, by_row, int(copies.sum()))
+
+    def but(self, rows: list[Row]) -> "Room":
+        """The same without some rows, where enough is left; they are only avoided, not forbidden."""
+        by_row = self.by_row.copy()
+        by_row[rows] = 0
+        return Room.of(by_row)
+
+
+class Placement:
+    """Searches for room. Reads the table, changes nothing."""
+
+    def __init__(
+        self, state: ClusterState, view: View, policy: Policy, guard: Guard, fits: Fits, counters: Counters
+    ) -> None:
+        self._state = state
+        self._view = view
+        self._guard = guard
+        self._fits = fits
+        self._counters = counters
+        self._scores: tuple[NodeScore, ...] = tuple(score for score in policy.scores if score.trend != "fixed")
+        self._rising = all(score.trend == "rising" for score in self._scores)
+        self._weight = sum(max(score.weight, 0.0) for score in policy.scores) or 1.0
+
+    def room(self, shape: Shape) -> Room:
+        """Everywhere that `shape` fits now."""
+        table, size = self._state.table, self._state.table.size
+        table.fit_axes()
+        self._counters.shapes_evaluated += 1
+        self._counters.nodes_examined += size
+        open_rows = self._fits.of(shape).mask & table.open_rows()
+        copies = table.copies(shape.request, open_rows)
+        ports = shape.spec.ports
+        if ports:
+            copies[self._state.ports.taken(ports)] = 0
+            np.minimum(copies, 1, out=copies)
+        return Room.of(copies)
+
+    def choose(self, shape: Shape, count: int, room: Room) -> tuple[Ints, Ints]:
+        """The best rows for `count` (at most `room.total`) of `shape`, and how many on each; best row first."""
+        keys = self._keys(shape, room.rows, 0)
+        if self._rising:
+            return _fill(keys, room, count)
+        return self._follow(shape, keys, room, count)
+
+    def _keys(self, shape: Shape, rows: Ints, extra: Extra) -> Ints:
+        """Smaller is better; unique, because the row is part of it."""
+        size = self._state.table.size
+        where: Rows = slice(0, size) if 2 * rows.size > size and isinstance(extra, int) else rows
+        points: Floats | None = None
+        for score in self._scores:
+            part = self._guard.call(score, score.score, None, shape, where, extra, self._view)
+            if part is not None:
+                points = part * score.weight if points is None else points + part * score.weight
+        fixed = self._fits.of(shape).fixed
+        if points is None:
+            points = np.zeros(rows.size)
+        elif isinstance(where, slice):
+            points = points.take(rows)
+        if fixed is not None:
+            points = points + fixed.take(rows)
+        points *= SCORE_STEPS / self._weight
+        np.clip(points, 0, SCORE_STEPS, out=points)
+        keys: Ints = SCORE_STEPS - points.astype(np.int64)
+        keys <<= ROW_BITS
+        keys |= rows
+        return keys
+
+    def _follow(self, shape: Shape, keys: Ints, room: Room, count: int) -> tuple[Ints, Ints]:
+        """Level by level: a node's next place is offered once its last one could still be among the best `count`."""
+        best = keys
+        level, rows, copies, last = 1, room.rows, room.copies, keys
+        while True:
+            if best.size > count:
+                best = np.partition(best, count - 1)[:count]
+            bar = best.max() if best.size == count else None
+            more = copies > level
+            if bar is not None:
+                more &= last < bar
+            rows, copies, last = rows[more], copies[more], last[more]
+            if not rows.size:
+                break
+            # A place is never offered before the one below it on the same node: its key is at least as large.
+            last = np.maximum(last, self._keys(shape, rows, np.full(rows.size, level, np.int64)))
+            best = np.concatenate([best, last])
+            level += 1
+        chosen = np.sort(best) & ROW_MASK
+        rows, first, counts = np.unique(chosen, return_index=True, return_counts=True)
+        order = np.argsort(first)
+        return rows[order].astype(np.int64), counts[order].astype(np.int64)
+
+
+def _fill(keys: Ints, room: Room, count: int) -> tuple[Ints, Ints]:
+    """Node by node in the order of keys, each as full as it gets."""
+    if count == 1:
+        best = int(keys.argmin())
+        return room.rows[best : best + 1], np.ones(1, np.int64)
+    where = np.searchsorted  # rows are ascending
+    if keys.size > count:
+        keys = np.partition(keys, count - 1)[:count]
+    rows = np.sort(keys) & ROW_MASK
+    copies = room.copies.take(where(room.rows, rows))
+    filled = np.cumsum(copies)
+    last = int(where(filled, count))
+    counts = copies[: last + 1]
+    counts[last] -= filled[last] - count
+    return rows[: last + 1], counts
+
+
+def admits_empty(state: ClusterState, mask: Bools, shape: Shape) -> int:
+    """How many of `shape` fit if the nodes of `mask` were empty: what can never be exceeded."""
+    capacity = state.table.capacity[:, : state.table.size]
+    least: Ints | None = None
+    for axis, amount in shape.request:
+        copies = capacity[axis] // amount
+        least = copies if least is None else np.minimum(least, copies)
+    if least is None or not state.table.size:
+        return 0
+    if shape.spec.ports:
+        least = np.minimum(least, 1)
+    return int(least[mask & state.table.ready[: state.table.size]].sum())
+
+
+def row_of(value: int) -> Row:
+    """A plain row from a numpy number."""
+    return Row(int(value))

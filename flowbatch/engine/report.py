@@ -1,0 +1,310 @@
+"""Why a gang waits, in words and numbers: for PodGroup conditions, pod conditions and `flowbatch why`.
+
+Texts follow Volcano ("x/y tasks in gang unschedulable: ...") and kube-scheduler ("0/12 nodes are available: ..."), because
+people search for those; what they leave out (how much is short, which limit, whether it can ever fit) comes after.
+"""
+
+import msgspec
+import numpy as np
+
+from flowbatch.engine.decisions import Report, TaskReport
+from flowbatch.engine.fits import Fits
+from flowbatch.model.blockers import (
+    Blocker,
+    Gated,
+    NeedsAnswer,
+    NeedsCapacity,
+    NeedsGang,
+    NeedsHeadroom,
+    NeedsMembers,
+    NeedsNode,
+    NeedsQuota,
+    NeedsTime,
+    QueueClosed,
+    QueueMissing,
+    Refused,
+)
+from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.ids import Amounts, GangId, PodUid, QueueName
+from flowbatch.model.lifecycle import TaskState
+from flowbatch.model.resources import AMOUNT_MAX, PODS
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+
+
+def format_amount(name: str, units: int) -> str:
+    """One resource as people write it: "3 cpu", "2.5 cpu", "4Gi memory", "1 nvidia.com/gpu"."""
+    if name == "cpu":
+        whole, rest = divmod(units, 1000)
+        return f"{whole}{f'.{rest:03d}'.rstrip('0') if rest else ''} cpu"
+    if name in ("memory", "ephemeral-storage") or name.startswith("hugepages-"):
+        for suffix, size in (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
+            if units >= size:
+                tenths = -(-units * 10 // size)
+                return f"{tenths // 10}{f'.{tenths % 10}' if tenths % 10 else ''}{suffix} {name}"
+    return f"{units} {name}"
+
+
+def format_amounts(amounts: Amounts) -> str:
+    """Several, joined."""
+    return ", ".join(format_amount(name, units) for name, units in amounts) or "nothing"
+
+
+class Reasons:
+    """Counts why nodes do not take a shape. Good for one moment: built anew for each cycle that needs it."""
+
+    def __init__(self, state: ClusterState, fits: Fits) -> None:
+        self._state = state
+        self._fits = fits
+        self._texts: dict[int, str] = {}
+
+    def text(self, shape: Shape) -> str:
+        """ "0/12 nodes are available: 8 Insufficient cpu, 4 node(s) had untolerated taint {k: v}." """
+        known = self._texts.get(shape.id)
+        if known is None:
+            known = self._texts[shape.id] = self._count(shape)
+        return known
+
+    def _count(self, shape: Shape) -> str:
+        state, table = self._state, self._state.table
+        exists = np.zeros(table.size, np.bool_)
+        exists[[node.row for node in state.nodes.values() if node.fact is not None]] = True
+        counts: dict[str, int] = {}
+        left = exists.copy()
+        self._note(counts, "node(s) were not ready", left & ~table.ready[: table.size])
+        left &= table.ready[: table.size]
+        for rows, reason in self._fits.refusals(shape):
+            self._note(counts, reason, left & rows)
+            left &= ~rows
+        self._note(counts, "node(s) use more than they have", left & table.over[: table.size])
+        left &= ~table.over[: table.size]
+        available = left.copy()
+        for axis, amount in shape.request:
+            lacking = left & (table.free[axis, : table.size] < amount)
+            self._note(counts, "Too many pods" if axis == PODS else f"Insufficient {state.axes.names[axis]}", lacking)
+            available &= ~lacking
+        if shape.spec.ports:
+            taken = np.zeros(table.size, np.bool_)
+            taken[state.ports.taken(shape.spec.ports)] = True
+            self._note(counts, "node(s) didn't have free ports for the requested pod ports", available & taken)
+            available &= ~taken
+        reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
+        head = f"{int(available.sum())}/{int(exists.sum())} nodes are available"
+        return f"{head}: {reasons}." if reasons else f"{head}."
+
+    @staticmethod
+    def _note(counts: dict[str, int], reason: str, rows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
+        number = int(rows.sum())
+        if number:
+            counts[reason] = counts.get(reason, 0) + number
+
+
+class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything `flowbatch why` can say about a gang, current at the moment of asking."""
+
+    gang: GangId
+    phase: str
+    queue: QueueName | None
+    blocker: str
+    message: str
+    #: What would start it, in words; empty if it runs or only needs its turn.
+    cure: str = ""
+    #: It cannot start whatever ends: nodes or limits would have to change.
+    hopeless: bool = False
+    #: What it lacks, by resource, where that is known.
+    short: Amounts = ()
+    #: Gangs of its queue that come first and wait too.
+    behind: tuple[GangId, ...] = ()
+    members: int = 0
+    ready: int = 0
+    pending: int = 0
+    gated: int = 0
+    held_back: int = 0
+    min_members: int = 0
+    #: Per task of the gang: what nodes say about its shape.
+    tasks: tuple[TaskReport, ...] = ()
+
+
+class Words:
+    """Blockers in words. Reads the state, changes nothing."""
+
+    def __init__(self, state: ClusterState, fits: Fits) -> None:
+        self._state = state
+        self._fits = fits
+        self._reasons = Reasons(state, fits)
+
+    def fresh(self) -> None:
+        """Counts of nodes are current only for one moment."""
+        self._reasons = Reasons(self._state, self._fits)
+
+    def why(self, blocker: Blocker, gang: Gang) -> str:
+        """One sentence with numbers."""
+        match blocker:
+            case NeedsGang():
+                return "its PodGroup does not exist"
+            case QueueMissing(queue=queue):
+                return f'queue "{queue}" does not exist'
+            case QueueClosed(queue=queue, state=state):
+                return f'queue "{queue}" is {state} and admits nothing new'
+            case NeedsMembers(have=have, need=need, task=task):
+                of = f' of task "{task}"' if task else ""
+                return f"only {have} of the {need} pods{of} that must start together exist"
+            case Gated(gated=gated, ungated=ungated, need=need):
+                return f"{gated} pods have scheduling gates, {ungated} have none; {need} must start together"
+            case NeedsQuota():
+                return self._quota(blocker, gang)
+            case NeedsHeadroom(short=short):
+                return f"admitted jobs have been promised the cluster's room already: short {format_amounts(short)}"
+            case NeedsNode():
+                return f"no node will do, even empty. {self._nodes(gang, blocker)}"
+            case NeedsCapacity():
+                return self._capacity(blocker, gang)
+            case NeedsTime(until=until, why=why):
+                return why or f"not before {until} ms"
+            case NeedsAnswer(question=question):
+                return f"waits for an answer to: {question}"
+            case Refused(policy=policy, why=why):
+                return f"policy {policy} refuses: {why}"
+            case _:
+                return blocker.name
+
+    def _quota(self, blocker: NeedsQuota, gang: Gang) -> str:
+        axes, queue = self._state.axes, self._state.queues.by_name.get(blocker.queue)
+        held = axes.amounts(queue.held()) if queue else ()
+        named = dict(blocker.short)
+        holds = format_amounts(tuple((name, units) for name, units in held if name in named))
+        text = f'short {format_amounts(blocker.short)} in queue "{blocker.queue}" ({blocker.limit}; it holds {holds})'
+        return f"it can never fit the limits of its queue: {text}" if blocker.hopeless else text
+
+    def _capacity(self, blocker: NeedsCapacity, gang: Gang) -> str:
+        nodes = self._nodes(gang, blocker)
+        if not blocker.hopeless:
+            return f"room for {blocker.fits} of {blocker.needs} pods. {nodes}"
+        return f"it can never fit: {blocker.needs} pods need more than all nodes have ({self._largest(gang)}). {nodes}"
+
+    def _largest(self, gang: Gang) -> str:
+        names = self._state.axes.names
+        axes = {axis: None for task in gang.pending.values() for axis, _ in task.shape.request if axis != PODS}
+        most = self._state.table.largest()
+        largest = ", ".join(format_amount(names[axis], most.get(axis, 0)) for axis in axes)
+        shapes = {task.shape.id: task.shape for task in gang.pending.values()}
+        asks = " or ".join(
+            format_amounts(tuple((names[a], min(n, AMOUNT_MAX)) for a, n in shape.request if a != PODS))
+            for shape in list(shapes.values())[:2]
+        )
+        return f"a pod asks for {asks}; the largest node has {largest}"
+
+    def _nodes(self, gang: Gang, blocker: Blocker) -> str:
+        tight = blocker.shapes if isinstance(blocker, NeedsCapacity) else (getattr(blocker, "shape", None),)
+        for shape in shapes_of(gang):
+            if shape.id in tight:
+                return self._reasons.text(shape)
+        return ""
+
+    def message(self, gang: Gang, blocker: Blocker) -> str:
+        """The PodGroup condition's message."""
+        waiting = len(gang.pending) + gang.gated
+        total = max(len(gang.tasks), gang.min_members)
+        return f"{waiting or total}/{total} tasks in gang unschedulable: {self.why(blocker, gang)}"
+
+    def tasks(self, gang: Gang, blocker: Blocker) -> tuple[TaskReport, ...]:
+        """Pending pods by task and shape, each with what it should say."""
+        placing = isinstance(blocker, NeedsCapacity | NeedsNode)
+        groups: dict[tuple[str, int], list[Task]] = {}
+        for task in gang.pending.values():
+            groups.setdefault((task.fact.task, task.shape.id), []).append(task)
+        reports: list[TaskReport] = []
+        for (name, _), tasks in sorted(groups.items()):
+            text = self._reasons.text(tasks[0].shape) if placing else self.why(blocker, gang)
+            pods: list[tuple[PodUid, str, str]] = [
+                (task.fact.uid, task.fact.namespace, task.fact.name)
+                for task in sorted(tasks, key=lambda task: (task.fact.index, task.fact.uid))
+            ]
+            reports.append(TaskReport(name, text, tuple(pods)))
+        return tuple(reports)
+
+    def explain(self, gang: Gang, blocker: Blocker | None, behind: tuple[GangId, ...]) -> Explanation:
+        """Everything there is to say."""
+        return Explanation(
+            gang=gang.id,
+            phase=gang.phase,
+            queue=gang.fact.queue if gang.fact else None,
+            blocker=blocker.name if blocker else "",
+            message=self.message(gang, blocker) if blocker else self._fine(gang),
+            cure=self.cure(blocker) if blocker else "",
+            hopeless=getattr(blocker, "hopeless", isinstance(blocker, NeedsNode)),
+            short=getattr(blocker, "short", ()),
+            behind=behind,
+            members=len(gang.tasks),
+            ready=gang.ready,
+            pending=len(gang.pending),
+            gated=gang.gated,
+            held_back=gang.held_back,
+            min_members=gang.min_members,
+            tasks=self.tasks(gang, blocker) if blocker else (),
+        )
+
+    @staticmethod
+    def _fine(gang: Gang) -> str:
+        return f"{gang.ready} of {max(len(gang.tasks), gang.min_members)} members have their place"
+
+    def cure(self, blocker: Blocker) -> str:
+        """What would start it."""
+        match blocker:
+            case NeedsGang():
+                return "create the PodGroup"
+            case QueueMissing(queue=queue):
+                return f'create queue "{queue}"'
+            case QueueClosed(queue=queue):
+                return f'open queue "{queue}"'
+            case NeedsMembers(have=have, need=need):
+                return f"{need - have} more pods"
+            case Gated():
+                return "removal of scheduling gates"
+            case NeedsQuota(queue=queue, short=short, hopeless=hopeless):
+                what = "a higher limit" if hopeless else "a higher limit, or jobs that end,"
+                return f'{what} in queue "{queue}" by {format_amounts(short)}'
+            case NeedsHeadroom(short=short):
+                return f"jobs that end and free {format_amounts(short)}"
+            case NeedsNode():
+                return "a node that admits the pods (labels, taints, cordon)"
+            case NeedsCapacity(fits=fits, needs=needs, hopeless=hopeless):
+                return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods"
+            case NeedsTime(until=until):
+                return f"time: {until} ms"
+            case _:
+                return ""
+
+    def report(self, gang: Gang, blocker: Blocker | None) -> Report:
+        """What the PodGroup should say now."""
+        if blocker is None:
+            text = name = reason = ""
+        else:
+            text, name, reason = self.message(gang, blocker), blocker.name, condition_reason(blocker)
+        return Report(
+            gang.id,
+            gang.phase,
+            name,
+            reason,
+            text,
+            self.tasks(gang, blocker) if blocker else (),
+            gang.count(TaskState.RUNNING),
+            gang.count(TaskState.SUCCEEDED),
+            gang.count(TaskState.FAILED),
+        )
+
+
+def shapes_of(gang: Gang) -> list[Shape]:
+    """Shapes of what waits, and of members to come."""
+    shapes = {task.shape.id: task.shape for task in gang.pending.values()}
+    for role in gang.roles.values():
+        if role.shape is not None:
+            shapes.setdefault(role.shape.id, role.shape)
+    return list(shapes.values())
+
+
+def condition_reason(blocker: Blocker) -> str:
+    """The PodGroup condition's reason, in Volcano's words."""
+    if isinstance(blocker, NeedsMembers):
+        return "NotEnoughPodsOfTask" if blocker.task else "NotEnoughTasks"
+    return "NotEnoughResources"

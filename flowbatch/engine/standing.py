@@ -1,0 +1,196 @@
+"""Where a gang stands: what it asks for next, or what it lacks before it may ask. Reads only the gang and its queue.
+
+Members without pods are of two kinds. A task without dependencies will get its pods at once, so the gang waits for
+them. A task that `waits_for` others gets its pods later, on purpose: it counts as present, and room for its declared
+minimum (or as many as `min_members` needs) is reserved together with the first placement. That is the gang's peak: all
+phases at the same time. It may hold more than it will use, but a later phase never finds its room taken.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from flowbatch.model.blockers import Blocker, Gated, NeedsGang, NeedsMembers, QueueMissing
+from flowbatch.model.gangs import Gang, Role, Task
+from flowbatch.model.ids import GangId, QueueName, ShapeId
+from flowbatch.model.lifecycle import TaskState
+from flowbatch.model.resources import Request
+from flowbatch.model.shapes import Shape
+
+
+class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """Gangs with equal keys ask for the same of the same queue: if one is refused, so are the others.
+
+    `parts` are (shape, pods that wait, of which must be placed), `reserve` is (shape, members) to hold room for.
+    `solo` names the gang where something makes it unlike all others.
+    """
+
+    queue: QueueName
+    stage: str
+    parts: tuple[tuple[ShapeId, int, int], ...] = ()
+    reserve: tuple[tuple[ShapeId, int], ...] = ()
+    minimum: Request = ()
+    solo: GangId | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """Pending tasks of one role and shape, in order; the first `must` are needed for the gang's minimum."""
+
+    role: Role
+    shape: Shape
+    tasks: list[Task]
+    must: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Demand:
+    """What a gang asks for in its next attempt."""
+
+    parts: list[Part]
+    #: Members without pods to hold room for.
+    reserve: list[tuple[Role, int]]
+    #: Pods without requests: placed one by one, outside the gang's all or nothing.
+    best_effort: list[Part]
+    #: Only members beyond the minimum are left to place.
+    surplus: bool
+
+    def lane(self, gang: Gang, queue: QueueName) -> LaneKey:
+        """The key of all gangs that ask for the same."""
+        alone = gang.reservations or self.best_effort or gang.repairing or any(t.refused for t in gang.pending.values())
+        return LaneKey(
+            queue,
+            "place",
+            tuple((part.shape.id, len(part.tasks), part.must) for part in self.parts),
+            tuple((role.shape.id, count) for role, count in self.reserve if role.shape),
+            solo=gang.id if alone else None,
+        )
+
+
+def missing(gang: Gang) -> Blocker | None:
+    """What must exist before anything else is asked."""
+    if gang.fact is None:
+        return NeedsGang()
+    queue = gang.queue
+    if queue is None or queue.fact is None:
+        return QueueMissing(gang.fact.queue)
+    return None
+
+
+def demand(gang: Gang) -> Demand | Blocker | None:
+    """What an admitted gang asks for next; a Blocker where members are missing; None where it has all it can have."""
+    parts, best_effort = _parts(gang)
+    lack = minima(gang)
+    need = max(0, gang.min_members - gang.ready - sum(len(part.tasks) for part in best_effort))
+    for part in best_effort:
+        lack[part.role.name] = lack.get(part.role.name, 0) - len(part.tasks)
+    need = _spread_need(parts, lack, need)
+    reserve, need = _reserve(gang, lack, need)
+    short = _short(gang, lack, need)
+    if short is not None:
+        return short
+    surplus = not any(part.must for part in parts)
+    held = [(each.role, each.total) for each in gang.reservations]
+    if not parts and not best_effort and held == [(role.name, count) for role, count in reserve]:
+        return None
+    return Demand(parts, reserve, best_effort, surplus and held == [(role.name, count) for role, count in reserve])
+
+
+def minima(gang: Gang) -> dict[str, int]:
+    """How many more of each task must have a place; minima that add up to more than the gang's own are not asked."""
+    fact = gang.fact
+    assert fact is not None
+    stated = dict(fact.min_by_task) or {task.name: task.minimum for task in fact.declared}
+    if sum(stated.values()) > gang.min_members:
+        return {}
+    ready = {name: role.ready for name, role in gang.roles.items()}
+    return {name: minimum - ready.get(name, 0) for name, minimum in stated.items() if minimum > ready.get(name, 0)}
+
+
+def _parts(gang: Gang) -> tuple[list[Part], list[Part]]:
+    position = _positions(gang)
+    tasks = sorted(
+        gang.pending.values(),
+        key=lambda task: (
+            -task.fact.priority,
+            position[task.fact.task],
+            task.fact.index,
+            task.fact.created,
+            task.fact.uid,
+        ),
+    )
+    parts: list[Part] = []
+    best_effort: list[Part] = []
+    last: Part | None = None
+    for task in tasks:
+        if last is None or last.role is not task.role or last.shape is not task.shape:
+            assert task.role is not None
+            last = Part(task.role, task.shape, [])
+            (best_effort if task.shape.best_effort else parts).append(last)
+        last.tasks.append(task)
+    return parts, best_effort
+
+
+def _positions(gang: Gang) -> dict[str, tuple[int, str]]:
+    """Tasks in the order of declaration, the others after them by name."""
+    declared = gang.fact.declared if gang.fact else ()
+    order = {task.name: place for place, task in enumerate(declared)}
+    return {name: (order.get(name, len(order)), name) for name in gang.roles}
+
+
+def _spread_need(parts: list[Part], lack: dict[str, int], need: int) -> int:
+    """Mark which pending tasks the minimum needs: first what each task needs, then in order. Returns what is left."""
+    for part in parts:
+        part.must = min(len(part.tasks), max(0, lack.get(part.role.name, 0)))
+        lack[part.role.name] = lack.get(part.role.name, 0) - part.must
+        need -= part.must
+    for part in parts:
+        more = min(len(part.tasks) - part.must, max(0, need))
+        part.must += more
+        lack[part.role.name] = lack.get(part.role.name, 0) - more
+        need -= more
+    return need
+
+
+def _reserve(gang: Gang, lack: dict[str, int], need: int) -> tuple[list[tuple[Role, int]], int]:
+    """For whom room must be held: declared minima of tasks held back, then as many as the gang's minimum still needs."""
+    counts: dict[str, int] = {}
+    position = _positions(gang)
+    roles = sorted((role for role in gang.roles.values() if role.held_back), key=lambda role: position[role.name])
+    for role in roles:
+        declared = role.declared
+        assert declared is not None
+        counts[role.name] = min(role.held_back, max(0, declared.minimum - role.present, lack.get(role.name, 0)))
+        need -= counts[role.name]
+    for role in roles:
+        more = min(role.held_back - counts[role.name], max(0, need))
+        counts[role.name] += more
+        need -= more
+    for role in roles:
+        lack[role.name] = lack.get(role.name, 0) - counts[role.name]
+    asking = [
+        (role, counts[role.name]) for role in roles if counts[role.name] and not (role.shape and role.shape.best_effort)
+    ]
+    return asking, need
+
+
+def _short(gang: Gang, lack: dict[str, int], need: int) -> Blocker | None:
+    """What is said when members are missing: gates first, because then people have to act elsewhere."""
+    lacking = [name for name in sorted(lack) if lack[name] > 0]
+    if need <= 0 and not lacking:
+        return None
+    gated = gang.gated
+    if gated and need <= gated and all(lack[name] <= gang.roles[name].gated for name in lacking if name in gang.roles):
+        return Gated(gated, len(gang.pending), gang.min_members)
+    if lacking and need <= 0:
+        name = lacking[0]
+        role = gang.roles.get(name)
+        have = members(role) if role else 0
+        return NeedsMembers(have, have + lack[name], name)
+    return NeedsMembers(sum(members(role) for role in gang.roles.values()), gang.min_members)
+
+
+def members(role: Role) -> int:
+    """Members that exist or are held back; failed and leaving ones do not count."""
+    counts = role.counts
+    return role.ready + counts[TaskState.PENDING] + role.held_back

@@ -1,0 +1,108 @@
+"""Why a gang does not run, as values.
+
+A Blocker is at once the reason shown to people, with its numbers, and the key under which the gang is parked: only an
+event that could cure it wakes the gang. Each docstring names the cure.
+"""
+
+import msgspec
+
+from flowbatch.model.ids import Amounts, Instant, QueueName, ShapeId
+
+
+class Blocker(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
+    """Base of every reason. `name` is what metrics and reports call it."""
+
+    @property
+    def name(self) -> str:
+        """The type's name, for labels."""
+        return type(self).__name__
+
+
+class NeedsGang(Blocker, frozen=True):
+    """Pods name a PodGroup that nobody has shown us. Cure: GangSeen."""
+
+
+class QueueMissing(Blocker, frozen=True):
+    """The queue does not exist. Cure: QueueSeen."""
+
+    queue: QueueName
+
+
+class QueueClosed(Blocker, frozen=True):
+    """The queue admits no new gangs. Cure: QueueSeen with state Open."""
+
+    queue: QueueName
+    state: str
+
+
+class NeedsMembers(Blocker, frozen=True):
+    """Fewer pods exist than must start together; `task` if it is one task's minimum. Cure: PodSeen, GangSeen."""
+
+    have: int
+    need: int
+    task: str = ""
+
+
+class Gated(Blocker, frozen=True):
+    """Enough members exist, but too many have scheduling gates. Cure: PodSeen without gates."""
+
+    gated: int
+    ungated: int
+    need: int
+
+
+class NeedsQuota(Blocker, frozen=True):
+    """A queue may not hold so much: `short` is what it lacks. Cure: the queue holds less, or may hold more.
+
+    `limit` is the kind of limit ("capability", "share"); `hopeless` means that the gang alone is above it.
+    """
+
+    queue: QueueName
+    limit: str
+    short: Amounts
+    hopeless: bool = False
+
+
+class NeedsHeadroom(Blocker, frozen=True):
+    """So much is promised to admitted gangs already that pods of more would only wait. Cure: anything ends."""
+
+    short: Amounts
+
+
+class NeedsNode(Blocker, frozen=True):
+    """No node admits this shape at all, full or empty. Cure: a node comes, or changes."""
+
+    shape: ShapeId
+
+
+class NeedsCapacity(Blocker, frozen=True):
+    """Nodes that would do are full: `fits` of `needs` found room. Cure: room on a node that admits one of `shapes`.
+
+    `hopeless`: not even the empty cluster could hold it, so only a change of nodes cures it.
+    """
+
+    shapes: tuple[ShapeId, ...]
+    fits: int
+    needs: int
+    hopeless: bool = False
+
+
+class NeedsTime(Blocker, frozen=True):
+    """Not before `until`. Cure: the clock."""
+
+    until: Instant
+    why: str = ""
+
+
+class NeedsAnswer(Blocker, frozen=True):
+    """Somebody outside was asked. Cure: Answered."""
+
+    ask: str
+    question: str
+
+
+class Refused(Blocker, frozen=True):
+    """A policy says no, for its own reason. Cure: any change of the gang, its queue or the nodes."""
+
+    policy: str
+    why: str

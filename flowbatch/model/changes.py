@@ -1,0 +1,26 @@
+"""What has changed since the engine last looked. Dicts serve as ordered sets: nothing here depends on hashing."""
+
+from dataclasses import dataclass, field
+
+from flowbatch.model.gangs import Gang
+from flowbatch.model.ids import GangId, QueueName, Row
+
+
+@dataclass(slots=True)
+class StateChanges:
+    """Collected while facts are folded in and while capacity moves; the engine empties it when it decides."""
+
+    #: Gangs with a new fact, or whose tasks moved.
+    gangs: dict[GangId, Gang] = field(default_factory=dict)
+    #: Queues whose usage fell or whose own facts changed.
+    queues: dict[QueueName, None] = field(default_factory=dict)
+    #: Rows that have more room than before.
+    freed: dict[Row, None] = field(default_factory=dict)
+    #: Rows whose static facts or capacity changed in a way that may admit more.
+    nodes: dict[Row, None] = field(default_factory=dict)
+    #: The capacity of all ready nodes is not what it was.
+    total: bool = False
+    #: Less is used or promised in the whole cluster than before.
+    headroom: bool = False
+    #: What queues ask for, or what they may have, is not what it was.
+    shares: bool = False

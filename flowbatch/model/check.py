@@ -1,0 +1,153 @@
+"""Every sum recomputed from tasks and gangs. A difference is a bug in the engine and raises with all it knows."""
+
+import numpy as np
+
+from flowbatch.errors import FlowbatchError
+from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
+from flowbatch.model.resources import Sums, add
+from flowbatch.model.state import ClusterState
+
+
+class InvariantBroken(FlowbatchError):  # noqa: N818  (it is what happened)
+    """The books do not add up; the message lists every difference."""
+
+
+def check(state: ClusterState) -> None:
+    """Raise InvariantBroken if any number differs from what the tasks say."""
+    wrong: list[str] = []
+    _check_tasks(state, wrong)
+    _check_table(state, wrong)
+    _check_gangs(state, wrong)
+    _check_queues(state, wrong)
+    if wrong:
+        raise InvariantBroken("; ".join(wrong))
+
+
+def _same(wrong: list[str], what: str, kept: object, found: object) -> None:
+    if kept != found:
+        wrong.append(f"{what}: kept {kept}, found {found}")
+
+
+def _check_tasks(state: ClusterState, wrong: list[str]) -> None:
+    for uid, task in state.tasks.items():
+        _same(wrong, f"uid of {task.story}", uid, task.fact.uid)
+        if task.node is not None:
+            if task.state not in HOLDS_CAPACITY:
+                wrong.append(f"holds a node without right: {task.story}")
+            _same(wrong, f"node knows {uid}", task.node.tasks.get(uid), task)
+        elif task.state in HOLDS_CAPACITY and task.state is not TaskState.RELEASING:
+            wrong.append(f"holds no node: {task.story}")
+    for node in state.nodes.values():
+        _same(wrong, f"row of {node.name}", state.node_at.get(node.row), node)
+        for uid in node.tasks:
+            _same(wrong, f"node {node.name} has unknown {uid}", uid in state.tasks, True)
+
+
+def _check_table(state: ClusterState, wrong: list[str]) -> None:
+    table = state.table
+    table.fit_axes()
+    shape = (len(state.axes), table.size)
+    used, releasing, reserved = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    capacity = np.zeros(shape, np.int64)
+    for node in state.nodes.values():
+        if node.fact is not None:
+            for axis, amount in state.axes.sums(node.fact.allocatable).items():
+                capacity[axis, node.row] = amount
+        _same(wrong, f"ready of {node.name}", bool(table.ready[node.row]), node.usable)
+        for task in node.tasks.values():
+            for axis, amount in task.shape.request:
+                used[axis, node.row] += amount
+                if task.state is TaskState.RELEASING:
+                    releasing[axis, node.row] += amount
+    for gang in state.gangs.values():
+        for reservation in gang.reservations:
+            for row, count in zip(reservation.rows.tolist(), reservation.counts.tolist(), strict=True):
+                for axis, amount in reservation.shape.request:
+                    reserved[axis, row] += amount * count
+    size, axes = table.size, len(state.axes)
+    for name, kept, found in (
+        ("capacity", table.capacity, capacity),
+        ("releasing", table.releasing, releasing),
+        ("reserved", table.reserved, reserved),
+        ("free", table.free, capacity - used - reserved),
+    ):
+        if not np.array_equal(kept[:axes, :size], found):
+            wrong.append(f"{name} differs on rows {np.unique(np.nonzero(kept[:axes, :size] != found)[1]).tolist()}")
+    over = (capacity - used - reserved < 0).any(axis=0)
+    if not np.array_equal(table.over[:size], over):
+        wrong.append(f"over differs on rows {np.flatnonzero(table.over[:size] != over).tolist()}")
+    _same(wrong, "ports", state.ports.content(), _ports(state))
+
+
+def _ports(state: ClusterState) -> list[tuple[str, int, int, str, int]]:
+    counts: dict[tuple[str, int, int, str], int] = {}
+    for task in state.tasks.values():
+        for protocol, address, port in task.shape.spec.ports if task.node else ():
+            assert task.node is not None
+            key = (protocol, port, int(task.node.row), address)
+            counts[key] = counts.get(key, 0) + 1
+    return sorted((*key, count) for key, count in counts.items())
+
+
+def _check_gangs(state: ClusterState, wrong: list[str]) -> None:
+    for gang in state.gangs.values():
+        if gang.idle:
+            wrong.append(f"gang {gang.id} is kept for nobody")
+        allocated: Sums = {}
+        wanted: Sums = {}
+        reserved: Sums = {}
+        counts: dict[str, list[int]] = {name: [0] * len(TaskState) for name in gang.roles}
+        gated: dict[str, int] = dict.fromkeys(gang.roles, 0)
+        for task in gang.tasks.values():
+            _count(task, gang, counts, gated, wrong)
+            if task.node is not None:
+                add(allocated, task.shape.request)
+            if task.state is TaskState.PENDING and not task.fact.gated:
+                add(wanted, task.shape.request)
+        for reservation in gang.reservations:
+            add(reserved, reservation.shape.request, reservation.total)
+        for name, role in gang.roles.items():
+            _same(wrong, f"counts of {gang.id}/{name}", role.counts, counts[name])
+            _same(wrong, f"gated of {gang.id}/{name}", role.gated, gated[name])
+        _same(wrong, f"allocated of {gang.id}", gang.allocated, allocated)
+        _same(wrong, f"wanted of {gang.id}", gang.wanted, wanted)
+        _same(wrong, f"reserved of {gang.id}", gang.reserved, reserved)
+
+
+def _count(task: Task, gang: Gang, counts: dict[str, list[int]], gated: dict[str, int], wrong: list[str]) -> None:
+    _same(wrong, f"gang of {task.story}", task.gang, gang)
+    counts[task.fact.task][task.state] += 1
+    waits = task.state is TaskState.PENDING
+    gated[task.fact.task] += int(waits and task.fact.gated)
+    _same(wrong, f"pending has {task.uid}", task.uid in gang.pending, waits and not task.fact.gated)
+    if task.state in FINISHED and task.node is not None:
+        wrong.append(f"finished on a node: {task.story}")
+
+
+def _check_queues(state: ClusterState, wrong: list[str]) -> None:
+    used: Sums = {}
+    inqueue: Sums = {}
+    sums: dict[str, dict[str, Sums]] = {
+        name: {"allocated": {}, "reserved": {}, "inqueue": {}, "elastic": {}, "wanted": {}}
+        for name in state.queues.by_name
+    }
+    for task in state.tasks.values():
+        if task.node is not None:
+            add(used, task.shape.request)
+    for gang in state.gangs.values():
+        add(used, gang.reserved.items())
+        add(inqueue, gang.inqueue.items())
+        for queue in gang.queue.path if gang.queue else ():
+            add(sums[queue.name]["allocated"], gang.allocated.items())
+            add(sums[queue.name]["reserved"], gang.reserved.items())
+            add(sums[queue.name]["inqueue"], gang.inqueue.items())
+            add(sums[queue.name]["elastic"], gang.elastic.items())
+        if gang.queue:
+            add(sums[gang.queue.name]["wanted"], gang.wanted.items())
+            _same(wrong, f"queue of {gang.id}", gang.queue.gangs.get(gang.id), gang)
+    _same(wrong, "used", state.used, used)
+    _same(wrong, "inqueue", state.inqueue, inqueue)
+    for name, queue in state.queues.by_name.items():
+        for kind, found in sums[name].items():
+            _same(wrong, f"{kind} of queue {name}", getattr(queue, kind), found)

@@ -1,0 +1,124 @@
+"""What the engine is told about objects. Each fact is a *level*: what a thing now is, so repeats and gaps are harmless.
+
+They live in the model because cluster truth is made of them: a Task keeps its last PodSeen, a Node its last NodeSeen.
+`engine.events` adds the events that are no object's level and is the one place to import all of them from.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.shapes import ShapeSpec, Taint, Value
+
+PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
+GangPhase = Literal["", "Pending", "Inqueue", "Running", "Unknown", "Completed"]
+QueueState = Literal["Open", "Closing", "Closed", "Unknown"]
+
+
+class Fact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
+    """Base of every event."""
+
+
+class DeclaredTask(Value, frozen=True):
+    """Members of a gang that need not have pods yet. `waits_for` names tasks that must have started first."""
+
+    name: str
+    count: int
+    minimum: int = 0
+    shape: ShapeSpec = ShapeSpec()
+    waits_for: tuple[str, ...] = ()
+
+
+class NodeSeen(Fact, frozen=True):
+    """A node as it now is. `allocatable` includes `pods`. `ready` is the Ready condition."""
+
+    name: NodeName
+    allocatable: Amounts = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
+    ready: bool = True
+
+
+class NodeGone(Fact, frozen=True):
+    """The node object no longer exists."""
+
+    name: NodeName
+
+
+class QueueSeen(Fact, frozen=True):
+    """A queue as it now is. An empty `parent` means root; absent resources of `capability` are unlimited."""
+
+    name: QueueName
+    uid: str = ""
+    created: Instant = Instant(0)
+    parent: QueueName = QueueName("")
+    weight: int = 1
+    priority: int = 0
+    capability: Amounts = ()
+    deserved: Amounts = ()
+    guarantee: Amounts = ()
+    reclaimable: bool = True
+    state: QueueState = "Open"
+
+
+class QueueGone(Fact, frozen=True):
+    """The queue object no longer exists."""
+
+    name: QueueName
+
+
+class GangSeen(Fact, frozen=True):
+    """A PodGroup as it now is.
+
+    `phase` is the last one written to the wire: it tells a restarted scheduler which gangs were admitted already.
+    `min_resources` None means "not stated", which always passes the enqueue gate.
+    """
+
+    id: GangId
+    uid: str
+    queue: QueueName
+    created: Instant = Instant(0)
+    priority: int = 0
+    min_members: int = 1
+    min_by_task: tuple[tuple[str, int], ...] = ()
+    min_resources: Amounts | None = None
+    declared: tuple[DeclaredTask, ...] = ()
+    phase: GangPhase = ""
+
+
+class GangGone(Fact, frozen=True):
+    """The PodGroup no longer exists."""
+
+    id: GangId
+
+
+class PodSeen(Fact, frozen=True):
+    """A pod as it now is, ours or not: pods of other schedulers have `gang` None and only use up their node.
+
+    `task` is the task's name in its gang, `index` its place there. `gated` is true while scheduling gates remain.
+    """
+
+    uid: PodUid
+    namespace: str
+    name: str
+    shape: ShapeSpec
+    gang: GangId | None = None
+    task: str = ""
+    index: int = 0
+    priority: int = 0
+    created: Instant = Instant(0)
+    phase: PodPhase = "Pending"
+    node: NodeName | None = None
+    nominated: NodeName | None = None
+    deleting: bool = False
+    gated: bool = False
+    ready: bool = False
+    preemptable: bool = True
+
+
+class PodGone(Fact, frozen=True):
+    """The pod object no longer exists."""
+
+    uid: PodUid

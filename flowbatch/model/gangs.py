@@ -1,0 +1,189 @@
+"""Gangs and their tasks: identity, membership and counts.
+
+A gang owns *members*, with or without a pod. A declared task that a dependency holds back has no pods yet, but it counts:
+the gang starts only if there is room for its minimum too, and that room stays reserved until its pods come.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen
+from flowbatch.model.ids import GangId, Instant, NodeName, PodUid
+from flowbatch.model.lifecycle import TaskState
+from flowbatch.model.nodes import Node
+from flowbatch.model.queues import Queue
+from flowbatch.model.resources import Sums
+from flowbatch.model.shapes import Shape
+from flowbatch.model.table import Ints
+
+STATES = len(TaskState)
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One pod. `node` is set exactly while the task holds capacity there."""
+
+    fact: PodSeen
+    shape: Shape
+    gang: "Gang | None" = None
+    role: "Role | None" = None
+    state: TaskState = TaskState.PENDING
+    node: Node | None = None
+    #: The pod itself says that it is on `node`; until then only our order does.
+    confirmed: bool = False
+    #: Nodes that refused a binding, so that the next try looks elsewhere.
+    refused: tuple[NodeName, ...] = ()
+
+    @property
+    def uid(self) -> PodUid:
+        """The pod's uid."""
+        return self.fact.uid
+
+    @property
+    def story(self) -> str:
+        """What an error should tell about it."""
+        where = self.node.name if self.node else "no node"
+        return f"pod {self.fact.namespace}/{self.fact.name}, {self.state.name} on {where}, last seen {self.fact}"
+
+
+@dataclass(slots=True, eq=False)
+class Role:
+    """The tasks of one name in a gang ("worker"), with what was declared about them."""
+
+    name: str
+    declared: DeclaredTask | None = None
+    #: Shape of members that have no pod yet.
+    shape: Shape | None = None
+    #: Tasks by TaskState.
+    counts: list[int] = field(default_factory=lambda: [0] * STATES)
+    #: Pending ones that may not be placed yet.
+    gated: int = 0
+
+    @property
+    def present(self) -> int:
+        """Members that have a pod, whatever became of it."""
+        return sum(self.counts)
+
+    @property
+    def ready(self) -> int:
+        """Members that have their place, or have had it and succeeded."""
+        counts = self.counts
+        return (
+            counts[TaskState.HELD]
+            + counts[TaskState.BINDING]
+            + counts[TaskState.BOUND]
+            + counts[TaskState.RUNNING]
+            + counts[TaskState.SUCCEEDED]
+        )
+
+    @property
+    def held_back(self) -> int:
+        """Declared members that a dependency holds back: they have no pod, and that is right."""
+        declared = self.declared
+        return max(0, declared.count - self.present) if declared and declared.waits_for else 0
+
+
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """Room held on `rows` for `counts` members of `role`."""
+
+    role: str
+    shape: Shape
+    rows: Ints
+    counts: Ints
+
+    @property
+    def total(self) -> int:
+        """Members it holds room for."""
+        return int(np.sum(self.counts))
+
+
+@dataclass(slots=True, eq=False)
+class Gang:
+    """A PodGroup, or the name of one that pods claim and nobody has shown us (`fact` is None)."""
+
+    id: GangId
+    fact: GangSeen | None = None
+    queue: Queue | None = None
+    tasks: dict[PodUid, Task] = field(default_factory=dict)
+    #: Those that wait for a node and may have one now.
+    pending: dict[PodUid, Task] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+    #: As decided here; the wire lags behind.
+    phase: GangPhase = ""
+    allocated: Sums = field(default_factory=dict)
+    wanted: Sums = field(default_factory=dict)
+    reserved: Sums = field(default_factory=dict)
+    reservations: tuple[Reservation, ...] = ()
+    #: Its part of its queue's `inqueue` and `elastic`.
+    inqueue: Sums = field(default_factory=dict)
+    elastic: Sums = field(default_factory=dict)
+    #: Since when a started gang lacks members; None while it does not.
+    short_since: Instant | None = None
+
+    @property
+    def created(self) -> Instant:
+        """Creation of the PodGroup."""
+        return self.fact.created if self.fact else Instant(0)
+
+    @property
+    def priority(self) -> int:
+        """Value of its priority class."""
+        return self.fact.priority if self.fact else 0
+
+    @property
+    def min_members(self) -> int:
+        """Never negative."""
+        return max(0, self.fact.min_members) if self.fact else 0
+
+    def count(self, state: TaskState) -> int:
+        """Tasks in `state`."""
+        return sum(role.counts[state] for role in self.roles.values())
+
+    @property
+    def ready(self) -> int:
+        """Members that have their place, or have had it and succeeded."""
+        return sum(role.ready for role in self.roles.values())
+
+    @property
+    def live(self) -> int:
+        """Tasks that hold capacity or are being deleted."""
+        return sum(
+            role.counts[TaskState.HELD]
+            + role.counts[TaskState.BINDING]
+            + role.counts[TaskState.BOUND]
+            + role.counts[TaskState.RUNNING]
+            + role.counts[TaskState.RELEASING]
+            for role in self.roles.values()
+        )
+
+    @property
+    def gated(self) -> int:
+        """Pending tasks with scheduling gates."""
+        return sum(role.gated for role in self.roles.values())
+
+    @property
+    def held_back(self) -> int:
+        """Declared members that a dependency holds back."""
+        return sum(role.held_back for role in self.roles.values())
+
+    @property
+    def started(self) -> bool:
+        """Some member has its place."""
+        return self.ready > 0
+
+    @property
+    def repairing(self) -> bool:
+        """It runs in part: bound when something failed, or a member was lost. It is to be completed first."""
+        return self.admitted and 0 < self.ready < self.min_members and self.count(TaskState.SUCCEEDED) < self.ready
+
+    @property
+    def admitted(self) -> bool:
+        """Past the enqueue gate: its pods may exist and be placed."""
+        return self.phase in ("Inqueue", "Running", "Unknown")
+
+    @property
+    def idle(self) -> bool:
+        """Nothing needs this name any more."""
+        return self.fact is None and not self.tasks

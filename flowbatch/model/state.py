@@ -1,0 +1,558 @@
+"""Cluster truth: every object by id, every number in its one place, and the few ways in which they change together.
+
+There is one writer, the engine. Facts are folded in by `observe_*`, decisions by `place` (through a Trial); both go
+through `_move`, which keeps table, ports, gang, queue and counts in step. `model.check` recomputes all of it.
+"""
+
+from flowbatch.model.changes import StateChanges
+from flowbatch.model.columns import NodeColumns
+from flowbatch.model.facts import GangSeen, NodeSeen, PodSeen, QueueSeen
+from flowbatch.model.gangs import Gang, Reservation, Role, Task
+from flowbatch.model.ids import GangId, NodeName, PodUid, QueueName, Row
+from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
+from flowbatch.model.nodes import Node
+from flowbatch.model.ports import HostPorts
+from flowbatch.model.queues import Queue, QueueTree, charge
+from flowbatch.model.resources import Axes, Sums, add
+from flowbatch.model.shapes import ShapeTable
+from flowbatch.model.table import NodeTable
+
+#: Nodes remembered as having refused one task.
+REFUSALS_KEPT = 4
+
+
+class ClusterState:
+    """Everything known about the cluster. Change it only through its methods."""
+
+    def __init__(self) -> None:
+        self.axes = Axes()
+        self.shapes = ShapeTable(self.axes)
+        self.table = NodeTable(self.axes)
+        self.columns = NodeColumns()
+        self.ports = HostPorts()
+        self.nodes: dict[NodeName, Node] = {}
+        self.node_at: dict[Row, Node] = {}
+        self.tasks: dict[PodUid, Task] = {}
+        self.gangs: dict[GangId, Gang] = {}
+        self.queues = QueueTree()
+        self.changes = StateChanges()
+        #: Capacity of all ready nodes.
+        self.total: Sums = {}
+        #: Used by every pod that holds capacity, ours or not, and reserved.
+        self.used: Sums = {}
+        #: Promised to admitted gangs that have not started.
+        self.inqueue: Sums = {}
+
+    # -- nodes
+
+    def observe_node(self, fact: NodeSeen) -> None:
+        """A node as it now is."""
+        node = self._node(fact.name)
+        before = node.fact
+        if before == fact:
+            return
+        node.fact = fact
+        self._static(node, before, fact)
+        ready_before = bool(before and before.ready)
+        if before is None or before.allocatable != fact.allocatable:
+            self.table.set_capacity(node.row, self.axes.sums(fact.allocatable))
+        self.table.ready[node.row] = fact.ready
+        if ready_before != fact.ready or before is None or before.allocatable != fact.allocatable:
+            self._retotal(node.row)
+        if not fact.ready or fact.unschedulable or self.table.over[node.row]:
+            self._drop_reservations(node.row)
+
+    def _static(self, node: Node, before: NodeSeen | None, fact: NodeSeen) -> None:
+        if before and (before.labels, before.taints, before.unschedulable) == (
+            fact.labels,
+            fact.taints,
+            fact.unschedulable,
+        ):
+            return
+        node.labels = dict(fact.labels)
+        self.columns.set(node.row, node.labels, fact.taints, cordoned=fact.unschedulable)
+        self.changes.nodes[node.row] = None
+        self.changes.freed[node.row] = None
+
+    def _retotal(self, row: Row) -> None:
+        # Totals are summed anew when somebody asks: nodes change in bursts.
+        self.changes.total = self.changes.headroom = self.changes.shares = True
+        self.changes.nodes[row] = None
+        self.changes.freed[row] = None
+
+    def refresh_total(self) -> None:
+        """Sum the capacity of ready nodes again; the engine calls it once per cycle in which nodes changed."""
+        self.table.fit_axes()
+        self.total = self.table.total()
+
+    def forget_node(self, name: NodeName) -> None:
+        """The node is gone. Pods that claim to be on it still hold what they hold until they are gone too."""
+        node = self.nodes.get(name)
+        if node is None or node.fact is None:
+            return
+        self._drop_reservations(node.row)
+        node.fact = None
+        node.labels = {}
+        self.columns.set(node.row, {}, (), cordoned=False)
+        self.table.set_capacity(node.row, {})
+        self.table.ready[node.row] = False
+        self._retotal(node.row)
+        self._drop_node_if_idle(node)
+
+    def _node(self, name: NodeName) -> Node:
+        node = self.nodes.get(name)
+        if node is None:
+            node = self.nodes[name] = Node(name, self.table.add_row())
+            self.node_at[node.row] = node
+            self.columns.set(node.row, {}, (), cordoned=False)
+        return node
+
+    def _drop_node_if_idle(self, node: Node) -> None:
+        if node.fact is None and not node.tasks:
+            del self.nodes[node.name]
+            del self.node_at[node.row]
+            self.table.drop_row(node.row)
+
+    # -- queues
+
+    def observe_queue(self, fact: QueueSeen) -> None:
+        """A queue as it now is."""
+        known = fact.name in self.queues.by_name
+        queue = self.queues.named(fact.name)
+        before = queue.fact
+        if before == fact:
+            return
+        queue.fact = fact
+        queue.capability = self.axes.sums(fact.capability)
+        queue.guarantee = self.axes.sums(fact.guarantee)
+        queue.deserved = self.axes.sums(fact.deserved)
+        if not known or before is None or before.parent != fact.parent:
+            self._relink()
+        self._queue_changed(queue)
+
+    def forget_queue(self, name: QueueName) -> None:
+        """The queue is gone; its gangs stay and wait for it."""
+        queue = self.queues.by_name.get(name)
+        if queue is None or queue.fact is None:
+            return
+        queue.fact = None
+        queue.capability, queue.guarantee, queue.deserved = {}, {}, {}
+        self._queue_changed(queue)
+        self.queues.forget(queue)
+        self._relink()
+
+    def _queue_changed(self, queue: Queue) -> None:
+        self.queues.sum_guarantees()
+        self.changes.shares = True
+        self.changes.queues[queue.name] = None
+        for gang in queue.gangs.values():
+            self.changes.gangs[gang.id] = gang
+
+    def _relink(self) -> None:
+        """Paths changed: charge every gang's sums along its new path. Rare, so from scratch."""
+        queues = self.queues
+        queues.link()
+        for queue in queues.by_name.values():
+            queue.allocated, queue.reserved, queue.inqueue, queue.elastic = {}, {}, {}, {}
+            self.changes.queues[queue.name] = None
+        for gang in self.gangs.values():
+            if gang.queue:
+                self._charge_gang(gang, gang.queue, 1)
+
+    @staticmethod
+    def _charge_gang(gang: Gang, queue: Queue, sign: int) -> None:
+        for each in queue.path:
+            add(each.allocated, gang.allocated.items(), sign)
+            add(each.reserved, gang.reserved.items(), sign)
+            add(each.inqueue, gang.inqueue.items(), sign)
+            add(each.elastic, gang.elastic.items(), sign)
+
+    def _ease(self, queue: Queue | None) -> None:
+        if queue:
+            for each in queue.path:
+                self.changes.queues[each.name] = None
+        self.changes.headroom = True
+
+    # -- gangs
+
+    def observe_gang(self, fact: GangSeen) -> None:
+        """A PodGroup as it now is."""
+        gang = self._gang(fact.id)
+        before = gang.fact
+        if before == fact:
+            return
+        self.changes.gangs[gang.id] = gang
+        gang.fact = fact
+        if before is None or before.uid != fact.uid:
+            # The phase on the wire counts only when we first hear of it: later, ours is newer.
+            gang.phase = fact.phase or "Pending"
+            gang.short_since = None
+            if before is not None:
+                self.unreserve(gang)
+        if gang.queue is None or gang.queue.name != fact.queue:
+            self._enqueue(gang, self.queues.named(fact.queue))
+        elif before is not None and before.min_resources != fact.min_resources:
+            self._ease(gang.queue)
+        self._declare(gang, fact)
+
+    def _enqueue(self, gang: Gang, queue: Queue | None) -> None:
+        """Move a gang, and all it is charged for, to another queue; None for no queue."""
+        old = gang.queue
+        if old is not None:
+            self._charge_gang(gang, old, -1)
+            add(old.wanted, gang.wanted.items(), -1)
+            del old.gangs[gang.id]
+            self._ease(old)
+            self.queues.forget(old)
+        gang.queue = queue
+        if queue is not None:
+            queue.gangs[gang.id] = gang
+            self._charge_gang(gang, queue, 1)
+            add(queue.wanted, gang.wanted.items())
+        self.changes.shares = True
+
+    def _declare(self, gang: Gang, fact: GangSeen) -> None:
+        declared = {task.name: task for task in fact.declared}
+        for name in declared:
+            self._role(gang, name)
+        for name, role in list(gang.roles.items()):
+            task = declared.get(name)
+            if role.declared == task:
+                continue
+            old, role.declared = role.shape, task
+            role.shape = self.shapes.acquire(task.shape) if task else None
+            if old:
+                self.shapes.release(old)
+            self._drop_role_if_idle(gang, role)
+
+    def forget_gang(self, gang_id: GangId) -> None:
+        """The PodGroup is gone; pods that still name it keep what they hold, on nobody's account."""
+        gang = self.gangs.get(gang_id)
+        if gang is None or gang.fact is None:
+            return
+        self.changes.gangs[gang_id] = gang
+        self.unreserve(gang)
+        self.set_promises(gang, {}, {})
+        self._enqueue(gang, None)
+        gang.fact = None
+        gang.phase = ""
+        gang.short_since = None
+        for role in list(gang.roles.values()):
+            if role.shape:
+                self.shapes.release(role.shape)
+            role.declared = role.shape = None
+            self._drop_role_if_idle(gang, role)
+        self._drop_gang_if_idle(gang)
+
+    def _gang(self, gang_id: GangId) -> Gang:
+        gang = self.gangs.get(gang_id)
+        if gang is None:
+            gang = self.gangs[gang_id] = Gang(gang_id)
+        return gang
+
+    @staticmethod
+    def _role(gang: Gang, name: str) -> Role:
+        role = gang.roles.get(name)
+        if role is None:
+            role = gang.roles[name] = Role(name)
+        return role
+
+    @staticmethod
+    def _drop_role_if_idle(gang: Gang, role: Role) -> None:
+        if role.declared is None and role.present == 0:
+            del gang.roles[role.name]
+
+    def _drop_gang_if_idle(self, gang: Gang) -> None:
+        if gang.idle:
+            del self.gangs[gang.id]
+
+    def set_promises(self, gang: Gang, inqueue: Sums, elastic: Sums) -> None:
+        """What its queue must keep for a gang that was admitted and has not started; what it holds beyond its minimum."""
+        if gang.inqueue != inqueue:
+            path = gang.queue.path if gang.queue else ()
+            for sums in (self.inqueue, *(queue.inqueue for queue in path)):
+                add(sums, gang.inqueue.items(), -1)
+                add(sums, inqueue.items())
+            if any(inqueue.get(axis, 0) < amount for axis, amount in gang.inqueue.items()):
+                self._ease(gang.queue)
+            gang.inqueue = inqueue
+        if gang.elastic != elastic:
+            for queue in gang.queue.path if gang.queue else ():
+                add(queue.elastic, gang.elastic.items(), -1)
+                add(queue.elastic, elastic.items())
+            self._ease(gang.queue)
+            gang.elastic = elastic
+
+    # -- pods
+
+    def observe_pod(self, fact: PodSeen) -> None:
+        """A pod as it now is. Without a gang and without a node it is nobody's business here."""
+        task = self.tasks.get(fact.uid)
+        if task is None:
+            if fact.gang is None and fact.node is None:
+                return
+            task = self._add(fact)
+        elif task.fact == fact:
+            return
+        else:
+            self._refresh(task, fact)
+        if fact.node is not None:
+            self._seen_on(task, fact.node)
+        self._move(task, stimulus_of(fact), task.node)
+        if task.gang:
+            self.changes.gangs[task.gang.id] = task.gang
+
+    def forget_pod(self, uid: PodUid) -> None:
+        """The pod is gone, whatever it was doing."""
+        task = self.tasks.get(uid)
+        if task is not None:
+            self._remove(task)
+
+    def refuse(self, uid: PodUid, node: NodeName, *, permanent: bool) -> None:
+        """An order to bind failed: take the capacity back; a permanent refusal drops the task until it is seen again."""
+        task = self.tasks.get(uid)
+        if task is None or task.confirmed or task.node is None or task.node.name != node:
+            return
+        if permanent:
+            self._remove(task)
+            return
+        task.refused = (*task.refused, node)[-REFUSALS_KEPT:]
+        if task.state is TaskState.RELEASING:
+            self._vacate(task)
+        self._move(task, Stimulus.REFUSED, None if task.state is not TaskState.RELEASING else task.node)
+        if task.gang:
+            self.changes.gangs[task.gang.id] = task.gang
+
+    def spare(self, uid: PodUid) -> None:
+        """An eviction was refused: the pod stays what its last fact says."""
+        task = self.tasks.get(uid)
+        if task is not None and task.state is TaskState.RELEASING and not task.fact.deleting:
+            self._move(task, Stimulus.SPARED, task.node)
+            self._move(task, stimulus_of(task.fact), task.node)
+
+    def _add(self, fact: PodSeen) -> Task:
+        task = Task(fact, self.shapes.acquire(fact.shape))
+        self.tasks[fact.uid] = task
+        self._join(task)
+        return task
+
+    def _join(self, task: Task) -> None:
+        fact = task.fact
+        if fact.gang is not None:
+            gang = task.gang = self._gang(fact.gang)
+            role = task.role = self._role(gang, fact.task)
+            gang.tasks[fact.uid] = task
+            role.counts[task.state] += 1
+            self._wait(task)
+            if task.node:
+                self._account(task, 1)
+
+    def _leave(self, task: Task) -> None:
+        gang, role = task.gang, task.role
+        if gang is not None and role is not None:
+            self.changes.gangs[gang.id] = gang
+            if task.node:
+                self._account(task, -1)
+            self._unwait(task)
+            role.counts[task.state] -= 1
+            del gang.tasks[task.fact.uid]
+            self._drop_role_if_idle(gang, role)
+            task.gang = task.role = None
+            self._drop_gang_if_idle(gang)
+
+    def _remove(self, task: Task) -> None:
+        self._vacate(task)
+        self._leave(task)
+        self.shapes.release(task.shape)
+        del self.tasks[task.fact.uid]
+
+    def _refresh(self, task: Task, fact: PodSeen) -> None:
+        """Take over a changed pod. What identifies it in the books may have changed too: then out and in again."""
+        old = task.fact
+        if fact.gang == old.gang and fact.task == old.task and fact.shape == old.shape and fact.gated == old.gated:
+            task.fact = fact
+            return
+        node = task.node
+        self._vacate(task)
+        self._leave(task)
+        task.fact = fact
+        shape = self.shapes.acquire(fact.shape)
+        self.shapes.release(task.shape)
+        task.shape = shape
+        self._join(task)
+        if node is not None:
+            self._occupy(task, node)
+
+    def _seen_on(self, task: Task, name: NodeName) -> None:
+        if task.state in FINISHED:
+            return
+        if task.node is None or task.node.name != name:
+            # First sight of a bound pod, or somebody else bound it elsewhere: the watch is the truth.
+            self._vacate(task)
+            state = next_state(task.state, Stimulus.SEEN_BOUND, task)
+            self._occupy(task, self._node(name))
+            self._set_state(task, state)
+        task.confirmed = True
+
+    def _move(self, task: Task, stimulus: Stimulus, node: Node | None) -> None:
+        """Follow the table. The task's place follows its state: finished tasks and refused orders give it back."""
+        old = task.state
+        new = next_state(old, stimulus, task)
+        if new is old:
+            return
+        if new in FINISHED or new is TaskState.PENDING or (old is TaskState.HELD and new is TaskState.RELEASING):
+            node = None
+        if node is not task.node:
+            self._vacate(task)
+            if node is not None:
+                self._occupy(task, node)
+        self._set_state(task, new)
+
+    def _set_state(self, task: Task, new: TaskState) -> None:
+        old = task.state
+        if old is new:
+            return
+        if task.role:
+            self._unwait(task)
+            task.role.counts[old] -= 1
+            task.role.counts[new] += 1
+        if task.node is not None and (old is TaskState.RELEASING or new is TaskState.RELEASING):
+            self.table.release(task.node.row, task.shape.request, 1 if new is TaskState.RELEASING else -1)
+            if new is TaskState.RELEASING:
+                self.changes.headroom = True
+        task.state = new
+        if task.role:
+            self._wait(task)
+
+    def _occupy(self, task: Task, node: Node) -> None:
+        assert task.node is None, task.story
+        self.table.fit_axes()
+        self.table.take(node.row, task.shape.request)
+        if task.state is TaskState.RELEASING:
+            self.table.release(node.row, task.shape.request)
+        self._settle(task, node)
+        self._account(task, 1)
+        if self.table.over[node.row]:
+            self._drop_reservations(node.row)
+
+    def _settle(self, task: Task, node: Node) -> None:
+        """Identity of being on a node: everything but the numbers in the table and the sums."""
+        task.node = node
+        node.tasks[task.fact.uid] = task
+        if task.shape.spec.ports:
+            self.ports.take(node.row, task.shape.spec.ports)
+
+    def _vacate(self, task: Task) -> None:
+        node = task.node
+        if node is None:
+            return
+        self._account(task, -1)
+        self.table.give(node.row, task.shape.request)
+        if task.state is TaskState.RELEASING:
+            self.table.release(node.row, task.shape.request, -1)
+        if task.shape.spec.ports:
+            self.ports.take(node.row, task.shape.spec.ports, -1)
+        task.node = None
+        task.confirmed = False
+        del node.tasks[task.fact.uid]
+        self.changes.freed[node.row] = None
+        self.changes.headroom = True
+        self._drop_node_if_idle(node)
+
+    def _account(self, task: Task, sign: int) -> None:
+        """The sums that a task's place counts in: cluster, gang, queue path."""
+        request, gang = task.shape.request, task.gang
+        add(self.used, request, sign)
+        if gang is not None:
+            add(gang.allocated, request, sign)
+            if gang.queue is not None:
+                charge(gang.queue, request, sign)
+                self.changes.shares = True
+                if sign < 0:
+                    self._ease(gang.queue)
+
+    def _wait(self, task: Task) -> None:
+        gang, role = task.gang, task.role
+        if task.state is not TaskState.PENDING or gang is None or role is None:
+            return
+        if task.fact.gated:
+            role.gated += 1
+            return
+        gang.pending[task.fact.uid] = task
+        add(gang.wanted, task.shape.request)
+        if gang.queue is not None:
+            add(gang.queue.wanted, task.shape.request)
+        self.changes.shares = True
+
+    def _unwait(self, task: Task) -> None:
+        gang, role = task.gang, task.role
+        if task.state is not TaskState.PENDING or gang is None or role is None:
+            return
+        if gang.pending.pop(task.fact.uid, None) is None:
+            role.gated -= 1
+            return
+        add(gang.wanted, task.shape.request, -1)
+        if gang.queue is not None:
+            add(gang.queue.wanted, task.shape.request, -1)
+
+    # -- decisions
+
+    def settle_placed(self, task: Task, node: Node, stimulus: Stimulus) -> None:
+        """A kept Trial's placement of one task: the numbers are taken already, only identity follows."""
+        self._set_state(task, next_state(task.state, stimulus, task))
+        self._settle(task, node)
+
+    def move(self, task: Task, stimulus: Stimulus) -> None:
+        """A decision about a task that stays where it is."""
+        self._move(task, stimulus, task.node)
+
+    def charge(self, gang: Gang, request: tuple[tuple[int, int], ...], count: int) -> None:
+        """`count` placements of `request` on the accounts of the cluster, the gang and its queue path."""
+        add(self.used, request, count)
+        add(gang.allocated, request, count)
+        if gang.queue is not None:
+            charge(gang.queue, request, count)
+
+    def charge_reserved(self, gang: Gang, reservation: Reservation, sign: int) -> None:
+        """Room for members without pods, on the same accounts as if they had them."""
+        count = reservation.total * sign
+        for sums in (self.used, gang.reserved, *(queue.reserved for queue in (gang.queue.path if gang.queue else ()))):
+            add(sums, reservation.shape.request, count)
+
+    def unreserve(self, gang: Gang) -> None:
+        """Let go of all room held for a gang's missing members."""
+        for reservation in gang.reservations:
+            self.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, -1)
+            self.charge_reserved(gang, reservation, -1)
+            self.shapes.release(reservation.shape)
+            for row in reservation.rows.tolist():
+                self.changes.freed[Row(row)] = None
+        if gang.reservations:
+            gang.reservations = ()
+            self._ease(gang.queue)
+            self.changes.gangs[gang.id] = gang
+
+    def _drop_reservations(self, row: Row) -> None:
+        """The node can no longer keep what it holds for others: those gangs look for room again."""
+        if not self.table.reserved[:, row].any():
+            return
+        for gang in list(self.gangs.values()):
+            if any(row in reservation.rows for reservation in gang.reservations):
+                self.unreserve(gang)
+
+
+def stimulus_of(fact: PodSeen) -> Stimulus:
+    """What a pod's level says, as a stimulus; the end of a pod matters more than its deletion."""
+    match fact.phase:
+        case "Succeeded":
+            return Stimulus.SUCCEEDED
+        case "Failed":
+            return Stimulus.FAILED
+        case _ if fact.deleting:
+            return Stimulus.DELETING
+        case _ if fact.node is None:
+            return Stimulus.SEEN_UNBOUND
+        case "Pending":
+            return Stimulus.SEEN_BOUND
+        case _:
+            return Stimulus.SEEN_RUNNING

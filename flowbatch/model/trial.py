@@ -1,0 +1,159 @@
+"""Tentative decisions as an undo log, never a copy.
+
+While a Trial is open its placements, evictions and reservations are real in the table and in the sums, so every policy
+sees them; leaving the block without `keep()` undoes them in reverse order. What is only identity (which task, which
+node) happens at `keep()`.
+"""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from flowbatch.model.gangs import Gang, Reservation, Task
+from flowbatch.model.ids import Row
+from flowbatch.model.lifecycle import Stimulus, TaskState
+from flowbatch.model.nodes import Node
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Ints
+
+
+class Trial:
+    """One attempt. Use as a context manager; finishing it twice is harmless."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self._undo: list[Callable[[], None]] = []
+        self._placed: list[tuple[Sequence[Task], Ints]] = []
+        self._reserved: dict[str, tuple[Gang, list[Reservation]]] = {}
+        self._evicted: list[Task] = []
+        self._open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.undo()
+
+    def mark(self) -> int:
+        """A point to come back to with `undo(mark)`."""
+        return len(self._undo)
+
+    def undo(self, mark: int = 0) -> None:
+        """Take back everything since `mark`, last first."""
+        if self._open:
+            while len(self._undo) > mark:
+                self._undo.pop()()
+
+    def place(self, gang: Gang, shape: Shape, tasks: Sequence[Task], rows: Ints, counts: Ints) -> None:
+        """Take room for `tasks`, all of `shape`: `counts` of them on each of `rows`."""
+        state, count = self._state, len(tasks)
+        state.table.take_rows(rows, counts, shape.request)
+        state.charge(gang, shape.request, count)
+        placed = (tasks, np.repeat(rows, counts))
+        self._placed.append(placed)
+        ports = shape.spec.ports
+        for row in rows.tolist() if ports else ():
+            state.ports.take(Row(row), ports)
+
+        def back() -> None:
+            for row in rows.tolist() if ports else ():
+                state.ports.take(Row(row), ports, -1)
+            self._placed.remove(placed)
+            state.charge(gang, shape.request, -count)
+            state.table.take_rows(rows, counts, shape.request, -1)
+
+        self._undo.append(back)
+
+    def reserve(self, gang: Gang, reservation: Reservation) -> None:
+        """Hold room for members of `gang` that have no pods yet."""
+        self._reserve(gang, reservation, 1)
+
+    def unreserve(self, gang: Gang) -> None:
+        """Give up the room held for `gang` so far, to place it anew within this trial."""
+        for reservation in gang.reservations:
+            self._reserve(gang, reservation, -1)
+
+    def _reserve(self, gang: Gang, reservation: Reservation, sign: int) -> None:
+        state = self._state
+        _, held = self._reserved.setdefault(gang.id, (gang, list(gang.reservations)))
+
+        def book(direction: int) -> None:
+            state.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, direction)
+            state.charge_reserved(gang, reservation, direction)
+            if direction > 0:
+                held.append(reservation)
+            else:
+                held.remove(reservation)
+
+        book(sign)
+        self._undo.append(lambda: book(-sign))
+
+    def evict(self, task: Task) -> None:
+        """Suppose that `task` is told to go: its room is counted as being released."""
+        state, before = self._state, task.state
+        assert before in (TaskState.BOUND, TaskState.RUNNING), task.story
+        state.move(task, Stimulus.EVICT)
+        self._evicted.append(task)
+
+        def back() -> None:
+            self._evicted.remove(task)
+            state.move(task, Stimulus.SPARED)
+            if before is TaskState.RUNNING:
+                state.move(task, Stimulus.SEEN_RUNNING)
+
+        self._undo.append(back)
+
+    @property
+    def evicted(self) -> Sequence[Task]:
+        """Tasks supposed to go."""
+        return tuple(self._evicted)
+
+    @property
+    def placing(self) -> bool:
+        """Somebody would go somewhere."""
+        return bool(self._placed)
+
+    def preview(self) -> list[tuple[Task, Node]]:
+        """Who would go where, in the order of placement."""
+        node_at = self._state.node_at
+        return [
+            (task, node_at[row]) for tasks, rows in self._placed for task, row in zip(tasks, rows.tolist(), strict=True)
+        ]
+
+    def keep(self, stimulus: Stimulus = Stimulus.PLACE) -> list[tuple[Task, Node]]:
+        """Make it real. Returns who went where, in the order of placement."""
+        assert self._open, "a trial is kept once"
+        self._open = False
+        state = self._state
+        for gang, held in self._reserved.values():
+            self._adopt(gang, held)
+        result: list[tuple[Task, Node]] = []
+        node_at = state.node_at
+        for tasks, rows in self._placed:
+            ported = bool(tasks) and bool(tasks[0].shape.spec.ports)
+            for task, row in zip(tasks, rows.tolist(), strict=True):
+                node = node_at[row]
+                if ported:
+                    # `settle_placed` takes them again, task by task.
+                    state.ports.take(row, task.shape.spec.ports, -1)
+                state.settle_placed(task, node, stimulus)
+                result.append((task, node))
+        self._undo.clear()
+        return result
+
+    def _adopt(self, gang: Gang, held: list[Reservation]) -> None:
+        shapes = self._state.shapes
+        for reservation in held:
+            shapes.acquire(reservation.shape.spec)
+        let_go = [reservation for reservation in gang.reservations if reservation not in held]
+        for reservation in gang.reservations:
+            shapes.release(reservation.shape)
+        gang.reservations = tuple(held)
+        for reservation in let_go:
+            for row in reservation.rows.tolist():
+                self._state.changes.freed[Row(row)] = None

@@ -1,0 +1,67 @@
+"""What policies may look at: everything, read-only. They get numbers only through here, and change nothing."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from flowbatch.model.columns import NodeColumns
+from flowbatch.model.gangs import Gang
+from flowbatch.model.ids import GangId, Instant, NodeName
+from flowbatch.model.nodes import Node
+from flowbatch.model.queues import QueueTree
+from flowbatch.model.resources import Axes, Sums
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import NodeTable
+
+
+class ClusterView(Protocol):
+    """The cluster as it is in this moment of this decision, tentative placements included."""
+
+    @property
+    def now(self) -> Instant: ...
+    @property
+    def axes(self) -> Axes: ...
+    @property
+    def table(self) -> NodeTable: ...
+    @property
+    def columns(self) -> NodeColumns: ...
+    @property
+    def nodes(self) -> Mapping[NodeName, Node]: ...
+    @property
+    def gangs(self) -> Mapping[GangId, Gang]: ...
+    @property
+    def queues(self) -> QueueTree: ...
+    @property
+    def total(self) -> Sums: ...
+    @property
+    def used(self) -> Sums: ...
+    @property
+    def inqueue(self) -> Sums: ...
+
+
+class View:
+    """The view of one engine; `now` is set when a cycle begins."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self.now = Instant(0)
+        self.axes = state.axes
+        self.table = state.table
+        self.columns = state.columns
+        self.nodes: Mapping[NodeName, Node] = state.nodes
+        self.gangs: Mapping[GangId, Gang] = state.gangs
+        self.queues = state.queues
+
+    @property
+    def total(self) -> Sums:
+        """Capacity of all ready nodes."""
+        return self._state.total
+
+    @property
+    def used(self) -> Sums:
+        """Held by every pod on any node, and reserved."""
+        return self._state.used
+
+    @property
+    def inqueue(self) -> Sums:
+        """Promised to admitted gangs that have not started."""
+        return self._state.inqueue

@@ -1,0 +1,134 @@
+"""The seams of the scheduler: small Protocols that policies implement. Public.
+
+A policy is a frozen value without state of its own; two engines may share it. It reads the ClusterView, returns a
+value and changes nothing. One that raises is left out of that decision, counted and reported; it cannot break an
+invariant, because capacity, limits and gangs are the engine's own business.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbatch.model.blockers import Blocker
+from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.nodes import Node
+from flowbatch.model.queues import Queue
+from flowbatch.model.resources import Sums
+from flowbatch.model.shapes import Shape
+from flowbatch.model.steps import Step
+from flowbatch.model.table import Bools, Floats
+from flowbatch.model.view import ClusterView
+
+#: Which rows of the table: a selection, or all of them.
+Rows = NDArray[np.int64] | slice
+#: How many more of the same shape a row is supposed to have already.
+Extra = int | NDArray[np.int64]
+#: How a score moves as more of one shape land on a node: "fixed" ones are cached, "rising" ones allow filling node by
+#: node in one step, "falling" and "any" are followed level by level. All give what placing one at a time would give.
+Trend = Literal["fixed", "rising", "falling", "any"]
+#: Parts of sort keys. Smaller comes first.
+Key = tuple[float | int | str, ...]
+
+
+class NodeFilter(Protocol):
+    """A static yes or no, cached per shape until the node's labels, taints or cordon change."""
+
+    def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:
+        """None, or why not, for people ("node(s) were unschedulable")."""
+        ...
+
+
+@runtime_checkable
+class ColumnFilter(NodeFilter, Protocol):
+    """A filter that judges all nodes at once; must agree with `admits`."""
+
+    def refusals(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
+        """Rows refused, each with the reason `admits` gives; together they are all that it refuses."""
+        ...
+
+
+class NodeScore(Protocol):
+    """Which of the nodes that would do is better."""
+
+    @property
+    def weight(self) -> float: ...
+    @property
+    def trend(self) -> Trend: ...
+    def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
+        """One number in [0, 1] per row for placing one more of `shape`, given `extra` more of it there already."""
+        ...
+
+
+class GangOrder(Protocol):
+    """Who comes first in a queue. Reads only the gang, its queue and totals."""
+
+    def key(self, gang: Gang, view: ClusterView) -> Key: ...
+
+
+class QueueOrder(Protocol):
+    """Which queue's turn it is. Asked again whenever the queue's sums move."""
+
+    def key(self, queue: Queue, view: ClusterView) -> Key: ...
+
+
+class Admission(Protocol):
+    """May it go on now? Else what is it waiting for."""
+
+    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None: ...
+
+
+class QueueLimit(Protocol):
+    """How much a queue may hold, at every level of the tree."""
+
+    @property
+    def kind(self) -> str:
+        """What people call it ("capability")."""
+        ...
+
+    @property
+    def first_gang_may_exceed(self) -> bool:
+        """A queue that holds nothing may start one gang above this limit."""
+        ...
+
+    def limit(self, queue: Queue, view: ClusterView) -> Mapping[int, int]:
+        """Ceilings by axis; an absent axis has none."""
+        ...
+
+
+class ShareRule(Protocol):
+    """How the cluster is divided between queues that want it."""
+
+    def divide(self, queues: Sequence[Queue], total: Sums, view: ClusterView) -> list[Sums]:
+        """Each queue's share, in the order of `queues`; an axis absent from a share is zero."""
+        ...
+
+
+class VictimFilter(Protocol):
+    """Whom an eviction must spare."""
+
+    def spares(self, victim: Task, beneficiary: Gang, view: ClusterView) -> str | None:
+        """None if it may go, or why not."""
+        ...
+
+
+class Ledger(Protocol):
+    """Derived state of a policy, one object per engine. `removed` is the exact inverse of `placed`."""
+
+    def placed(self, gang: Gang, shape: Shape, count: int) -> None: ...
+    def removed(self, gang: Gang, shape: Shape, count: int) -> None: ...
+
+
+class Confirmation(Protocol):
+    """Somebody outside must agree before bindings go out. Capacity is held meanwhile."""
+
+    def question(self, gang: Gang, placed: Sequence[tuple[Task, Node]], view: ClusterView) -> str | None:
+        """What to ask, or None. Any answer but "yes" gives the capacity back."""
+        ...
+
+
+class StepSource(Protocol):
+    """What must be done before a binding is sent."""
+
+    def steps(self, task: Task, node: Node, view: ClusterView) -> tuple[Step, ...]: ...

@@ -1,0 +1,80 @@
+"""The enqueue gate: which gangs may have pods now (PodGroup Pending to Inqueue).
+
+Pods of gangs that cannot start soon only cost the API server; so a gang is let in when its stated minimum fits what its
+queue may hold and what the whole cluster can promise. A gang without `minResources` always passes.
+"""
+
+from dataclasses import dataclass
+
+from flowbatch.model.blockers import Blocker, NeedsHeadroom, NeedsQuota, QueueClosed
+from flowbatch.model.gangs import Gang
+from flowbatch.model.queues import Queue
+from flowbatch.model.resources import Request, Sums, add, shortfall
+from flowbatch.model.view import ClusterView
+from flowbatch.policy.share import Capability
+
+
+def minimum_of(gang: Gang, view: ClusterView) -> Request:
+    """The gang's stated minimum on our axes; empty where it states none."""
+    stated = gang.fact.min_resources if gang.fact else None
+    return tuple(sorted(view.axes.sums(stated).items())) if stated else ()
+
+
+@dataclass(frozen=True)
+class QueueOpen:
+    """Only open queues let gangs in; those already in go on."""
+
+    alike = True
+
+    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
+        """QueueClosed while the queue is not Open."""
+        queue = gang.queue
+        if queue is None or queue.fact is None or queue.open:
+            return None
+        return QueueClosed(queue.name, queue.fact.state)
+
+
+@dataclass(frozen=True)
+class QueueRoom:
+    """minResources + allocated + inqueue - elastic must be within what the queue may ever hold (Volcano: proportion)."""
+
+    ceiling: Capability = Capability()
+    alike = True
+
+    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
+        """NeedsQuota for the first queue on the path that has no room."""
+        minimum = minimum_of(gang, view)
+        for queue in gang.queue.path if gang.queue and minimum else ():
+            limit = self.ceiling.limit(queue, view)
+            short = shortfall(minimum, promised(queue), limit) if limit else {}
+            if short:
+                hopeless = bool(shortfall(minimum, {}, limit))
+                return NeedsQuota(queue.name, self.ceiling.kind, view.axes.amounts(short), hopeless)
+        return None
+
+
+def promised(queue: Queue) -> Sums:
+    """What the queue holds or has promised, less what gangs hold beyond their minimum."""
+    sums = queue.held()
+    add(sums, queue.inqueue.items())
+    add(sums, queue.elastic.items(), -1)
+    return sums
+
+
+@dataclass(frozen=True)
+class Overcommit:
+    """inqueue + minResources must fit total x factor - used, on the axes asked for (Volcano: overcommit plugin)."""
+
+    factor: float = 1.2
+    alike = True
+
+    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
+        """NeedsHeadroom while too much is promised."""
+        minimum = minimum_of(gang, view)
+        if not minimum:
+            return None
+        permille = round(self.factor * 1000)
+        limit = {axis: view.total.get(axis, 0) * permille // 1000 for axis, _ in minimum}
+        taken = {axis: view.used.get(axis, 0) + view.inqueue.get(axis, 0) for axis, _ in minimum}
+        short = shortfall(minimum, taken, limit)
+        return NeedsHeadroom(view.axes.amounts(short)) if short else None

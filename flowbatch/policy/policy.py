@@ -1,0 +1,43 @@
+"""A scheduler's character as one readable value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flowbatch.policy.contract import (
+    Admission,
+    Confirmation,
+    GangOrder,
+    Ledger,
+    NodeFilter,
+    NodeScore,
+    QueueLimit,
+    QueueOrder,
+    ShareRule,
+    StepSource,
+    VictimFilter,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """All opinions of one scheduler. The order inside a tuple is the order in which they are asked."""
+
+    name: str
+    #: Whose turn it is; ties end in (created, name).
+    queue_order: tuple[QueueOrder, ...] = ()
+    #: Who comes first in a queue; ties end in (created, id).
+    gang_order: tuple[GangOrder, ...] = ()
+    #: From Pending to Inqueue, before pods exist. Empty: every gang passes.
+    enqueue: tuple[Admission, ...] = ()
+    #: Before each attempt to place a gang.
+    admission: tuple[Admission, ...] = ()
+    limits: tuple[QueueLimit, ...] = ()
+    shares: ShareRule | None = None
+    filters: tuple[NodeFilter, ...] = ()
+    scores: tuple[NodeScore, ...] = ()
+    victims: tuple[VictimFilter, ...] = ()
+    ledgers: tuple[Callable[[], Ledger], ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
+    steps: tuple[StepSource, ...] = ()
+    #: Members beyond its minimum that a gang may place in one attempt while other gangs wait.
+    surplus_batch: int = 16

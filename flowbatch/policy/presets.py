@@ -1,0 +1,35 @@
+"""Ready-made schedulers, and every policy by the name a configuration uses."""
+
+from dataclasses import replace
+
+from flowbatch.policy.gates import Overcommit, QueueOpen, QueueRoom
+from flowbatch.policy.nodefit import Schedulable, Selector, Taints
+from flowbatch.policy.ordering import DominantShare, LeastServed, Priority, QueuePriority, UnreadyFirst
+from flowbatch.policy.policy import Policy
+from flowbatch.policy.scores import Balanced, BinPack, LeastRequested, PreferredAffinity, PreferredTaints
+from flowbatch.policy.share import Capability, FairShare, Proportion
+
+#: Gangs by priority, then need, then dominant share; queues by their share of it; nodes packed tightly, because what is
+#: left over in one piece is what the next gang needs.
+DEFAULT = Policy(
+    name="default",
+    queue_order=(QueuePriority(), LeastServed()),
+    gang_order=(Priority(), UnreadyFirst(), DominantShare()),
+    enqueue=(QueueOpen(), QueueRoom(), Overcommit()),
+    limits=(Capability(), FairShare()),
+    shares=Proportion(),
+    filters=(Schedulable(), Selector(), Taints()),
+    scores=(BinPack(), PreferredAffinity(), PreferredTaints()),
+)
+
+#: Nodes as Volcano's nodeorder plugin ranks them: emptier and balanced ones first.
+SPREAD = replace(
+    DEFAULT,
+    name="spread",
+    scores=(LeastRequested(), Balanced(), PreferredAffinity(), PreferredTaints()),
+)
+
+#: Strictly first come, first served inside a priority, and no division between queues but their capability.
+FIFO = replace(DEFAULT, name="fifo", gang_order=(Priority(),), limits=(Capability(),), shares=None)
+
+PRESETS = {policy.name: policy for policy in (DEFAULT, SPREAD, FIFO)}

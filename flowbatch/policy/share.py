@@ -1,0 +1,109 @@
+"""Division of the cluster between queues by weight, and what that allows (Volcano: proportion plugin).
+
+Water-filling: what is left is handed out by weight, each queue takes no more than it asks for and may have, never less
+than its guarantee, and what it did not take goes round again. Whole units only; the last indivisible ones go to queues
+in order, so that nothing is left over that somebody could use.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flowbatch.model.queues import Queue
+from flowbatch.model.resources import Sums, add
+from flowbatch.model.view import ClusterView
+
+
+def real_capability(queue: Queue, total: Sums, guaranteed: Sums) -> Sums:
+    """All that `queue` may ever hold: the cluster without what others are guaranteed, and its own capability."""
+    real: Sums = {}
+    for axis, whole in total.items():
+        others = guaranteed.get(axis, 0) - queue.guarantee.get(axis, 0)
+        real[axis] = max(0, min(whole - others, queue.capability.get(axis, whole)))
+    return real
+
+
+def asked(queue: Queue) -> Sums:
+    """What a queue holds and waits for."""
+    sums = queue.held()
+    add(sums, queue.wanted.items())
+    return sums
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """Shares by weight, capped by request and capability, raised to the guarantee."""
+
+    def divide(self, queues: Sequence[Queue], total: Sums, view: ClusterView) -> list[Sums]:
+        """Each queue's share, axis by axis, in exact whole units."""
+        guaranteed = view.queues.guaranteed
+        shares: list[Sums] = [{} for _ in queues]
+        asks = [asked(queue) for queue in queues]
+        reals = [real_capability(queue, total, guaranteed) for queue in queues]
+        for axis, whole in total.items():
+            ceilings = [min(ask.get(axis, 0), real.get(axis, 0)) for ask, real in zip(asks, reals, strict=True)]
+            floors = [min(queue.guarantee.get(axis, 0), whole) for queue in queues]
+            parts = fill(whole, [queue.weight for queue in queues], ceilings, floors)
+            for share, part in zip(shares, parts, strict=True):
+                share[axis] = part
+        return shares
+
+
+def fill(whole: int, weights: Sequence[int], ceilings: Sequence[int], floors: Sequence[int]) -> list[int]:
+    """Divide `whole` by weight so that each part is at most its ceiling, but at least its floor."""
+    parts = [min(floor, max(ceiling, floor)) for ceiling, floor in zip(ceilings, floors, strict=True)]
+    left = whole - sum(parts)
+    hungry = [i for i, part in enumerate(parts) if part < ceilings[i]]
+    while left > 0 and hungry:
+        weight = sum(weights[i] for i in hungry)
+        level = _level(parts, hungry, weights, ceilings, left, weight)
+        if not level:
+            break
+        for i, more in level:
+            parts[i] += more
+            left -= more
+        hungry = [i for i in hungry if parts[i] < ceilings[i]]
+    for i in hungry[:left]:
+        parts[i] += 1
+    return parts
+
+
+def _level(
+    parts: Sequence[int], hungry: Sequence[int], weights: Sequence[int], ceilings: Sequence[int], left: int, weight: int
+) -> list[tuple[int, int]]:
+    """One round: who gets how much more; empty when only indivisible units are left."""
+    given = [(i, min(left * weights[i] // weight, ceilings[i] - parts[i])) for i in hungry]
+    return [(i, more) for i, more in given if more > 0]
+
+
+@dataclass(frozen=True)
+class Capability:
+    """A queue never holds more than its capability, nor what others are guaranteed."""
+
+    kind: str = "capability"
+    first_gang_may_exceed: bool = False
+
+    def limit(self, queue: Queue, view: ClusterView) -> Mapping[int, int]:
+        """Its real capability; the root has none."""
+        if queue is view.queues.root:
+            return queue.capability
+        guaranteed = view.queues.guaranteed
+        if not guaranteed:
+            return queue.capability
+        real = real_capability(queue, view.total, guaranteed)
+        return {**queue.capability, **real}
+
+
+@dataclass(frozen=True)
+class FairShare:
+    """A queue holds no more than its share while others want theirs.
+
+    Deliberate difference from Volcano: a queue that holds nothing may start one gang above its share (never above its
+    capability). Otherwise two queues, each waiting with a gang larger than half the cluster, wait for ever.
+    """
+
+    kind: str = "share"
+    first_gang_may_exceed: bool = True
+
+    def limit(self, queue: Queue, view: ClusterView) -> Mapping[int, int]:
+        """Its share of the axes that the cluster has; queues that are not divided have no limit."""
+        return queue.share if queue.share is not None else {}
