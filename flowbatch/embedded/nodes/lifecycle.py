@@ -157,6 +157,7 @@ class PodLife:
         each = self.containers[name]
         ran_s = (ended.finished_at - (ended.started_at or ended.finished_at)).total_seconds()
         each.starting, each.running_since, each.ready, each.ended = False, None, False, ended
+        each.trouble = None
         self._stop_ordered.discard(name)
         if ran_s > BACKOFF_RESET_S:
             each.backoff_s = 0

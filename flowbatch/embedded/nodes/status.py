@@ -32,7 +32,7 @@ def pod_status(pod: RunnablePod, life: PodLife, ip: str, host_ip: str, start: da
 
 
 def container_status(each: ContainerLife, images: dict[str, str], life: PodLife) -> JsonObject:
-    """core/v1 ContainerStatus."""
+    """core/v1 ContainerStatus; `lastState` is the attempt before the one that `state` shows."""
     shown: JsonObject = {
         "name": each.name,
         "image": images.get(each.name, ""),
@@ -43,9 +43,7 @@ def container_status(each: ContainerLife, images: dict[str, str], life: PodLife)
         "restartCount": each.restarts,
         "state": _state(each, life),
     }
-    last = each.previous if each.ended is None or each.ended is each.previous else None
-    if last is None and each.ended is not None and not life.finished and "terminated" not in shown["state"]:
-        last = each.ended
+    last = each.ended if "waiting" in shown["state"] and each.ended is not None else each.previous
     if last is not None:
         shown["lastState"] = {"terminated": _terminated(last)}
     return shown
@@ -54,7 +52,7 @@ def container_status(each: ContainerLife, images: dict[str, str], life: PodLife)
 def _state(each: ContainerLife, life: PodLife) -> JsonObject:
     if each.running_since is not None:
         return {"running": {"startedAt": format_time(each.running_since)}}
-    if each.trouble is not None and each.ended is None:
+    if each.trouble is not None:
         return {"waiting": {"reason": each.trouble[0], "message": each.trouble[1]}}
     if each.ended is not None:
         if each.backoff_s > 10 and life.will_restart(each):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.embedded.apiserver import ApiServer
 from flowbatch.embedded.nodes import NodeSpecification, ProcessNodes
 from flowbatch.embedded.nodes.cluster import Cluster, NamespacesForbidden
-from flowbatch.kube import request
+from flowbatch.kube import request as build
 from flowbatch.kube.client import Client
 from flowbatch.kube.config import from_kubeconfig
 from flowbatch.kube.errors import NotFound
@@ -42,7 +43,7 @@ class Field:
             container.setdefault("image", "test")
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **metadata}, "spec": spec}
         made = await self.client.create(POD, manifest, self.namespace)
-        await self.client.send(request.bind_pod(self.namespace, name, made.metadata.uid, node))
+        await self.client.send(build.bind_pod(self.namespace, name, made.metadata.uid, node))
         return await self.pod(name)
 
     async def create(self, kind: Any, manifest: JsonObject) -> None:
@@ -70,7 +71,7 @@ class Field:
         return await self.phase(name, "Succeeded", "Failed", timeout_s=timeout_s)
 
     async def logs(self, name: str, **options: Any) -> str:
-        return (await self.client.send(request.pod_logs(self.namespace, name, **options))).decode()
+        return (await self.client.send(build.pod_logs(self.namespace, name, **options))).decode()
 
     async def output(self, name: str, spec: JsonObject | list[str], node: str = "n1", **metadata: Any) -> str:
         """Run a pod to its success and give what it printed."""
@@ -120,11 +121,21 @@ async def can_isolate() -> None:
     await cluster.close()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module with MODES runs as this user would, and (where this user is root) in a user namespace, too."""
+    if "shared_field" in metafunc.fixturenames:
+        modes = getattr(metafunc.module, "MODES", ("own",)) if os.geteuid() == 0 else ("own",)
+        metafunc.parametrize("shared_field", modes, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-async def shared_field(can_isolate: None) -> AsyncIterator[Field]:
+async def shared_field(can_isolate: None, request: pytest.FixtureRequest) -> AsyncIterator[Field]:
+    isolated = None if request.param == "own" else True
     async with ApiServer(tls=False) as server, Client(await from_kubeconfig(server.kubeconfig())) as client:
         specifications = [NodeSpecification(name, "8", "16Gi") for name in ("n1", "n2")]
-        nodes = ProcessNodes(client, specifications, images={"greeter": ["echo", "hello from the map"]})
+        nodes = ProcessNodes(
+            client, specifications, images={"greeter": ["echo", "hello from the map"]}, user_namespace=isolated
+        )
         async with running(nodes.run(), nodes.ready):
             yield Field(server, client, nodes, "")
         assert nodes.failures == 0

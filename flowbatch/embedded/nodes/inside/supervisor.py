@@ -127,6 +127,8 @@ class Supervisor:
             self._tell({"is": "running", "container": name, "attempt": attempt})
 
     def _copy_output(self, running: Running) -> bool:
+        if running.output < 0:
+            return False  # ended by another event of the same round
         try:
             chunk = os.read(running.output, _READ_BYTES)
         except BlockingIOError:
@@ -225,10 +227,11 @@ class Supervisor:
 
     def _hang_up(self, session: Session) -> None:
         """The caller is gone (or says so): what it started goes too."""
-        if session.caller is not None:
-            self.poller.unregister(session.caller)
-            session.caller.close()
-            session.caller = None
+        if session.caller is None:
+            return  # ended by another event of the same round
+        self.poller.unregister(session.caller)
+        session.caller.close()
+        session.caller = None
         _kill(census.family(session.pid) if self.own_proc else [session.pid])
 
     def _end(self, session: Session, code: int) -> None:
@@ -238,6 +241,7 @@ class Supervisor:
             with contextlib.suppress(OSError):  # the caller may leave at the same moment
                 wire.send(session.caller, {"code": shell_code})
             session.caller.close()
+            session.caller = None
         self._tell({"is": "done", "id": session.number, "code": shell_code})
 
     def _probe(self, order: Message) -> None:
