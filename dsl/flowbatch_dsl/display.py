@@ -9,6 +9,7 @@ from flowbatch_dsl.task import Task
 
 if TYPE_CHECKING:
     from flowbatch_dsl.report import Report
+    from flowbatch_dsl.run import Run
 
 _CELL = "text-align:left;padding:0 1em 0 0"
 
@@ -71,3 +72,11 @@ def _safe(value: Any) -> str:
 def escape_markup(text: str) -> str:
     """`text` with rich's square-bracket markup made harmless."""
     return text.replace("\\", "\\\\").replace("[", "\\[")
+
+
+def run_html(run: "Run") -> str:
+    """A handle's pods as a table, read now."""
+    status = run.status()
+    rows = [(pod.name, pod.task, str(pod.index), pod.phase, pod.node) for pod in run.pods()]
+    title = f"Job <b>{_safe(run.namespace)}/{_safe(run.name)}</b>: {_safe(status.phase)} {_safe(status.message)}"
+    return f"<div>{title}{table(('pod', 'task', 'index', 'phase', 'node'), rows)}</div>"

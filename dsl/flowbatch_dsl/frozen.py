@@ -21,7 +21,7 @@ class Map(dict[str, V]):
         raise TypeError("specs never change; make a changed copy with .but(...)")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __copy__(self) -> "Map[V]":
         return self

@@ -3,7 +3,7 @@
 One table of rules serves everybody (`flowbatch.workload.rules`); this module asks it, and translates.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -116,3 +116,14 @@ def _nearest(job: Job, path: str) -> Origin | None:
     task = job.tasks[index]
     within = task.resources if ".resources." in path and hasattr(task, "resources") else task
     return origin_of(within) or origin_of(task)
+
+
+def refusal(job: Job, causes: Iterable[Mapping[str, str]], message: str) -> SpecErrors:
+    """What a cluster's admission said of `job`, in the same words as `validate()` would say it."""
+    found = [SpecError(cause.get("field", ""), cause.get("message", "")) for cause in causes]
+    return SpecErrors(problems_of(job, found or [SpecError("", message)]), job.name)
+
+
+def problems_of(job: Job, found: Iterable[SpecError]) -> list[Problem]:
+    """What was found, with names and lines."""
+    return [_problem(job, each) for each in found]

@@ -1,0 +1,28 @@
+"""What can go wrong with a run, one class for each thing an author may do about it."""
+
+from collections.abc import Sequence
+
+from flowbatch.errors import FlowbatchError
+
+
+class JobFailed(FlowbatchError):
+    """The job ended without success: `phase` and `reason` say how, `lines` are the last log lines of what failed."""
+
+    def __init__(self, name: str, phase: str, reason: str, lines: Sequence[str] = ()) -> None:
+        super().__init__(name, phase, reason, tuple(lines))
+        self.name = name
+        self.phase = phase
+        self.reason = reason
+        self.lines = tuple(lines)
+
+    def __str__(self) -> str:
+        head = f"job {self.name} {self.phase.lower()}{': ' if self.reason else ''}{self.reason}"
+        return "\n".join([head, *(f"  {line}" for line in self.lines)])
+
+
+class JobGone(FlowbatchError):
+    """The job was deleted, or another one of the same name took its place."""
+
+
+class JobExists(FlowbatchError):
+    """There is a job of this name already: attach to it, delete it, or choose another name."""

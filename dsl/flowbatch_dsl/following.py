@@ -1,0 +1,77 @@
+"""Watching one job: every state it passes through, as an async iterator that survives lost connections.
+
+Written with plain tasks instead of task groups, because a caller may drop an iterator half-way and have it closed by
+another task; a cancel scope that is open across a `yield` would not survive that.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, Generic, TypeVar
+
+from flowbatch.api.batch import Job
+from flowbatch.api.kinds import JOB, Kind
+from flowbatch.api.meta import Wire
+from flowbatch.informer import Informer
+from flowbatch.kube.client import Client
+
+T = TypeVar("T", bound=Wire)
+
+
+class Follower(Generic[T]):
+    """An informer in a task of its own, whose changes can be awaited; an async context manager."""
+
+    def __init__(self, client: Client, kind: Kind[T], namespace: str, *, labels: str = "", fields: str = "") -> None:
+        self.informer = Informer(client, kind, namespace=namespace, label_selector=labels, field_selector=fields)
+        self.changes: asyncio.Queue[T | BaseException | None] = asyncio.Queue()
+        self.informer.on_change(lambda _old, new: self.changes.put_nowait(new))
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Follower[T]":
+        self._task = asyncio.create_task(self.informer.run())
+        self._task.add_done_callback(self._ended)
+        synced = asyncio.create_task(self.informer.wait_synced())
+        try:
+            await asyncio.wait([self._task, synced], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            synced.cancel()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await self._task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            self.changes.put_nowait(problem)
+
+    async def next(self) -> T | None:
+        """The next state of an object; None: it was deleted. Raises what ended the informer."""
+        change = await self.changes.get()
+        if isinstance(change, BaseException):
+            raise change
+        return change
+
+
+async def job_states(client: Client, namespace: str, name: str, uid: str) -> AsyncGenerator[Job | None, None]:
+    """Each state of the job with this uid, beginning with the present one; ends with None once it is gone."""
+    async with Follower(client, JOB, namespace, fields=f"metadata.name={name}") as follower:
+        if not follower.informer.store.values():
+            yield None
+            return
+        while True:
+            job = await follower.next()
+            gone = job is None or job.metadata.uid != uid
+            yield None if gone else job
+            if gone:
+                return
+
+
+async def closed(tasks: "set[asyncio.Task[Any]]") -> None:
+    """Cancel `tasks` and wait until they have ended, whatever they say."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

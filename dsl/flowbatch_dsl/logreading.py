@@ -1,0 +1,182 @@
+"""The log of a job as one stream of lines: waits for pods, reconnects, follows restarts.
+
+Each incarnation of a pod has a reader of its own. A reader asks for timestamps and, after a lost connection, asks
+again and skips what it has passed on already; so no line is lost or said twice, and a container that starts again
+simply goes on with later times.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from flowbatch.api.core import Pod
+from flowbatch.api.kinds import POD
+from flowbatch.api.names import JOB_NAME
+from flowbatch.kube.client import Client
+from flowbatch.kube.errors import ApiError, NotFound, TransportError
+from flowbatch.kube.request import pod_logs
+from flowbatch_dsl.following import Follower, closed, job_states
+from flowbatch_dsl.views import STARTED, LogLine, place_of, status_of
+
+#: How long to wait before asking again for a log that is not to be had yet, or that ended with its connection.
+RETRY_S = 0.1
+#: After the job has ended: how long a reader may stay silent before its pod is taken to be gone.
+SILENCE_S = 3.0
+
+
+class Target:
+    """Whose log: a job, by uid, and all of its pods, those of one task, or one pod."""
+
+    def __init__(self, namespace: str, name: str, uid: str, task: str = "", index: int | None = None) -> None:
+        self.namespace = namespace
+        self.name = name
+        self.uid = uid
+        self._task = task
+        self._index = index
+
+    @property
+    def selector(self) -> str:
+        """The labels of the job's pods."""
+        return f"{JOB_NAME}={self.name}"
+
+    def has(self, pod: Pod) -> bool:
+        """Whether the log of `pod` is asked for."""
+        owner = pod.metadata.controller
+        task, index = place_of(pod)
+        ours = owner is None or owner.uid == self.uid
+        return ours and self._task in ("", task) and self._index in (None, index)
+
+
+class Reader:
+    """Follows the log of one pod and passes each line on once."""
+
+    def __init__(self, client: Client, pod: Pod, lines: "asyncio.Queue[LogLine | None]", *, follow: bool) -> None:
+        self._client = client
+        self._pod = pod
+        self._lines = lines
+        self._task, self._index = place_of(pod)
+        self._follow = follow
+        self._last = b""
+        self._seen_at_last = 0
+
+    async def run(self) -> None:
+        """Until the pod has ended and its log is read."""
+        while True:
+            ended = await self._ended()
+            whole = await self._read()
+            if whole and (ended or not self._follow):
+                return
+            await asyncio.sleep(RETRY_S)
+
+    async def _ended(self) -> bool:
+        """Whether the pod will print nothing more; asked before reading, so that what follows is all there is."""
+        meta = self._pod.metadata
+        try:
+            now = await self._client.get(POD, meta.name, meta.namespace)
+        except NotFound:
+            return True
+        except TransportError:
+            return False
+        return now.metadata.uid != meta.uid or now.status.phase in ("Succeeded", "Failed")
+
+    async def _read(self) -> bool:
+        """Pass on what is new; True if the log was read to its end, or there is none to be read any more."""
+        meta = self._pod.metadata
+        container = self._pod.spec.containers[0].name if self._pod.spec.containers else None
+        request = pod_logs(meta.namespace, meta.name, container=container, follow=self._follow, timestamps=True)
+        skip = self._seen_at_last
+        try:
+            async with self._client.stream(request, idle_timeout_s=None) as stream:
+                async for line in stream:
+                    moment, _, text = line.partition(b" ")
+                    if moment < self._last or (moment == self._last and skip > 0):
+                        skip -= moment == self._last
+                        continue
+                    await self._pass_on(moment, text)
+        except NotFound:
+            return True
+        except (ApiError, TransportError):
+            return False
+        return True
+
+    async def _pass_on(self, moment: bytes, text: bytes) -> None:
+        self._seen_at_last = self._seen_at_last + 1 if moment == self._last else 1
+        self._last = moment
+        said = text.decode(errors="replace").rstrip("\r\n")
+        await self._lines.put(LogLine(said, self._pod.metadata.name, self._task, self._index))
+
+
+class Conductor:
+    """Starts a reader for each pod as it starts, and ends once the job and its readers have."""
+
+    def __init__(self, client: Client, target: Target) -> None:
+        self._client = client
+        self._target = target
+        self._readers: dict[str, asyncio.Task[None]] = {}
+        #: What readers pass on; None ends it.
+        self.lines: asyncio.Queue[LogLine | None] = asyncio.Queue(maxsize=1000)
+
+    async def run(self) -> None:
+        """Until the job is finished or gone, and everything it printed is read."""
+        target = self._target
+        try:
+            async with Follower(self._client, POD, target.namespace, labels=target.selector) as pods:
+                pods.informer.on_change(lambda _old, pod: self._start(pod))
+                async for job in job_states(self._client, target.namespace, target.name, target.uid):
+                    if job is None or status_of(job).finished:
+                        break
+                await self._finish()
+        finally:
+            await closed(set(self._readers.values()))
+            await self.lines.put(None)
+
+    def _start(self, pod: Pod | None) -> None:
+        if pod is None or pod.metadata.uid in self._readers or pod.status.phase not in STARTED:
+            return
+        if self._target.has(pod):
+            reader = Reader(self._client, pod, self.lines, follow=True)
+            self._readers[pod.metadata.uid] = asyncio.create_task(reader.run())
+
+    async def _finish(self) -> None:
+        """Read what is left. The watch of pods may lag behind that of the job, so their list is asked for afresh."""
+        target = self._target
+        for pod in await self._client.list(POD, target.namespace, label_selector=target.selector):
+            self._start(pod)
+        open_readers = set(self._readers.values())
+        while open_readers:
+            before = self.lines.qsize()
+            done, open_readers = await asyncio.wait(open_readers, timeout=SILENCE_S)
+            if not done and self.lines.qsize() == before:
+                return  # Their pods are gone, and nobody told them.
+
+
+async def follow(client: Client, target: Target) -> AsyncGenerator[LogLine, None]:
+    """Every line of the target's pods as it comes, those of pods yet to be made included, until the job ends."""
+    conductor = Conductor(client, target)
+    running = asyncio.create_task(conductor.run())
+    try:
+        while (line := await conductor.lines.get()) is not None:
+            yield line
+        await running
+    finally:
+        await closed({running})
+
+
+async def read(client: Client, target: Target) -> AsyncGenerator[LogLine, None]:
+    """What the target's pods have printed so far, pod after pod; waits until one of them has started."""
+    for pod in await _started(client, target):
+        lines: asyncio.Queue[LogLine | None] = asyncio.Queue()
+        await Reader(client, pod, lines, follow=False).run()
+        while not lines.empty():
+            line = lines.get_nowait()
+            if line is not None:
+                yield line
+
+
+async def _started(client: Client, target: Target) -> list[Pod]:
+    """The target's pods that have started, in order; empty only if the job ended without any."""
+    async for job in job_states(client, target.namespace, target.name, target.uid):
+        pods = await client.list(POD, target.namespace, label_selector=target.selector)
+        ready = [pod for pod in pods if pod.status.phase in STARTED and target.has(pod)]
+        if ready or job is None or status_of(job).finished:
+            return sorted(ready, key=place_of)
+    return []

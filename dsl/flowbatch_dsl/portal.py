@@ -1,0 +1,92 @@
+"""The one thread behind all blocking verbs: an event loop of its own, started when first needed.
+
+So the blocking face works where a loop already runs (a notebook), in several threads at once, and after a fork.
+"""
+
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+T = TypeVar("T")
+
+#: How many items an async iterator may be ahead of the thread that reads it.
+AHEAD = 1000
+
+
+class _Portal:
+    """Starts the loop's thread once per process, and stops it when the interpreter ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._open: BlockingPortal | None = None
+        self._stack = contextlib.ExitStack()
+
+    def get(self) -> BlockingPortal:
+        with self._lock:
+            if self._open is None or self._pid != os.getpid():
+                self._stack = contextlib.ExitStack()
+                self._open = self._stack.enter_context(start_blocking_portal("asyncio", name="flowbatch-portal"))
+                self._pid = os.getpid()
+                atexit.register(self.close)
+            return self._open
+
+    def close(self) -> None:
+        """Cancel what still runs and join the thread; a forked child has no such thread."""
+        with self._lock:
+            opened, self._open = self._open, None
+        if opened is not None and self._pid == os.getpid():
+            with contextlib.suppress(RuntimeError):
+                opened.call(opened.stop, True)
+            self._stack.close()
+
+
+_PORTAL = _Portal()
+
+
+def call(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `work()` on the portal's loop and wait for it; Ctrl-C cancels it and passes on."""
+    future: Future[T] = _PORTAL.get().start_task_soon(work)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def iterate(make: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+    """The items of an async generator, for a blocking `for`; leaving the loop closes the generator."""
+    portal = _PORTAL.get()
+    send, receive = anyio.create_memory_object_stream[T](AHEAD)
+
+    async def pump() -> None:
+        async with send, contextlib.aclosing(make()) as items:
+            async for item in items:
+                await send.send(item)
+
+    async def batch() -> list[T]:
+        found = [await receive.receive()]
+        with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
+            while len(found) < AHEAD:
+                found.append(receive.receive_nowait())
+        return found
+
+    future = portal.start_task_soon(pump)
+    try:
+        while True:
+            try:
+                yield from portal.call(batch)
+            except anyio.EndOfStream:
+                break
+        future.result()
+    finally:
+        future.cancel()
+        with contextlib.suppress(RuntimeError):
+            portal.call(receive.aclose)
