@@ -5,6 +5,7 @@ heard us: the watch says the rest. An answer that never came is an *unknown outc
 A failure that may pass is told late rather than early (the capacity stays held), so nothing spins.
 """
 
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
@@ -17,6 +18,7 @@ from flowbatch.engine.decisions import Bind, Evict, Nominate
 from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, ServerError, Throttled, TransportError
 from flowbatch.kube.request import Request, get_object
 from flowbatch.kube.watch import EventDecoder, Malformed
+from flowbatch.metrics import BIND_FAILURES, BIND_SECONDS, BINDS, UNKNOWN_OUTCOMES
 from flowbatch.scheduler import requests
 
 #: How often a binding is sent before the engine hears that it cannot be done now.
@@ -56,8 +58,13 @@ class Bindings:
         #: Since the start: bindings that succeeded, were refused, and needed a look.
         self.bound = self.refused = self.unknown = 0
 
-    async def bind(self, order: Bind) -> None:
+    async def bind(self, order: Bind, decided_at: float) -> None:
         """Do the order's steps one by one, then bind; a failed step means that no binding is sent."""
+        if await self._steps(order):
+            await self._bind(order)
+            BIND_SECONDS.observe(time.perf_counter() - decided_at)
+
+    async def _steps(self, order: Bind) -> bool:
         for step in order.before:
             request = requests.step_request(order, step)
             try:
@@ -67,10 +74,10 @@ class Bindings:
             except (ApiError, TransportError) as error:
                 await self._linger(order.uid)
                 self._tell(events.StepFailed(order.uid, step.name, str(error)))
-                return
+                return False
             except Fenced:
-                return
-        await self._bind(order)
+                return False
+        return True
 
     async def _bind(self, order: Bind) -> None:
         request = requests.bind_request(order, self._epoch())
@@ -112,6 +119,7 @@ class Bindings:
     async def _look(self, order: Bind) -> Found:
         """Read the pod until the server answers; nothing is freed on a guess."""
         self.unknown += 1
+        UNKNOWN_OUTCOMES.inc()
         attempt = 0
         while True:
             attempt += 1
@@ -128,11 +136,13 @@ class Bindings:
 
     def _succeeded(self, order: Bind) -> None:
         self.bound += 1
+        BINDS.inc()
         if self._failures:
             self._failures.pop(order.uid, None)
 
     def _refuse(self, order: Bind, error: Exception, *, permanent: bool) -> None:
         self.refused += 1
+        BIND_FAILURES.labels(error.reason if isinstance(error, ApiError) else "no answer").inc()
         if permanent:
             self._failures.pop(order.uid, None)
         self._tell(events.BindFailed(order.uid, order.node, str(error), permanent))

@@ -14,6 +14,7 @@ import structlog
 
 from flowbatch.engine.decisions import Plan, Tick
 from flowbatch.engine.events import Event, Synced
+from flowbatch.metrics import CYCLE_SECONDS
 from flowbatch.model.ids import Instant
 from flowbatch.scheduler.journal import Journal
 from flowbatch.scheduler.lanes import Lanes
@@ -133,6 +134,7 @@ class Cycles:
         plan = self.engine.cycle(tick)
         self.last_cycle_s = self._stopwatch() - started
         self.cycles += 1
+        CYCLE_SECONDS.observe(self.last_cycle_s)
         self._journal.cycled(tick, plan)
         self._more, self._wake_at = plan.more, plan.wake_at
         self._tune(plan)

@@ -1,5 +1,6 @@
 """A plan goes in, turns on the lanes come out: which order goes to whom, and in which rank."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -9,11 +10,12 @@ import anyio
 import structlog
 
 from flowbatch.api.core import Node, Pod
+from flowbatch.api.names import DEFAULT_QUEUE
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Nominate, Plan, PolicyReport, QueueReport, Report
 from flowbatch.kube.errors import ApiError, Fenced, TransportError
-from flowbatch.metrics import POLICY_ERRORS
+from flowbatch.metrics import EVICTIONS, GANG_WAIT_SECONDS, PARKED_GANGS, POLICY_ERRORS
 from flowbatch.model.ids import GangId, PodUid, QueueName
 from flowbatch.scheduler import requests
 from flowbatch.scheduler.bindings import Bindings, Sender
@@ -52,6 +54,7 @@ class Dispatch:
         pace: Pace,
     ) -> None:
         self._sender = sender
+        self._lookup = lookup
         self._moment = moment
         self._tell = tell
         self.lanes = Lanes(width)
@@ -77,13 +80,16 @@ class Dispatch:
         match decision:
             case Bind():
                 self.waiting.bound(decision.uid)
-                self.lanes.put(f"pod/{decision.uid}", Rank.BIND, partial(self.bindings.bind, decision))
+                turn = partial(self.bindings.bind, decision, time.perf_counter())
+                self.lanes.put(f"pod/{decision.uid}", Rank.BIND, turn)
             case Report():
+                self._measure(decision)
                 self.statuses.report(decision)
                 self.waiting.report(decision)
             case QueueReport():
                 self.statuses.allocated(decision)
             case Evict():
+                EVICTIONS.labels(decision.reason).inc()
                 self.lanes.put(f"pod/{decision.uid}", Rank.BIND, partial(self.bindings.evict, decision))
             case Nominate():
                 self.lanes.put(f"pod/{decision.uid}", Rank.PHASE, partial(self.bindings.nominate, decision))
@@ -95,6 +101,22 @@ class Dispatch:
                 log.error("policy left out", policy=decision.policy, reason=decision.reason, count=decision.failures)
             case _:
                 assert_never(decision)
+
+    def _measure(self, report: Report) -> None:
+        """Keep the gauges of what waits, and note how long a gang waited when it has been placed."""
+        before = self.statuses.latest(report.gang)
+        self._parked(before, -1)
+        self._parked(report, 1)
+        group = self._lookup.group(report.gang)
+        placed = report.phase == "Running" and (before is None or before.phase != "Running")
+        if placed and group is not None and group.status.phase in ("", "Pending", "Inqueue"):
+            created = group.metadata.creation_timestamp or self._moment()
+            waited_s = max(0.0, (self._moment() - created).total_seconds())
+            GANG_WAIT_SECONDS.labels(group.spec.queue or DEFAULT_QUEUE).observe(waited_s)
+
+    def _parked(self, report: Report | None, change: int) -> None:
+        if report is not None and report.blocker:
+            PARKED_GANGS.labels(report.blocker).inc(change)
 
     def complain(self, value: Pod | Node | PodGroup | Queue, reason: str) -> None:
         """Say on an object that it cannot be read, where it has a condition for that; the log has them all."""
@@ -114,14 +136,15 @@ class Dispatch:
         except (ApiError, TransportError, Fenced) as error:
             log.warning("cannot write condition", group=group.metadata.key, error=str(error))
 
-    def forget_group(self, _old: PodGroup | None, new: PodGroup | None) -> None:
+    def forget_group(self, old: PodGroup | None, new: PodGroup | None) -> None:
         """A store's change handler: what is gone needs no status."""
-        if new is None and _old is not None:
-            gang = GangId(_old.metadata.key)
+        if new is None and old is not None:
+            gang = GangId(old.metadata.key)
+            self._parked(self.statuses.latest(gang), -1)
             self.statuses.forget_gang(gang)
             self.waiting.forget(gang)
 
-    def forget_queue(self, _old: Queue | None, new: Queue | None) -> None:
+    def forget_queue(self, old: Queue | None, new: Queue | None) -> None:
         """A store's change handler."""
-        if new is None and _old is not None:
-            self.statuses.forget_queue(QueueName(_old.metadata.name))
+        if new is None and old is not None:
+            self.statuses.forget_queue(QueueName(old.metadata.name))

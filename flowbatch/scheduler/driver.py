@@ -21,6 +21,7 @@ from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.kube.client import Client
 from flowbatch.kube.watch import Malformed
+from flowbatch.metrics import MAILBOX_FACTS
 from flowbatch.model.ids import GangId, Instant
 from flowbatch.scheduler.caches import Caches
 from flowbatch.scheduler.cycles import Cycles, Decider
@@ -93,6 +94,7 @@ class Scheduler:
         )
         self._subscribed = False
         self.leading = False
+        MAILBOX_FACTS.set_function(lambda: len(self.mailbox))
 
     async def run(self) -> None:
         """Inform yourself and lead, until cancelled."""
