@@ -33,6 +33,10 @@ main(sys.argv[2], sys.argv[3:])' '{site}' {role} "$@"
 """
 
 
+class ClusterLost(FlowbatchError):
+    """The process that holds every pod's namespaces was killed, and with it every pod."""
+
+
 class NamespacesForbidden(FlowbatchError):
     """This machine lets this user make no namespaces; the message says which step was refused."""
 
@@ -146,6 +150,17 @@ class Cluster:
             file.write(data)  # over what was there, then cut: nobody who reads meanwhile finds it empty
             file.truncate()
         target.chmod(stat.S_IMODE(mode))
+
+    async def watch(self) -> None:
+        """Wait for the end of the first process, which never ends by itself. Raises ClusterLost."""
+        lost = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._channel.fileno(), lost.set)
+        try:
+            await lost.wait()
+        finally:
+            loop.remove_reader(self._channel.fileno())
+        raise ClusterLost("the process that holds the pods' namespaces is gone")
 
     async def close(self) -> None:
         """End every process of every pod, and wait until they are gone."""

@@ -62,7 +62,7 @@ class ProcessNodes:
         self.failures = 0
 
     async def run(self) -> None:
-        """Be these nodes until cancelled. Raises NamespacesForbidden, ApiError, TransportError at the start."""
+        """Be these nodes until cancelled. Raises NamespacesForbidden, ApiError, TransportError at the start, ClusterLost."""
         cluster = await Cluster.start(root=self._root, user_namespace=self._user_namespace)
         work = self._workplace(cluster)
         kubelet = Kubelet(self._runs, self._clock)
@@ -99,6 +99,7 @@ class ProcessNodes:
         pods = Informer(self._client, RUNNABLE_POD, field_selector=BOUND)
         services = Informer(self._client, SERVICE)
         async with asyncio.TaskGroup() as group:
+            group.create_task(work.cluster.watch())
             directory = work.names.directory
             group.create_task(nameserver.serve(work.cluster.names, directory.resolve))
             services.on_change(lambda old, new: _note_service(directory.services, old, new))

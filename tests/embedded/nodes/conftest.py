@@ -112,13 +112,16 @@ async def running(task: Awaitable[None], ready: asyncio.Event) -> AsyncIterator[
 
 
 @pytest.fixture(scope="session")
-async def can_isolate() -> None:
+def can_isolate() -> None:
     """Skips, with the machine's own reason, where namespaces are forbidden."""
+
+    async def start_and_stop() -> None:
+        await (await Cluster.start()).close()
+
     try:
-        cluster = await Cluster.start()
+        asyncio.run(start_and_stop())
     except NamespacesForbidden as reason:
         pytest.skip(f"no namespaces here: {reason}")
-    await cluster.close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
