@@ -126,10 +126,13 @@ class SimulatedNodes:
             played.restarts = sum(each.restart_count for each in pod.status.container_statuses)
             self._schedule_end(played, start)
             return
-        key = pod.metadata.key
-        self._tries[key] = self._tries.get(key, 0) + 1
+        self._count_try(pod, script)
         self._add(pod, script, now)
         self._at(now + timedelta(seconds=script.start_s), pod.metadata.uid, "start")
+
+    def _count_try(self, pod: Pod, script: Script) -> None:
+        if script.fail_times:
+            self._tries[pod.metadata.key] = self._tries.get(pod.metadata.key, 0) + 1
 
     def _add(self, pod: Pod, script: Script, start: datetime) -> Played:
         played = Played(pod, script, pod.status.pod_ip or self._addresses.take(), start)
@@ -205,7 +208,7 @@ class SimulatedNodes:
             return
         if step == "end" and self._restarts(played):
             played.restarts += 1
-            self._tries[meta.key] = self._tries.get(meta.key, 0) + 1
+            self._count_try(played.pod, played.script)
             await self._write(played, status_at(played.pod, "running", now, played.ip, played.start, played.restarts))
             self._schedule_end(played, now)
         elif step == "end":
