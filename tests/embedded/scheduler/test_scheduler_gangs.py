@@ -1,9 +1,14 @@
 """Over real HTTP: do gangs bind whole or wait whole, say why, and cost few requests?"""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE
+from flowbatch.engine.engine import Engine
+from flowbatch.scheduler.journal import Cycled, Observed, digest_of, read_journal
+from tests.embedded.scheduler.conftest import BRISK
 
 
 async def test_a_gang_binds_whole_with_few_requests(cluster):
@@ -195,3 +200,21 @@ async def test_why_is_answered_live(cluster):
         await cluster.until_condition("big", "Unschedulable")
         assert "6" in str(scheduler.explain("default", "big"))
         assert scheduler.explain("default", "nobody") is None
+
+
+async def test_a_journal_replays_to_the_same_plans(cluster, tmp_path):
+    await cluster.node("n0")
+    path = tmp_path / "journal"
+    async with cluster.scheduler(replace(BRISK, journal=path)):
+        await cluster.gang("runs", 3)
+        await cluster.gang("waits", 9)
+        await cluster.until_bound("runs", 3)
+        await cluster.until_condition("waits", "Unschedulable")
+    engine, cycles = Engine(), 0
+    for entry in read_journal(path):
+        if isinstance(entry, Observed):
+            engine.observe(entry.events)
+        elif isinstance(entry, Cycled):
+            cycles += 1
+            assert digest_of(engine.cycle(entry.tick)) == entry.digest
+    assert cycles > 1
