@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any, Protocol
 
+import structlog
+
 from flowbatch.controllers.caches import Caches, wait_synced
 from flowbatch.controllers.command import CommandController
 from flowbatch.controllers.job import JobController
@@ -13,8 +15,12 @@ from flowbatch.controllers.runner import Runner
 from flowbatch.controllers.settings import Settings
 from flowbatch.controllers.workqueue import WorkQueue
 from flowbatch.informer import Informer
+from flowbatch.kube.backoff import Backoff
 from flowbatch.kube.client import Client
+from flowbatch.kube.errors import ApiError, TransportError
 from flowbatch.kube.schema import served_fields
+
+_log = structlog.get_logger(__name__)
 
 COMPONENT = "flowbatch-controllers"
 
@@ -49,7 +55,7 @@ class Controllers:
 
     async def run(self) -> None:
         """Run until cancelled. What is half done then is finished by the next run: nothing is kept in memory only."""
-        served = await served_fields(self._client)
+        served = await self._served()
         async with asyncio.TaskGroup() as group:
             for informer in self.informers:
                 group.create_task(informer.run())
@@ -59,6 +65,17 @@ class Controllers:
             for controller in self.running.values():
                 group.create_task(controller.run())
             self._ready.set()
+
+    async def _served(self) -> frozenset[str]:
+        """Ask until the server answers: it may start after us."""
+        backoff = Backoff(first_s=0.2, cap_s=5.0)
+        while True:
+            try:
+                return await served_fields(self._client)
+            except (ApiError, TransportError) as problem:
+                delay_s = backoff.delay_s()
+                _log.warning("the API server does not answer", problem=str(problem), retry_in_s=delay_s)
+            await asyncio.sleep(delay_s)
 
     async def wait_ready(self) -> None:
         """Wait until every cache is filled and every controller works."""

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
-from flowbatch.kube.errors import ApiError, TransportError
+from flowbatch.errors import FlowbatchError
 
 Item = TypeVar("Item")
 
 
 async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]], limit: int) -> None:
-    """Do `work` on every item, at most `limit` at once; raises the first API trouble, after those in flight ended.
+    """Do `work` on every item, at most `limit` at once; raises the first trouble, after those in flight ended.
 
     After a failure no new item is begun: a thousand pods that are all forbidden cost `limit` requests, not a thousand.
     """
@@ -18,7 +18,7 @@ async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]], l
     if len(waiting) == 1:
         await work(waiting[0])
         return
-    problems: list[ApiError | TransportError] = []
+    problems: list[FlowbatchError] = []
     shared = iter(waiting)
     async with asyncio.TaskGroup() as group:
         for _ in range(min(limit, len(waiting))):
@@ -28,12 +28,12 @@ async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]], l
 
 
 async def _lane(
-    shared: Iterator[Item], work: Callable[[Item], Awaitable[None]], problems: list[ApiError | TransportError]
+    shared: Iterator[Item], work: Callable[[Item], Awaitable[None]], problems: list[FlowbatchError]
 ) -> None:
     for item in shared:
         try:
             await work(item)
-        except (ApiError, TransportError) as problem:
+        except FlowbatchError as problem:
             problems.append(problem)
         if problems:
             return

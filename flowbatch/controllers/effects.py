@@ -6,6 +6,7 @@ written is expected in the cache before its owner is reconciled again.
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flowbatch.api.kinds import KINDS, Kind
@@ -40,17 +41,16 @@ class Effects:
         self._expectations = expectations
         self._limit = limit
         self.writes = 0
+        #: Told of every object made or found: the uid of its controller, its kind, its metadata.
+        self.on_made: Callable[[str, Kind[Any], ObjectMeta], None] | None = None
 
-    async def create_all(self, owner: str, owner_uid: str, creates: tuple[Create, ...]) -> list[tuple[Kind[Any], Wire]]:
-        """Make every object; gives them as stored, with their kinds. Raises ForeignObject, ApiError, TransportError."""
-        made: list[tuple[Kind[Any], Wire]] = []
+    async def create_all(self, owner: str, owner_uid: str, creates: tuple[Create, ...]) -> None:
+        """Make every object. Raises ForeignObject, ApiError, TransportError."""
 
         async def make(create: Create) -> None:
-            kind = kind_of_manifest(create.manifest)
-            made.append((kind, await self.create(owner, owner_uid, kind, create.manifest)))
+            await self.create(owner, owner_uid, kind_of_manifest(create.manifest), create.manifest)
 
         await each(creates, make, self._limit)
-        return made
 
     async def create(self, owner: str, owner_uid: str, kind: Kind[T], manifest: JsonObject) -> T:
         """Make one object, or find it made already. `owner_uid` is the controller that it must have."""
@@ -64,6 +64,8 @@ class Effects:
         if controller is None or controller.uid != owner_uid:
             raise ForeignObject(kind.kind, meta.key, controller)
         self._expectations.written(owner, kind, meta)
+        if self.on_made is not None:
+            self.on_made(owner_uid, kind, meta)
         return made
 
     async def _existing(self, kind: Kind[T], manifest: JsonObject, problem: ApiError | TransportError) -> T:

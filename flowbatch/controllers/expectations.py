@@ -6,15 +6,24 @@ lags past a deadline is not trusted and not ignored: the server is asked, and on
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from flowbatch.api.kinds import Kind
 from flowbatch.api.meta import ObjectMeta, Wire
 
-#: (kind, key) -> the metadata of the cached object, or None.
-Look = Callable[[Kind[Any], str], ObjectMeta | None]
-
 LOOK_AGAIN_S = 0.25
+
+
+class Cache(Protocol):
+    """What there is to wait for."""
+
+    def look(self, kind: Kind[Any], key: str) -> ObjectMeta | None:
+        """The cached metadata of an object."""
+        ...
+
+    def watches(self, kind: Kind[Any]) -> bool:
+        """Whether writes to this kind come back at all."""
+        ...
 
 
 @dataclass(slots=True)
@@ -41,8 +50,8 @@ class Expected:
 class Expectations:
     """Who waits for which writes to come back by the watch."""
 
-    def __init__(self, look: Look, monotonic: Callable[[], float], lag_s: float = 5.0) -> None:
-        self._look = look
+    def __init__(self, cache: Cache, monotonic: Callable[[], float], lag_s: float = 5.0) -> None:
+        self._cache = cache
         self._monotonic = monotonic
         self._lag_s = lag_s
         self._of: dict[str, dict[tuple[str, str], Expected]] = {}
@@ -57,9 +66,11 @@ class Expectations:
         self._expect(owner, kind, key, uid, 0, gone=True)
 
     def _expect(self, owner: str, kind: Kind[Any], key: str, uid: str, version: int, *, gone: bool) -> None:
+        if not self._cache.watches(kind):
+            return
         ask_at = self._monotonic() + self._lag_s
         expected = Expected(kind, key, uid, version, gone, ask_at, self._lag_s)
-        if not expected.shown_by(self._look(kind, key)):
+        if not expected.shown_by(self._cache.look(kind, key)):
             self._of.setdefault(owner, {})[kind.kind, key] = expected
 
     def saw_gone(self, owner: str, kind: Kind[Any], meta: ObjectMeta) -> None:
@@ -74,7 +85,7 @@ class Expectations:
         pending = self._of.get(owner)
         if not pending:
             return True
-        for name in [name for name, each in pending.items() if each.shown_by(self._look(each.kind, each.key))]:
+        for name in [name for name, each in pending.items() if each.shown_by(self._cache.look(each.kind, each.key))]:
             del pending[name]
         if pending:
             return False

@@ -45,7 +45,7 @@ class JobController:
         self._settings = settings
         self._served = served
         self.queue = WorkQueue()
-        self.expectations = Expectations(caches.look, self._monotonic, settings.lag_s)
+        self.expectations = Expectations(caches, self._monotonic, settings.lag_s)
         self.effects = Effects(client, self.expectations, settings.writes_per_job)
         self._statuses = StatusWriter(self.effects, settings, self._monotonic)
         self._children = ChildrenReader(caches, self.effects)
@@ -172,7 +172,7 @@ class JobController:
         try:
             await self.effects.delete_all(key, tuple(each for each in changes.deletes if each.kind != COMMAND.kind))
             await self.effects.patch_all(key, changes.patches)
-            self._children.made(uid, await self.effects.create_all(key, uid, changes.creates))
+            await self.effects.create_all(key, uid, changes.creates)
         except ForeignObject as problem:
             return problem
         except ApiError as problem:

@@ -39,7 +39,7 @@ class PodGroupController:
         self._owners = Owners(client)
         self.queue = WorkQueue()
         self.empty = WorkQueue()
-        self._expectations = Expectations(caches.look, self._monotonic, settings.lag_s)
+        self._expectations = Expectations(caches, self._monotonic, settings.lag_s)
         self._effects = Effects(client, self._expectations, limit=1)
         self.runner = Runner("podgroup", self.queue, self.reconcile, settings.lanes, on_failure=self._tell)
         self.sweeper = Runner("podgroup-empty", self.empty, self.sweep, lanes=1)

@@ -24,10 +24,10 @@ from flowbatch.kube.errors import AlreadyExists
 from flowbatch.workload.changes import Delete
 
 #: The queues every cluster needs. Scheduler and controllers both make them, whoever comes first.
-NEEDED = (
-    Queue(metadata=ObjectMeta(name=ROOT_QUEUE), spec=QueueSpec(weight=1, reclaimable=False)),
-    Queue(metadata=ObjectMeta(name=DEFAULT_QUEUE), spec=QueueSpec(weight=1, reclaimable=True, parent=ROOT_QUEUE)),
-)
+NEEDED = {
+    ROOT_QUEUE: QueueSpec(weight=1, reclaimable=False),
+    DEFAULT_QUEUE: QueueSpec(weight=1, reclaimable=True, parent=ROOT_QUEUE),
+}
 
 
 class QueueController:
@@ -39,7 +39,7 @@ class QueueController:
         self._recorder = recorder
         self._settings = settings
         self.queue = WorkQueue()
-        self._expectations = Expectations(caches.look, self._monotonic, settings.lag_s)
+        self._expectations = Expectations(caches, self._monotonic, settings.lag_s)
         self._effects = Effects(client, self._expectations, limit=1)
         self.runner = Runner("queue", self.queue, self.reconcile, lanes=4, on_failure=self._tell)
         #: When counts of a queue may be written next.
@@ -50,14 +50,9 @@ class QueueController:
 
     async def run(self) -> None:
         """Work until cancelled; the caches are synced."""
-        await self._make_needed()
+        for name in NEEDED:
+            self.queue.add(name)
         await self.runner.run()
-
-    async def _make_needed(self) -> None:
-        for needed in NEEDED:
-            if self._caches.queues.store.get(needed.metadata.name) is None:
-                with contextlib.suppress(AlreadyExists):
-                    await self._client.create(QUEUE, manifest(needed))
 
     # What to look at -----------------------------------------------------------------------------------------------
 
@@ -94,6 +89,7 @@ class QueueController:
         queue = self._caches.queues.store.get(name)
         if queue is None:
             self._forget(name)
+            await self._make_if_needed(name)
             return None
         commands = self._commands_for(queue)
         groups = self._caches.pod_groups.store.index("queue", name)
@@ -108,6 +104,12 @@ class QueueController:
             meta = command.metadata
             await self._effects.delete(name, Delete("Command", meta.namespace, meta.name, meta.uid))
         return None
+
+    async def _make_if_needed(self, name: str) -> None:
+        spec = NEEDED.get(name)
+        if spec is not None:
+            with contextlib.suppress(AlreadyExists):
+                await self._client.create(QUEUE, manifest(Queue(metadata=ObjectMeta(name=name), spec=spec)))
 
     async def _write(
         self, queue: Queue, object_patch: dict[str, object], status_patch: dict[str, object], *, status_first: bool

@@ -236,7 +236,11 @@ async def test_a_name_taken_by_a_stranger_is_told_and_neither_adopted_nor_fought
     await world.client.delete(POD, "j-worker-0", "default", grace_seconds=0)
     await world.until_pods("j", {"j-worker-0": "Running", "j-worker-1": "Running"})
     await world.until_phase("j", "Running")
-    assert (await world.client.get(JOB, "j", "default")).status.state.message == ""
+
+    async def forgiven():
+        return (await world.client.get(JOB, "j", "default")).status.state.message == ""
+
+    await world.until(forgiven, "the status to take it back")
 
 
 async def test_a_job_that_cannot_be_reconciled_does_not_stop_the_others(world, monkeypatch):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flowbatch.api.kinds import POD, POD_GROUP
+from flowbatch.api.kinds import POD, POD_GROUP, SECRET
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.controllers.expectations import Expectations
 
@@ -13,7 +13,13 @@ class World:
     def __init__(self):
         self.cache: dict[tuple[str, str], ObjectMeta] = {}
         self.now = 100.0
-        self.expectations = Expectations(lambda kind, key: self.cache.get((kind.kind, key)), lambda: self.now, lag_s=5)
+        self.expectations = Expectations(self, lambda: self.now, lag_s=5)
+
+    def look(self, kind, key):
+        return self.cache.get((kind.kind, key))
+
+    def watches(self, kind):
+        return kind is not SECRET
 
     def show(self, kind, meta):
         self.cache[kind.kind, meta.key] = meta
@@ -78,6 +84,12 @@ def test_an_object_seen_to_go_is_no_longer_awaited():
     world.expectations.saw_gone("job", POD, meta("stranger", version=3))
     assert not world.expectations.settled("job"), "an older namesake went, not ours"
     world.expectations.saw_gone("job", POD, meta(version=8))
+    assert world.expectations.settled("job")
+
+
+def test_a_kind_that_is_not_watched_is_not_awaited():
+    world = World()
+    world.expectations.written("job", SECRET, meta())
     assert world.expectations.settled("job")
 
 
