@@ -76,11 +76,13 @@ class AsyncRun:
 
     async def wait_for(self, *phases: str, timeout: float | None = None) -> Status:  # noqa: ASYNC109  (likewise)
         """Wait until the job is in one of these phases. Raises JobFailed if it finishes in another, TimeoutError."""
+        status = Status("Pending")
         async with asyncio.timeout(timeout), aclosing(self.watch()) as changes:
             async for change in changes:
-                if change.phase in phases:
-                    return change.status
-        raise JobFailed(self.name, change.phase, change.status.message or change.status.reason)
+                status = change.status
+                if status.phase in phases:
+                    return status
+        raise JobFailed(self.name, status.phase, status.message or status.reason)
 
     async def logs(
         self, task: str = "", index: int | None = None, *, follow: bool = False

@@ -10,19 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import force_setattr
 
-#: What can happen. "*" is any of the others; "PodPending" counts only with `after`.
-Event = Literal["*", "PodFailed", "PodEvicted", "PodPending", "Unknown", "TaskCompleted", "TaskFailed", "JobUpdated"]
-#: What can be done about it.
-Action = Literal[
-    "AbortJob",
-    "RestartJob",
-    "RestartTask",
-    "RestartPod",
-    "RestartPartition",
-    "TerminateJob",
-    "CompleteJob",
-    "ResumeJob",
-]
+from flowbatch.workload.vocabulary import Action, Event
 
 
 class _Trigger(msgspec.Struct, frozen=True):
