@@ -1,0 +1,101 @@
+"""What makes a specification wrong: one table for the DSL, the CRDs' CEL, admission and the controllers.
+
+Each `check_*` works on raw JSON, structure first and meaning after, and gives every problem it finds, so a user mends
+a file once and not once per problem. Nothing here recurses into what it is given or grows with its nesting.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from flowbatch.api.kinds import COMMAND, JOB, POD_GROUP, QUEUE, Kind
+from flowbatch.api.meta import JsonObject
+from flowbatch.errors import SpecError
+from flowbatch.workload.rules import job, schema
+from flowbatch.workload.rules.cel import cel_rules
+from flowbatch.workload.rules.graph import check_graph
+from flowbatch.workload.rules.metadata import check_metadata, check_type
+from flowbatch.workload.rules.others import POD_GROUP_RULES, check_declared, check_members, check_order
+from flowbatch.workload.rules.plugins import check_plugins
+from flowbatch.workload.rules.pods import check_pods
+from flowbatch.workload.rules.policies import check_policies
+from flowbatch.workload.rules.queue import (
+    QUEUE_RULES,
+    check_claims,
+    check_hierarchy,
+    check_queue_choices,
+    check_queue_names,
+)
+from flowbatch.workload.rules.shapes import Shape
+from flowbatch.workload.rules.table import Rule, bounded, broken
+from flowbatch.workload.rules.update import check_changes
+from flowbatch.workload.rules.volumes import check_volumes
+from flowbatch.workload.vocabulary import Action, Event
+
+__all__ = [
+    "Action",
+    "Event",
+    "Rule",
+    "cel_rules",
+    "check_command",
+    "check_job",
+    "check_job_update",
+    "check_pod_group",
+    "check_queue",
+]
+
+Check = Callable[[JsonObject], Iterable[SpecError]]
+
+_JOB_CHECKS: tuple[Check, ...] = (
+    job.check_counts,
+    job.check_names,
+    job.check_choices,
+    check_graph,
+    check_policies,
+    check_plugins,
+    check_volumes,
+    check_pods,
+)
+
+
+def check_job(manifest: JsonObject, *, served: frozenset[str] | None = None) -> list[SpecError]:
+    """Every problem of a Job. `served`: the optional fields that the cluster's schema has (None: not known, all)."""
+    found = _check(manifest, JOB, schema.JOB, job.JOB_RULES, _JOB_CHECKS)
+    return bounded((*found, *job.check_served(manifest, served))) if isinstance(manifest, dict) else found
+
+
+def check_job_update(old: JsonObject, new: JsonObject) -> list[SpecError]:
+    """Every change that an existing Job does not allow; the new one is checked by `check_job` besides."""
+    return bounded(check_changes(old, new))
+
+
+def check_queue(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a Queue."""
+    checks = (check_queue_names, check_queue_choices, check_claims, check_hierarchy)
+    return _check(manifest, QUEUE, schema.QUEUE, QUEUE_RULES, checks)
+
+
+def check_pod_group(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a PodGroup."""
+    return _check(manifest, POD_GROUP, schema.POD_GROUP, POD_GROUP_RULES, (check_members, check_declared))
+
+
+def check_command(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a Command."""
+    return _check(manifest, COMMAND, schema.COMMAND, (), (check_order,))
+
+
+def _check(
+    manifest: Any, kind: Kind[Any], shape: Shape, rules: Iterable[Rule], checks: Iterable[Check]
+) -> list[SpecError]:
+    if not isinstance(manifest, dict):
+        return list(shape.problems(manifest, ""))
+
+    def everything() -> Iterator[SpecError]:
+        yield from shape.problems(manifest, "")
+        yield from check_type(manifest, kind.api_version, kind.kind)
+        yield from check_metadata(manifest, "metadata")
+        yield from broken(rules, manifest)
+        for check in checks:
+            yield from check(manifest)
+
+    return bounded(everything())

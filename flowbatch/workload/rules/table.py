@@ -1,0 +1,87 @@
+"""The shape of the rule table: one line per rule, read by four consumers (DSL, CRDs, admission, controllers).
+
+A `Rule` speaks about the values at one path. What takes more than that (a graph, a name made of three parts) is a
+function in a module of its own and has no CEL form; the webhook and the DSL run it, a CRD cannot.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flowbatch.errors import SpecError
+
+#: More problems than this are counted, not shown: a list of a million bad labels helps nobody.
+MOST_PROBLEMS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`holds` must be true of every value of type `of` at `path` (`spec.tasks[].replicas`); absent values are fine.
+
+    `at` is appended to the path that people see, when the rule compares fields of an object. `cel` is the same rule
+    for the CRD, where it can be said cheaply; `self` is the value at `path`.
+    """
+
+    path: str
+    holds: Callable[[Any], bool]
+    message: str
+    cel: str | None = None
+    of: type = int
+    at: str = ""
+    hint: str = ""
+
+
+def broken(rules: Iterable[Rule], manifest: Any) -> Iterator[SpecError]:
+    """Every place where one of `rules` does not hold."""
+    for rule in rules:
+        for path, value in values_at(manifest, rule.path):
+            if _is(value, rule.of) and not rule.holds(value):
+                yield _problem(rule, path, value)
+
+
+def values_at(manifest: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every present value that `path` leads to, with its own path; `[]` goes over a list."""
+    found: list[tuple[str, Any]] = [("", manifest)]
+    for part in filter(None, path.split(".")):
+        name = part.removesuffix("[]")
+        found = [
+            (f"{where}.{name}" if where else name, value[name])
+            for where, value in found
+            if isinstance(value, dict) and value.get(name) is not None
+        ]
+        if part.endswith("[]"):
+            found = [
+                (f"{where}[{index}]", item)
+                for where, value in found
+                if isinstance(value, list | tuple)
+                for index, item in enumerate(value)
+            ]
+    yield from found
+
+
+def bounded(problems: Iterable[SpecError]) -> list[SpecError]:
+    """`problems` without repetitions, and with no more of them than people can read."""
+    kept: dict[tuple[str, str], SpecError] = {}
+    more = 0
+    for problem in problems:
+        key = (problem.path, problem.problem)
+        if key in kept:
+            continue
+        if len(kept) < MOST_PROBLEMS:
+            kept[key] = problem
+        else:
+            more += 1
+    shown = list(kept.values())
+    if more:
+        shown.append(SpecError("", f"and {more} more problem{'s' if more > 1 else ''} of this kind"))
+    return shown
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+
+
+def _problem(rule: Rule, path: str, value: Any) -> SpecError:
+    where = f"{path}.{rule.at}" if path and rule.at else path or rule.at
+    shown = value.get(rule.at) if rule.at and isinstance(value, dict) else value
+    return SpecError(where, rule.message, None if isinstance(shown, dict | list) else shown, rule.hint)

@@ -1,0 +1,70 @@
+"""The words of a job's language: events, actions, phases' kin. As Literals for type checkers, as tuples for programs.
+
+Volcano's spelling throughout (volcano.md 4.1). What only controllers say is kept apart: a user's policy may not.
+"""
+
+from typing import Literal, get_args
+
+#: What a policy may wait for.
+Event = Literal[
+    "*",
+    "PodFailed",
+    "PodEvicted",
+    "PodPending",
+    "Unknown",
+    "TaskCompleted",
+    "TaskFailed",
+    "JobUpdated",
+]
+#: What a policy may do.
+Action = Literal[
+    "AbortJob",
+    "RestartJob",
+    "RestartTask",
+    "RestartPod",
+    "RestartPartition",
+    "TerminateJob",
+    "CompleteJob",
+    "ResumeJob",
+]
+#: What a Command may order.
+Order = Literal[
+    "AbortJob",
+    "RestartJob",
+    "RestartTask",
+    "RestartPod",
+    "RestartPartition",
+    "TerminateJob",
+    "CompleteJob",
+    "ResumeJob",
+    "SyncJob",
+    "EnqueueJob",
+    "SyncQueue",
+    "OpenQueue",
+    "CloseQueue",
+]
+
+EVENTS: tuple[str, ...] = get_args(Event)
+ACTIONS: tuple[str, ...] = get_args(Action)
+ORDERS: tuple[str, ...] = get_args(Order)
+
+ANY_EVENT = "*"
+POD_FAILED = "PodFailed"
+POD_EVICTED = "PodEvicted"
+POD_PENDING = "PodPending"
+UNKNOWN = "Unknown"
+TASK_COMPLETED = "TaskCompleted"
+TASK_FAILED = "TaskFailed"
+JOB_UPDATED = "JobUpdated"
+
+TOPOLOGY_POLICIES = ("none", "best-effort", "restricted", "single-numa-node")
+NETWORK_MODES = ("hard", "soft")
+ITERATIONS = ("any", "all")
+QUEUE_STATES = ("Open", "Closed")
+
+#: Volcano's default for jobs and tasks alike.
+DEFAULT_MAX_RETRY = 3
+DEFAULT_TASK_NAME = "default"
+#: Largest number of pods that one job may ask for (Kueue caps at the same number).
+MAX_REPLICAS = 1_000_000
+MAX_INT32 = 2**31 - 1
