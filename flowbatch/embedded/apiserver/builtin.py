@@ -124,7 +124,9 @@ def builtin_resources() -> Iterator[Resource]:
 def _resource(group: str, version: str, package: str, words: list[str]) -> Resource:
     plural, kind, *flags = words
     valued = dict(flag.split("=") for flag in flags if "=" in flag)
-    subresources = {flag for flag in flags if flag in ("status", "scale")} | set(valued.get("sub", "").split(",")) - {""}
+    subresources = {flag for flag in flags if flag in ("status", "scale")} | set(valued.get("sub", "").split(",")) - {
+        ""
+    }
     type_name = f"{package}.{kind}"
     selectable = {path: getter(path) for path in _SELECTABLE.get(type_name, "").split()}
     if type_name == "core.v1.Pod":

@@ -105,7 +105,11 @@ def _custom(declared: JsonObject) -> Column:
         return found
 
     return Column(
-        declared["name"], cell, kind, declared.get("format", ""), declared.get("priority", 0),
+        declared["name"],
+        cell,
+        kind,
+        declared.get("format", ""),
+        declared.get("priority", 0),
         declared.get("description", ""),
     )
 

@@ -85,12 +85,14 @@ def _problems(definition: JsonObject) -> list[Cause]:
         return causes
     expected = f"{names['plural']}.{spec['group']}"
     if definition["metadata"]["name"] != expected:
-        why = f"must be spec.names.plural+\".\"+spec.group"
+        why = f'must be spec.names.plural+"."+spec.group'
         causes.append(invalid_value("metadata.name", definition["metadata"]["name"], why))
     if spec["scope"] not in ("Cluster", "Namespaced"):
         causes.append(invalid_value("spec.scope", spec["scope"], 'one of "Cluster", "Namespaced"'))
     if sum(bool(each.get("storage")) for each in spec["versions"]) != 1:
-        causes.append(invalid_value("spec.versions", "versions", "must have exactly one version marked as storage version"))
+        causes.append(
+            invalid_value("spec.versions", "versions", "must have exactly one version marked as storage version")
+        )
     for index, each in enumerate(spec["versions"]):
         if not read(each, "schema.openAPIV3Schema"):
             causes.append(required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required"))
@@ -107,23 +109,27 @@ def resources_of(definition: JsonObject) -> list[Resource]:
 def _resource(spec: JsonObject, version: JsonObject, storage: str) -> Resource:
     names, below = spec["names"], version.get("subresources") or {}
     inward, outward = _views(spec["group"], version["name"], storage)
-    return Resource(
-        spec["group"],
-        version["name"],
-        names["kind"],
-        names["plural"],
-        namespaced=spec["scope"] == "Namespaced",
-        singular=names.get("singular", ""),
-        list_kind=names.get("listKind", ""),
-        short_names=tuple(names.get("shortNames") or ()),
-        categories=tuple(names.get("categories") or ()),
-        subresources=frozenset(name for name in ("status", "scale") if below.get(name) is not None),
-        verbs=ALL_VERBS,
-        selectable=_selectable(version),
-        columns=custom_columns(version.get("additionalPrinterColumns") or ()),
-        structural=Structural(version["schema"]["openAPIV3Schema"], root=True),
-        scale=below.get("scale"),
-    ) if inward is None else _with_views(spec, version, inward, outward)
+    return (
+        Resource(
+            spec["group"],
+            version["name"],
+            names["kind"],
+            names["plural"],
+            namespaced=spec["scope"] == "Namespaced",
+            singular=names.get("singular", ""),
+            list_kind=names.get("listKind", ""),
+            short_names=tuple(names.get("shortNames") or ()),
+            categories=tuple(names.get("categories") or ()),
+            subresources=frozenset(name for name in ("status", "scale") if below.get(name) is not None),
+            verbs=ALL_VERBS,
+            selectable=_selectable(version),
+            columns=custom_columns(version.get("additionalPrinterColumns") or ()),
+            structural=Structural(version["schema"]["openAPIV3Schema"], root=True),
+            scale=below.get("scale"),
+        )
+        if inward is None
+        else _with_views(spec, version, inward, outward)
+    )
 
 
 def _with_views(spec: JsonObject, version: JsonObject, inward: View, outward: View | None) -> Resource:

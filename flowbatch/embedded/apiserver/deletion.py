@@ -24,7 +24,9 @@ def check_preconditions(resource: Resource, options: JsonObject, obj: JsonObject
     version = wanted.get("resourceVersion")
     if version and version != metadata["resourceVersion"]:
         found = metadata["resourceVersion"]
-        why = f"Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {found}"
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {found}"
+        )
         raise conflict(resource.plural, resource.group, name, why)
 
 
@@ -34,7 +36,13 @@ def check_options(options: JsonObject) -> None:
     causes = []
     if policy is not None and policy not in _POLICIES:
         known = ", ".join(f'"{each}"' for each in (*_POLICIES, "nil"))
-        causes.append(Cause("FieldValueNotSupported", f'Unsupported value: "{policy}": supported values: {known}', "propagationPolicy"))
+        causes.append(
+            Cause(
+                "FieldValueNotSupported",
+                f'Unsupported value: "{policy}": supported values: {known}',
+                "propagationPolicy",
+            )
+        )
     if policy is not None and options.get("orphanDependents") is not None:
         why = 'Invalid value: "": orphanDependents and deletionPropagation cannot be both set'
         causes.append(Cause("FieldValueInvalid", why, "propagationPolicy"))

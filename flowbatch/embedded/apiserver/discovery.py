@@ -70,7 +70,9 @@ def resource_list(registry: Registry, group_name: str, version: str) -> JsonObje
         return None
     found: list[JsonObject] = [entry for each in resources for entry in _entries(each)]
     for plural, kind in reviews.items():
-        found.append({"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]})
+        found.append(
+            {"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]}
+        )
     api_version = f"{group_name}/{version}" if group_name else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": found}
 
@@ -117,9 +119,7 @@ def _aggregated_version(registry: Registry, group_name: str, version: str) -> Js
 
 def _aggregated(resource: Resource) -> JsonObject:
     where = (resource.group, resource.version)
-    entry = _described(
-        resource.plural, *where, resource.kind, list(resource.verbs), namespaced=resource.namespaced
-    )
+    entry = _described(resource.plural, *where, resource.kind, list(resource.verbs), namespaced=resource.namespaced)
     entry["singularResource"] = resource.singular_name
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
@@ -135,7 +135,9 @@ def _aggregated(resource: Resource) -> JsonObject:
     return entry
 
 
-def _described(plural: str, group_name: str, version: str, kind: str, verbs: list[str], *, namespaced: bool) -> JsonObject:
+def _described(
+    plural: str, group_name: str, version: str, kind: str, verbs: list[str], *, namespaced: bool
+) -> JsonObject:
     return {
         "resource": plural,
         "responseKind": {"group": group_name, "version": version, "kind": kind},

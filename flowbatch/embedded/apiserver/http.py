@@ -162,7 +162,9 @@ class Handler:
         """A list; stored bytes are joined as they are where the form allows."""
         page, resource = list_page(self.rest, call), call.resource
         if answer.form == "plain" and not answer.yaml and self.rest.stored_form(resource):
-            head = orjson.dumps({"kind": resource.list_name, "apiVersion": resource.api_version, "metadata": page.metadata})
+            head = orjson.dumps(
+                {"kind": resource.list_name, "apiVersion": resource.api_version, "metadata": page.metadata}
+            )
             return b'%s,"items":[%s]}' % (head[:-1], b",".join([entry.data for entry in page.entries]))
         objects = [self.rest.outward(resource, entry.obj) for entry in page.entries]
         if answer.form == "table":
@@ -170,7 +172,12 @@ class Handler:
             return orjson.dumps(table(resource, objects, page.metadata, self.now(), include))
         if answer.form == "metadata":
             return orjson.dumps(partial_list(objects, page.metadata))
-        body = {"kind": resource.list_name, "apiVersion": resource.api_version, "metadata": page.metadata, "items": objects}
+        body = {
+            "kind": resource.list_name,
+            "apiVersion": resource.api_version,
+            "metadata": page.metadata,
+            "items": objects,
+        }
         return orjson.dumps(body)
 
     def _render(self, call: Call, answer: Answer) -> Render | None:
@@ -182,7 +189,9 @@ class Handler:
 
     # ── everything that is not a resource ──
 
-    async def _other(self, request: web.BaseRequest, path: str, params: Mapping[str, str], user: str) -> web.StreamResponse:
+    async def _other(
+        self, request: web.BaseRequest, path: str, params: Mapping[str, str], user: str
+    ) -> web.StreamResponse:
         parts = path.strip("/").split("/")
         if path.startswith("/openapi/v3"):
             return self._openapi(path.removeprefix("/openapi/v3").strip("/"))

@@ -78,11 +78,19 @@ def check_version_match(call: Call) -> None:
     if match and match not in ("Exact", "NotOlderThan"):
         causes.append(unsupported_value("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
     elif match and not version:
-        causes.append(forbidden_field("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        causes.append(
+            forbidden_field(
+                "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            )
+        )
     elif match and call.params.get("continue"):
-        causes.append(forbidden_field("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
+        causes.append(
+            forbidden_field("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
+        )
     elif match == "Exact" and version == "0":
-        causes.append(forbidden_field("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+        causes.append(
+            forbidden_field("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+        )
     if causes:
         raise invalid("ListOptions", "meta.k8s.io", "", causes)
 
@@ -91,7 +99,9 @@ def version_of(call: Call) -> int:
     """The requested version as a number; 0 where none is given."""
     text = call.params.get("resourceVersion") or "0"
     if not text.isdigit():
-        cause = Cause("FieldValueInvalid", f'Invalid value: "{text}": strconv.ParseUint: invalid syntax', "resourceVersion")
+        cause = Cause(
+            "FieldValueInvalid", f'Invalid value: "{text}": strconv.ParseUint: invalid syntax', "resourceVersion"
+        )
         raise invalid("ListOptions", "meta.k8s.io", "", [cause])
     return int(text)
 

@@ -35,21 +35,23 @@ class Logs:
         node_name = pod["spec"].get("nodeName")
         if not node_name:
             # Kubernetes answers an empty log for a pod that is nowhere yet.
-            return web.Response(body=b"", content_type="text/plain")
+            return web.Response(status=204)
         url = _endpoint(self._rest, node_name)
         query = urlencode({name: call.params[name] for name in _PASSED if call.params.get(name)})
         path = f"/containerLogs/{call.namespace}/{call.name}/{container}"
         try:
             return await self._copy(request, f"{url}{path}?{query}" if query else url + path)
         except (aiohttp.ClientError, OSError) as error:
-            raise Refusal(500, "InternalError", f"Get \"{url}{path}\": {error}") from error
+            raise Refusal(500, "InternalError", f'Get "{url}{path}": {error}') from error
 
     async def _copy(self, request: web.BaseRequest, url: str) -> web.StreamResponse:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         async with self._client().get(url, timeout=timeout) as upstream:
             if upstream.status >= 400:
                 text = (await upstream.text()).strip()
-                raise Refusal(upstream.status, _REASONS.get(upstream.status, "InternalError"), text or "the node refused")
+                raise Refusal(
+                    upstream.status, _REASONS.get(upstream.status, "InternalError"), text or "the node refused"
+                )
             response = web.StreamResponse(headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"})
             response.enable_chunked_encoding()
             await response.prepare(request)

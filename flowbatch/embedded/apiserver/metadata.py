@@ -7,7 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from flowbatch.api.meta import JsonObject
-from flowbatch.embedded.apiserver.refusals import MODIFIED, Cause, Refusal, conflict, forbidden_field, invalid_value, required
+from flowbatch.embedded.apiserver.refusals import (
+    MODIFIED,
+    Cause,
+    Refusal,
+    conflict,
+    forbidden_field,
+    invalid,
+    invalid_value,
+    required,
+)
 from flowbatch.embedded.apiserver.resources import Resource
 
 LABEL_1123 = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
@@ -91,13 +100,19 @@ def stamp_new(metadata: JsonObject, now: str, *, generation: bool) -> None:
         metadata["name"] = generate_name(metadata["generateName"])
 
 
-def keep_system_fields(resource: Resource, new: JsonObject, old: JsonObject) -> None:
-    """Give `new` metadata the system fields of `old`, in place; raises Conflict where uid or version disagree."""
+def keep_system_fields(resource: Resource, new: JsonObject, old: JsonObject, *, patched: bool) -> None:
+    """Give `new` metadata the system fields of `old`, in place; raises a Refusal where uid or version disagree.
+
+    A uid is a precondition of a PUT (409), but a patch that changes it changes an immutable field (422).
+    """
     name = old["name"]
     uid, version = new.get("uid"), new.get("resourceVersion")
     if version and version != old["resourceVersion"]:
         raise conflict(resource.plural, resource.group, name, MODIFIED)
     if uid and uid != old["uid"]:
+        if patched:
+            cause = invalid_value("metadata.uid", uid, "field is immutable")
+            raise invalid(resource.kind, resource.group, name, [cause])
         raise uid_conflict(resource, name, uid, old["uid"])
     for field in _SYSTEM:
         new.pop(field, None)

@@ -71,7 +71,9 @@ class Documents:
             self._made.clear()
         if path not in self._made:
             parts = path.split("/")
-            group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2]) if len(parts) == 3 else ("", "")
+            group, version = (
+                ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2]) if len(parts) == 3 else ("", "")
+            )
             resources = self._registry.in_version(group, version)
             if not resources:
                 return None
@@ -133,10 +135,14 @@ def _add_type(type_name: str, schemas: JsonObject) -> None:
 
 def _property(known: Field) -> JsonObject:
     inner = _SCALARS.get(known.base)
-    schema: JsonObject = dict(inner) if inner else {"allOf": [{"$ref": f"#/components/schemas/{schema_name(known.base)}"}]}
+    schema: JsonObject = (
+        dict(inner) if inner else {"allOf": [{"$ref": f"#/components/schemas/{schema_name(known.base)}"}]}
+    )
     layers = [known.shape[i : i + 2] for i in range(0, len(known.shape), 2)]
     for layer in reversed(layers):
-        schema = {"type": "array", "items": schema} if layer == "[]" else {"type": "object", "additionalProperties": schema}
+        schema = (
+            {"type": "array", "items": schema} if layer == "[]" else {"type": "object", "additionalProperties": schema}
+        )
     return {**schema, **_extensions(known)}
 
 
@@ -172,7 +178,9 @@ def _operation(resource: Resource, action: str, schema: str, **more: Any) -> Jso
 def _paths(resource: Resource, schema: str) -> JsonObject:
     """The operations that clients look at: which parameters writes take, and which patches there are."""
     base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-    collection = f"{base}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else f"{base}/{resource.plural}"
+    collection = (
+        f"{base}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else f"{base}/{resource.plural}"
+    )
     writing = [_query("dryRun"), _query("fieldManager"), _query("fieldValidation")]
     body = {"content": {"*/*": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}, "required": True}
     patches = _PATCHES if resource.custom else (*_PATCHES, _STRATEGIC)
@@ -186,7 +194,9 @@ def _paths(resource: Resource, schema: str) -> JsonObject:
         f"{collection}/{{name}}": {
             "get": _operation(resource, "get", schema),
             "put": _operation(resource, "put", schema, parameters=writing, requestBody=body),
-            "patch": _operation(resource, "patch", schema, parameters=[*writing, _query("force", "boolean")], requestBody=patch_body),
+            "patch": _operation(
+                resource, "patch", schema, parameters=[*writing, _query("force", "boolean")], requestBody=patch_body
+            ),
             "delete": _operation(resource, "delete", schema, parameters=[_query("dryRun")]),
         },
     }

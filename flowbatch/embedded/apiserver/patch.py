@@ -43,7 +43,7 @@ def _apply(document: Any, operation: Any) -> Any:
     if op == "add":
         return _set(document, path, operation["value"], insert=True)
     if op == "replace":
-        _get(document, path)
+        # As in Kubernetes, only the parent must exist: replacing a missing key adds it.
         return _set(document, path, operation["value"], insert=False)
     if op == "remove":
         return _remove(document, path)

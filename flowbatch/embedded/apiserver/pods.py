@@ -104,7 +104,7 @@ def default_pod(pod: JsonObject) -> None:
                 requests = container["resources"].setdefault("requests", {})
                 for name, value in limits.items():
                     requests.setdefault(name, value)
-    _tolerate_lost_nodes(spec)
+    tolerate_lost_nodes(spec)
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
     if spec.get("schedulingGates"):
         gated = {
@@ -116,7 +116,8 @@ def default_pod(pod: JsonObject) -> None:
         pod["status"]["conditions"] = [gated]
 
 
-def _tolerate_lost_nodes(spec: JsonObject) -> None:
+def tolerate_lost_nodes(spec: JsonObject) -> None:
+    """Tolerate an unready or unreachable node for five minutes, unless the pod says otherwise."""
     tolerations = spec.get("tolerations") or []
     everything = any(each.get("operator") == "Exists" and not each.get("key") for each in tolerations)
     for key in () if everything else _TOLERATED:
@@ -161,7 +162,9 @@ def check_pod_spec(spec: JsonObject, path: str) -> list[Cause]:
     causes += _check_words(spec, path)
     grace = spec.get("terminationGracePeriodSeconds")
     if isinstance(grace, int) and grace < 0:
-        causes.append(invalid_value(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0"))
+        causes.append(
+            invalid_value(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0")
+        )
     deadline = spec.get("activeDeadlineSeconds")
     if isinstance(deadline, int) and not 1 <= deadline < 2**31:
         why = "must be between 1 and 2147483647, inclusive"
@@ -309,7 +312,11 @@ def _check_additions(after: JsonObject, before: JsonObject) -> list[Cause]:
     for each in before.get("tolerations") or ():
         same = {key: value for key, value in each.items() if key != "tolerationSeconds"}
         if not any({key: value for key, value in new.items() if key != "tolerationSeconds"} == same for new in kept):
-            return [forbidden_field("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")]
+            return [
+                forbidden_field(
+                    "spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"
+                )
+            ]
     return []
 
 

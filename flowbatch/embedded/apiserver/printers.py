@@ -195,7 +195,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "batch.v1.Job": (
         NAME,
         Column("Status", _job_status),
-        Column("Completions", lambda obj, now: f"{read(obj, 'status.succeeded', 0)}/{read(obj, 'spec.completions', 1)}"),
+        Column(
+            "Completions", lambda obj, now: f"{read(obj, 'status.succeeded', 0)}/{read(obj, 'spec.completions', 1)}"
+        ),
         AGE,
     ),
     "batch.v1.CronJob": (

@@ -17,7 +17,9 @@ _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 1
 def _holding(type_name: str) -> tuple[Field, ...]:
     """Fields of a type at or below which there are quantities."""
     fields = all_types()[type_name].fields.values()
-    return tuple(each for each in fields if each.base == "quantity" or (each.base in all_types() and _holding(each.base)))
+    return tuple(
+        each for each in fields if each.base == "quantity" or (each.base in all_types() and _holding(each.base))
+    )
 
 
 def canonicalize(type_name: str, obj: JsonObject) -> None:

@@ -124,6 +124,10 @@ class Registry:
         group = api_version.rpartition("/")[0]
         return next((each for each in self if each.group == group and each.kind == kind), None)
 
+    def of_storage(self, name: str) -> Resource | None:
+        """The resource that shows the objects of a collection just as they are stored."""
+        return next((each for each in self if each.storage_name == name and each.outward is None), None)
+
     def __iter__(self) -> Any:
         return iter(list(self._by_path.values()))
 

@@ -19,6 +19,7 @@ from flowbatch.embedded.apiserver.metadata import (
 )
 from flowbatch.embedded.apiserver.patch import json_patch, merge_patch
 from flowbatch.embedded.apiserver.refusals import (
+    Cause,
     Refusal,
     already_exists,
     bad_request,
@@ -130,7 +131,9 @@ class Rest:
         """The namespace of path and body must agree; cluster-scoped objects have none."""
         if not call.resource.namespaced:
             if metadata.get("namespace"):
-                raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+                raise bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
             metadata.pop("namespace", None)
             return
         given = metadata.get("namespace")
@@ -174,7 +177,12 @@ class Rest:
     def _address(self, resource: Resource, obj: JsonObject) -> None:
         """Services get a cluster address of their own, unless headless."""
         spec = obj.get("spec")
-        if resource.type_name != "core.v1.Service" or not spec or spec.get("clusterIP") or spec["type"] == "ExternalName":
+        if (
+            resource.type_name != "core.v1.Service"
+            or not spec
+            or spec.get("clusterIP")
+            or spec["type"] == "ExternalName"
+        ):
             return
         self._addresses += 1
         spec["clusterIP"] = f"10.96.{self._addresses // 254 % 256}.{self._addresses % 254 + 1}"
@@ -191,7 +199,9 @@ class Rest:
         if name != call.name:
             if name:
                 raise bad_request("the name of the object does not match the name on the URL")
-            raise invalid(resource.kind, resource.group, call.name, [invalid_value("metadata.name", "", "name is required")])
+            raise invalid(
+                resource.kind, resource.group, call.name, [invalid_value("metadata.name", "", "name is required")]
+            )
         existing = self.collection(resource).entries.get(call.key)
         if existing is None and resource.create_on_update and not call.subresource:
             return self._create(call, obj, None)
@@ -226,8 +236,15 @@ class Rest:
         if not isinstance(changed, dict):
             raise bad_request("the patched value is not an object")
         changed = unshared(changed)
-        check_kind(resource, changed)
-        call.warnings += check_fields(resource, changed, call.field_validation)
+        try:
+            check_kind(resource, changed)
+            call.warnings += check_fields(resource, changed, call.field_validation)
+        except Refusal as refusal:
+            # What a patch makes of an object is the patch's fault: 422, where the same body as a PUT is a 400.
+            cause = Cause("FieldValueInvalid", f"Invalid value: the patched object: {refusal.message}", "patch")
+            raise invalid("", "", "", [cause]) from None
+        if changed["metadata"].get("name") != call.name:
+            raise bad_request("the name of the object does not match the name on the URL")
         self._place(call, changed["metadata"])
         if resource.inward is not None:
             changed = resource.inward(changed)
@@ -238,7 +255,7 @@ class Rest:
         resource, before = call.resource, old.obj
         if resource.outward is not None:
             new["apiVersion"] = before["apiVersion"]
-        keep_system_fields(resource, new["metadata"], before["metadata"])
+        keep_system_fields(resource, new["metadata"], before["metadata"], patched=call.verb == "patch")
         new = self._isolated(call, new, before)
         strategy = strategy_of(resource)
         if call.subresource != "status":
@@ -345,7 +362,9 @@ class Rest:
     def _refuse(self, resource: Resource, obj: JsonObject, causes: list) -> None:  # type: ignore[type-arg]
         if causes:
             metadata = obj["metadata"]
-            raise invalid(resource.kind, resource.group, metadata.get("name") or metadata.get("generateName") or "", causes)
+            raise invalid(
+                resource.kind, resource.group, metadata.get("name") or metadata.get("generateName") or "", causes
+            )
 
     def _before(self, resource: Resource, old: JsonObject | None, new: JsonObject | None) -> None:
         hook = self.before.get(resource.type_name)
@@ -371,6 +390,3 @@ def _spec_changed(resource: Resource, new: JsonObject, old: JsonObject) -> bool:
     ignored = {"metadata", "status"} if resource.has_status or not resource.custom else {"metadata"}
     ignored |= {"apiVersion", "kind"}
     return {k: v for k, v in new.items() if k not in ignored} != {k: v for k, v in old.items() if k not in ignored}
-
-
-__all__ = ["PATCH_TYPES", "Refusal", "Rest"]

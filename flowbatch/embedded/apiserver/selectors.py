@@ -156,7 +156,7 @@ class Selection:
         for name, value, equal in parse_fields(field_text):
             getter = BY_NAME.get(name) or selectable.get(name)
             if getter is None:
-                raise bad_request(f'field label not supported: {name}')
+                raise bad_request(f"field label not supported: {name}")
             if equal:
                 self.exact[name] = value
             self._fields.append((getter, value, equal))

@@ -189,6 +189,18 @@ class ObjectStore:
         self.window = window
         self.version = 1
         self.collections: dict[str, Collection] = {}
+        #: Called on every change of every collection, after the collection's own listeners.
+        self._listeners: list[Callable[[Collection, Event], None]] = []
+
+    def listen(self, listener: Callable[[Collection, Event], None]) -> Callable[[], None]:
+        """Call `listener` on every change anywhere; returns the undoing. Collections that come later are included."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _record(self, collection: Collection, event: Event) -> None:
+        collection.record(event)
+        for listener in tuple(self._listeners):
+            listener(collection, event)
 
     def collection(self, name: str, indexed: Callable[[JsonObject], str] | None = None) -> Collection:
         """The collection of that name; made, with its index, on first use."""
@@ -203,13 +215,13 @@ class ObjectStore:
         obj["metadata"]["resourceVersion"] = str(self.version)
         before = collection.entries.get(key)
         after = Entry(key, obj, self.version)
-        collection.record(Event("MODIFIED" if before else "ADDED", self.version, before, after))
+        self._record(collection, Event("MODIFIED" if before else "ADDED", self.version, before, after))
         return after
 
     def remove(self, collection: Collection, key: str) -> int:
         """Forget `key`; returns the version of the deletion."""
         self.version += 1
-        collection.record(Event("DELETED", self.version, collection.entries[key], None))
+        self._record(collection, Event("DELETED", self.version, collection.entries[key], None))
         return self.version
 
     def drop(self, name: str) -> None:

@@ -17,6 +17,7 @@ from flowbatch.embedded.apiserver.pods import (
     check_pod_update,
     default_pod,
     default_pod_spec,
+    tolerate_lost_nodes,
 )
 from flowbatch.embedded.apiserver.refusals import Cause, forbidden_field, invalid_value, required, unsupported_value
 from flowbatch.embedded.apiserver.resources import Resource
@@ -181,9 +182,15 @@ def _check_priority_class(obj: JsonObject) -> list[Cause]:
     name, value = obj["metadata"].get("name") or "", obj.get("value") or 0
     causes = []
     if name.startswith("system-") and name not in ("system-cluster-critical", "system-node-critical"):
-        causes.append(forbidden_field("metadata.name", "priority class names with 'system-' prefix are reserved for system use only"))
+        causes.append(
+            forbidden_field(
+                "metadata.name", "priority class names with 'system-' prefix are reserved for system use only"
+            )
+        )
     if value > HIGHEST_USER_PRIORITY and not name.startswith("system-"):
-        causes.append(forbidden_field("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"))
+        causes.append(
+            forbidden_field("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}")
+        )
     return causes
 
 
@@ -215,6 +222,7 @@ def _default_template(obj: JsonObject) -> None:
 def _default_pod_again(obj: JsonObject) -> None:
     if isinstance(obj.get("spec"), dict):
         default_pod_spec(obj["spec"])
+        tolerate_lost_nodes(obj["spec"])
 
 
 def _create_pod(obj: JsonObject) -> None:
@@ -248,7 +256,9 @@ def _check_workload(obj: JsonObject) -> list[Cause]:
     if selector is None:
         causes.append(required("spec.selector"))
     elif any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        causes.append(invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+        causes.append(
+            invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        )
     if isinstance(spec.get("replicas"), int) and spec["replicas"] < 0:
         causes.append(invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
     return causes
@@ -277,7 +287,10 @@ STRATEGIES: dict[str, Strategy] = {
     "policy.v1.PodDisruptionBudget": Strategy(create=reset_status),
     "networking.v1.Ingress": Strategy(create=lambda obj: obj.__setitem__("status", {"loadBalancer": {}})),
     "storage.v1.StorageClass": Strategy(
-        default=lambda obj: (obj.setdefault("reclaimPolicy", "Delete"), obj.setdefault("volumeBindingMode", "Immediate"))  # type: ignore[func-returns-value,arg-type,return-value]
+        default=lambda obj: (
+            obj.setdefault("reclaimPolicy", "Delete"),
+            obj.setdefault("volumeBindingMode", "Immediate"),
+        )  # type: ignore[func-returns-value,arg-type,return-value]
     ),
     "autoscaling.v1.HorizontalPodAutoscaler": Strategy(create=reset_status),
     "resource.v1.ResourceClaim": Strategy(create=reset_status),

@@ -29,7 +29,9 @@ class Ended(Exception):  # noqa: N818  (an end, not an error)
         self.reset = reset
 
 
-async def stream_watch(request: web.BaseRequest, call: Call, watch: Watch, fault: LineFault | None) -> web.StreamResponse:
+async def stream_watch(
+    request: web.BaseRequest, call: Call, watch: Watch, fault: LineFault | None
+) -> web.StreamResponse:
     """Serve `watch` until its time is over, the reader goes, or the server stops."""
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"})
     response.enable_chunked_encoding()

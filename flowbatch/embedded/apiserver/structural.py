@@ -171,7 +171,9 @@ class Structural:
             if child is not None and not (self.embedded and name in _OBJECT_FIELDS):
                 child._check(each, prefix + name, causes)
         if self.embedded and not self.root:
-            causes += [required(prefix + name, "must not be empty") for name in ("apiVersion", "kind") if not value.get(name)]
+            causes += [
+                required(prefix + name, "must not be empty") for name in ("apiVersion", "kind") if not value.get(name)
+            ]
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

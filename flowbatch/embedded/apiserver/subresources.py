@@ -29,7 +29,9 @@ from flowbatch.embedded.apiserver.store import Entry
 
 def success(code: int = 201) -> Outcome:
     """The plain Status that answers a binding or an eviction."""
-    return Outcome(code, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}, shown=False)
+    return Outcome(
+        code, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}, shown=False
+    )
 
 
 def bind(rest: Rest, call: Call) -> Outcome:
@@ -114,7 +116,11 @@ def _spend_budget(rest: Rest, call: Call, entry: Entry, *, dry_run: bool) -> Non
     collection = rest.collection(resource)
     covering = [each for each in collection.select(("namespace", call.namespace)) if _covers(each.obj, entry.obj)]
     if len(covering) > 1:
-        raise Refusal(500, "InternalError", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
+        raise Refusal(
+            500,
+            "InternalError",
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        )
     for budget in covering:
         name, left = budget.obj["metadata"]["name"], read(budget.obj, "status.disruptionsAllowed", 0)
         if left <= 0:
@@ -126,7 +132,9 @@ def _spend_budget(rest: Rest, call: Call, entry: Entry, *, dry_run: bool) -> Non
         if not dry_run:
             disrupted = {**read(budget.obj, "status.disruptedPods", {}), call.name: format_time(rest.now())}
             status = {**budget.obj["status"], "disruptionsAllowed": left - 1, "disruptedPods": disrupted}
-            rest.store.put(collection, budget.key, {**budget.obj, "metadata": dict(budget.obj["metadata"]), "status": status})
+            rest.store.put(
+                collection, budget.key, {**budget.obj, "metadata": dict(budget.obj["metadata"]), "status": status}
+            )
 
 
 def _covers(budget: JsonObject, pod: JsonObject) -> bool:
@@ -151,7 +159,11 @@ def finalize_namespace(rest: Rest, call: Call) -> Outcome:
     given = parse_object(call.body, call.content_type)
     old = rest.entry(call)
     finalizers = read(given, "spec.finalizers", [])
-    new = {**old.obj, "metadata": dict(old.obj["metadata"]), "spec": {**(old.obj.get("spec") or {}), "finalizers": finalizers}}
+    new = {
+        **old.obj,
+        "metadata": dict(old.obj["metadata"]),
+        "spec": {**(old.obj.get("spec") or {}), "finalizers": finalizers},
+    }
     if not finalizers:
         del new["spec"]["finalizers"]
     return rest.commit(call, old, new)
@@ -173,7 +185,11 @@ def _paths(call: Call) -> tuple[str, str, str]:
 
 def _scale_of(call: Call, obj: JsonObject) -> JsonObject:
     wanted, actual, selector = _paths(call)
-    metadata = {key: obj["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if key in obj["metadata"]}
+    metadata = {
+        key: obj["metadata"][key]
+        for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        if key in obj["metadata"]
+    }
     status: JsonObject = {"replicas": read(obj, actual, 0)}
     labels = read(obj, selector) if selector else read(obj, "spec.selector")
     if isinstance(labels, dict):
@@ -181,7 +197,13 @@ def _scale_of(call: Call, obj: JsonObject) -> JsonObject:
         labels = ",".join(f"{key}={value}" for key, value in sorted(pairs.items()) if isinstance(value, str))
     if labels:
         status["selector"] = labels
-    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": {"replicas": read(obj, wanted, 0)}, "status": status}
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": metadata,
+        "spec": {"replicas": read(obj, wanted, 0)},
+        "status": status,
+    }
 
 
 def write_scale(rest: Rest, call: Call) -> Outcome:

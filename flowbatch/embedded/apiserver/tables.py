@@ -20,8 +20,13 @@ def partial_list(objects: Sequence[JsonObject], metadata: JsonObject) -> JsonObj
 
 
 def table(
-    resource: Resource, objects: Sequence[JsonObject], metadata: JsonObject, now: datetime, include: str,
-    *, headers: bool = True,
+    resource: Resource,
+    objects: Sequence[JsonObject],
+    metadata: JsonObject,
+    now: datetime,
+    include: str,
+    *,
+    headers: bool = True,
 ) -> JsonObject:
     """meta.k8s.io/v1 Table; `include` is None, Metadata or Object. A watch sends the headers once."""
     shown: Callable[[JsonObject], JsonObject | None] = {
@@ -33,7 +38,13 @@ def table(
         cells = [column.cell(obj, now) for column in resource.columns]
         rows.append({"cells": cells, "object": shown(obj)})
     columns = [column.definition for column in resource.columns] if headers else []
-    return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": columns, "rows": rows}
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+        "columnDefinitions": columns,
+        "rows": rows,
+    }
 
 
 def table_render(resource: Resource, now: Callable[[], datetime], include: str) -> Render:

@@ -123,7 +123,12 @@ def _check_options(call: Call) -> None:
     initial = call.params.get("sendInitialEvents")
     causes: list[Cause] = []
     if match and initial is None:
-        causes.append(forbidden_field("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        causes.append(
+            forbidden_field(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )
+        )
     if initial is not None and match != "NotOlderThan":
         causes.append(forbidden_field("resourceVersionMatch", _INITIAL_MATCH))
     if causes:

@@ -1,0 +1,28 @@
+"""All embedded controllers under one task group."""
+
+import asyncio
+
+from flowbatch.embedded.apiserver.server import ApiServer
+from flowbatch.embedded.controllers.budgets import DisruptionBudgets
+from flowbatch.embedded.controllers.garbage import GarbageCollector
+from flowbatch.embedded.controllers.lost_pods import QUARANTINE_S, LostPods
+from flowbatch.embedded.controllers.namespaces import NamespaceDeleter
+
+
+class EmbeddedControllers:
+    """Garbage collection, namespace deletion, pods of lost nodes and disruption budgets, attached to the store.
+
+    They act on events and wait for nothing else: an idle cluster costs nothing.
+    """
+
+    def __init__(self, server: ApiServer, *, quarantine_s: float = QUARANTINE_S) -> None:
+        self.garbage = GarbageCollector(server)
+        self.namespaces = NamespaceDeleter(server)
+        self.lost_pods = LostPods(server, quarantine_s)
+        self.budgets = DisruptionBudgets(server)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for each in (self.garbage, self.namespaces, self.lost_pods, self.budgets):
+                group.create_task(each.run(), name=type(each).__name__)
