@@ -20,6 +20,7 @@ from flowbatch.kube.request import Request, get_object
 from flowbatch.kube.watch import EventDecoder, Malformed
 from flowbatch.metrics import BIND_FAILURES, BIND_SECONDS, BINDS, UNKNOWN_OUTCOMES
 from flowbatch.scheduler import requests
+from flowbatch.scheduler.requests import NoSuchStep
 
 #: How often a binding is sent before the engine hears that it cannot be done now.
 ATTEMPTS = 4
@@ -66,16 +67,13 @@ class Bindings:
 
     async def _steps(self, order: Bind) -> bool:
         for step in order.before:
-            request = requests.step_request(order, step)
             try:
-                if request is None:
-                    raise NotFound(404, "NotFound", f"this scheduler knows no {step.kind} step")
-                await self._sender.send(request)
-            except (ApiError, TransportError) as error:
+                await self._sender.send(requests.step_request(order, step))
+            except Fenced:
+                return False
+            except (ApiError, TransportError, NoSuchStep) as error:
                 await self._linger(order.uid)
                 self._tell(events.StepFailed(order.uid, step.name, str(error)))
-                return False
-            except Fenced:
                 return False
         return True
 

@@ -17,6 +17,7 @@ from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.timestamps import format_time
 from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Report, Step
+from flowbatch.errors import FlowbatchError
 from flowbatch.kube.request import Request, bind_pod, evict_pod, patch_object
 from flowbatch.model.ids import GangId
 
@@ -37,20 +38,27 @@ def bind_request(order: Bind, epoch: int = 0) -> Request:
     return bind_pod(order.namespace, order.name, order.uid, order.node, stamp)
 
 
-def step_request(order: Bind, step: Step) -> Request | None:
-    """One thing to do before the binding, or None for a kind of step that no request can do."""
+class NoSuchStep(FlowbatchError):
+    """A step that no request can do."""
+
+
+def step_request(order: Bind, step: Step) -> Request:
+    """One thing to do before the binding. Raises NoSuchStep."""
     if step.kind == "annotation":
         body: JsonObject = {"metadata": {"uid": order.uid, "annotations": {step.name: step.value}}}
         return patch_object(POD, order.name, body, order.namespace)
     if step.kind == "gate":
-        # A null entry is how a strategic patch removes one element of a keyed list.
+        # So a strategic patch removes one element of a list that has a key.
         gates = [{"name": step.name, "$patch": "delete"}]
         body = {"metadata": {"uid": order.uid}, "spec": {"schedulingGates": gates}}
         return patch_object(POD, order.name, body, order.namespace, content="strategic")
     if step.kind == "patch":
-        body = msgspec.json.decode(step.value, type=dict)
+        try:
+            body = msgspec.json.decode(step.value, type=JsonObject)
+        except msgspec.MsgspecError as error:
+            raise NoSuchStep(f"step {step.name} is no JSON object: {error}") from error
         return patch_object(POD, order.name, body, order.namespace, content="strategic")
-    return None
+    raise NoSuchStep(f"this scheduler knows no {step.kind} step")
 
 
 def evict_request(order: Evict) -> Request:

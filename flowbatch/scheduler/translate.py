@@ -132,7 +132,7 @@ def node_fact(node: Node) -> events.NodeSeen:
             for each in node.spec.taints
             if each.effect in _EFFECTS
         ),
-        unschedulable=node.spec.unschedulable,
+        unschedulable=node.spec.unschedulable or node.metadata.deletion_timestamp is not None,
         ready=any(each.type == "Ready" and each.status == "True" for each in node.status.conditions),
     )
 
@@ -150,9 +150,14 @@ def _capacity(quantities: Mapping[str, str | int | float]) -> Amounts:
     return tuple(sorted((name, max(0, min(units, MAX_UNITS))) for name, units in read.items()))
 
 
-def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events.GangSeen:
-    """`group` as the engine sees it; an empty queue is the default one. Raises UnreadableError."""
+def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events.GangSeen | None:
+    """`group` as the engine sees it; an empty queue is the default one. Raises UnreadableError.
+
+    None for one that is being deleted: its pods go the same way, and none of them shall start before that.
+    """
     meta, spec = group.metadata, group.spec
+    if meta.deletion_timestamp is not None:
+        return None
     try:
         least = None if spec.min_resources is None else queue_amounts(spec.min_resources)
     except QuantityError as error:
@@ -196,7 +201,7 @@ def _declared(task: DeclaredTask, shapes: Shapes) -> events.DeclaredTask:
 def queue_fact(queue: Queue) -> events.QueueSeen:
     """`queue` as the engine sees it; absent `reclaimable` is true, absent state is Open. Raises UnreadableError."""
     meta, spec = queue.metadata, queue.spec
-    state = queue.status.state or "Open"
+    state = "Closing" if meta.deletion_timestamp is not None else queue.status.state or "Open"
     try:
         return events.QueueSeen(
             name=QueueName(meta.name),

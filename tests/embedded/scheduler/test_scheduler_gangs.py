@@ -193,6 +193,21 @@ async def test_at_rest_there_are_no_requests_and_no_cycles(cluster):
         assert (scheduler.cycles.cycles, cluster.requests()) == (cycles, requests)
 
 
+async def test_a_new_scheduler_finds_nothing_to_write_where_nothing_has_changed(cluster):
+    await cluster.node("n0")
+    async with cluster.scheduler():
+        await cluster.gang("runs", 3)
+        await cluster.gang("waits", 9)
+        await cluster.until_phase("runs", "Running")
+        await cluster.until_condition("waits", "Unschedulable")
+        await anyio.sleep(1.0)
+    async with cluster.scheduler(component="successor"):
+        await anyio.sleep(1.5)
+    assert [cluster.requests(verb, component="successor") for verb in ("create", "patch", "update", "delete")] == [
+        0
+    ] * 4
+
+
 async def test_why_is_answered_live(cluster):
     await cluster.node("n0")
     async with cluster.scheduler() as scheduler:

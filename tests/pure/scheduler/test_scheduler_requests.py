@@ -56,14 +56,15 @@ def test_a_nomination_is_written_to_the_status_and_taken_back_by_null():
 )
 def test_a_step_is_one_patch(step, expected):
     request = requests.step_request(Bind("u1", "ns", "p", "n1"), step)
-    assert request is not None
     assert request.method == "PATCH"
     sent = body(request)
     assert expected.items() <= {**sent, **sent.get("metadata", {}), **sent.get("spec", {})}.items()
 
 
-def test_no_request_can_do_a_volume_step():
-    assert requests.step_request(Bind("u1", "ns", "p", "n1"), Step("volume", "v")) is None
+@pytest.mark.parametrize("step", [Step("volume", "v"), Step("patch", "p", "[1"), Step("patch", "p", "[1]")])
+def test_no_request_can_do_some_steps(step):
+    with pytest.raises(requests.NoSuchStep):
+        requests.step_request(Bind("u1", "ns", "p", "n1"), step)
 
 
 def test_a_gang_that_waits_says_why_in_volcanos_form():

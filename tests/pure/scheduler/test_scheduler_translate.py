@@ -32,6 +32,12 @@ def group(spec=None, status=None, **metadata) -> PodGroup:
     return msgspec.convert({"metadata": meta, "spec": spec or {}, "status": status or {}}, PodGroup)
 
 
+def read(each: PodGroup, priorities: Priorities | None = None) -> events.GangSeen:
+    fact = translate.gang_fact(each, priorities or Priorities(), Shapes())
+    assert fact is not None
+    return fact
+
+
 def test_equal_pods_share_one_shape():
     shapes = Shapes()
     asked = {"containers": [{"name": "a", "resources": {"requests": {"cpu": "1"}}}]}
@@ -156,7 +162,7 @@ def test_a_gang_takes_its_priority_from_its_class():
     priorities = Priorities(classes)
     by_name = {"high": 100, "usual": 7, "": 7, "unknown": 7, "system-node-critical": 2_000_001_000}
     assert {name: priorities.of(name) for name in by_name} == by_name
-    fact = translate.gang_fact(group({"priorityClassName": "high"}), priorities, Shapes())
+    fact = read(group({"priorityClassName": "high"}), priorities)
     assert fact.priority == 100
 
 
@@ -166,21 +172,28 @@ def test_a_gang_names_its_queue_minimum_and_phase():
         "minTaskMember": {"b": 2, "a": 1, "c": 0},
         "minResources": {"cpu": "2", "requests.cpu": "2"},
     }
-    fact = translate.gang_fact(group(spec, {"phase": "Inqueue"}), Priorities(), Shapes())
+    fact = read(group(spec, {"phase": "Inqueue"}))
     assert (fact.id, fact.queue, fact.min_members, fact.phase) == ("ns/g", "default", 3, "Inqueue")
     assert fact.min_by_task == (("a", 1), ("b", 2))
     assert fact.min_resources == (("cpu", 2000),)
-    assert translate.gang_fact(group(), Priorities(), Shapes()).min_resources is None
+    assert read(group()).min_resources is None
 
 
 def test_declared_tasks_come_from_the_field_or_else_from_the_annotation():
     tasks = [{"name": "ps", "count": 2, "minimum": 1, "requests": {"cpu": "500m"}, "waitsFor": ["init"]}]
-    from_field = translate.gang_fact(group({"declaredTasks": tasks}), Priorities(), Shapes())
+    from_field = read(group({"declaredTasks": tasks}))
     noted = {"flowbatch.dev/declared-tasks": json.dumps(tasks)}
-    from_annotation = translate.gang_fact(group(annotations=noted), Priorities(), Shapes())
+    from_annotation = read(group(annotations=noted))
     shape = events.ShapeSpec(requests=(("cpu", 500), ("pods", 1)))
     assert from_field.declared == (events.DeclaredTask("ps", 2, 1, shape, ("init",)),)
     assert from_field.declared == from_annotation.declared
+
+
+def test_what_is_being_deleted_takes_nothing_new():
+    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    assert translate.gang_fact(group(**gone), Priorities(), Shapes()) is None
+    assert translate.node_fact(msgspec.convert({"metadata": {"name": "n", **gone}}, Node)).unschedulable
+    assert translate.queue_fact(msgspec.convert({"metadata": {"name": "q", **gone}}, Queue)).state == "Closing"
 
 
 @pytest.mark.parametrize(
