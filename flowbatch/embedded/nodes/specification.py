@@ -63,7 +63,8 @@ def node_status(node: NodeSpecification, now: datetime, *, ready: bool, port: in
     return {
         "capacity": node.resources,
         "allocatable": node.resources,
-        "addresses": [{"type": "InternalIP", "address": ADDRESS}, {"type": "Hostname", "address": node.name}],
+        # No Hostname: kube-apiserver would prefer it to the address, and no resolver knows it.
+        "addresses": [{"type": "InternalIP", "address": ADDRESS}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
         "conditions": conditions(now, ready=ready),
         "nodeInfo": {

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flowbatch.api.core import Pod
 from flowbatch.api.kinds import NAMESPACE, POD
 from flowbatch.api.meta import JsonObject
 from flowbatch.embedded.apiserver import ApiServer
@@ -17,8 +18,9 @@ from flowbatch.embedded.nodes import NodeSpecification, ProcessNodes
 from flowbatch.embedded.nodes.cluster import Cluster, NamespacesForbidden
 from flowbatch.kube import request as build
 from flowbatch.kube.client import Client
-from flowbatch.kube.config import from_kubeconfig
-from flowbatch.kube.errors import NotFound
+from flowbatch.kube.config import from_kubeconfig, load_config
+from flowbatch.kube.errors import Forbidden, NotFound
+from tests.apiserver import rig
 
 PATIENCE_S = 20.0
 _numbers = itertools.count()
@@ -28,7 +30,6 @@ _numbers = itertools.count()
 class Field:
     """Where pods are played: one server, one client, some nodes."""
 
-    server: ApiServer
     client: Client
     nodes: ProcessNodes
     namespace: str
@@ -42,9 +43,18 @@ class Field:
         for container in (*spec["containers"], *spec.get("initContainers", ())):
             container.setdefault("image", "test")
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **metadata}, "spec": spec}
-        made = await self.client.create(POD, manifest, self.namespace)
+        made = await self._create_pod(manifest)
         await self.client.send(build.bind_pod(self.namespace, name, made.metadata.uid, node))
         return await self.pod(name)
+
+    async def _create_pod(self, manifest: JsonObject) -> Pod:
+        while True:
+            try:
+                return await self.client.create(POD, manifest, self.namespace)
+            except Forbidden as problem:  # a new namespace of a real cluster has no service account for a moment
+                if "serviceaccount" not in str(problem):
+                    raise
+                await asyncio.sleep(0.05)
 
     async def create(self, kind: Any, manifest: JsonObject) -> None:
         await self.client.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, **manifest}, self.namespace)
@@ -131,16 +141,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("shared_field", modes, indirect=True, scope="module")
 
 
+@contextlib.asynccontextmanager
+async def api_server(on: str) -> AsyncIterator[Client]:
+    """A client of a fresh API server: the embedded one, or a real one."""
+    if on == "embedded":
+        async with ApiServer(tls=False) as server, Client(await from_kubeconfig(server.kubeconfig())) as client:
+            yield client
+        return
+    try:
+        with rig.control_plane(etcd="3.4" if on == "etcd34" else "3.6") as plane:
+            async with Client(await load_config(plane.kubeconfig)) as client:
+                yield client
+    except rig.RigUnavailable as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture(scope="module")
 async def shared_field(can_isolate: None, request: pytest.FixtureRequest) -> AsyncIterator[Field]:
     isolated = None if request.param == "own" else True
-    async with ApiServer(tls=False) as server, Client(await from_kubeconfig(server.kubeconfig())) as client:
+    async with api_server(request.config.getoption("--on")) as client:
         specifications = [NodeSpecification(name, "8", "16Gi") for name in ("n1", "n2")]
-        nodes = ProcessNodes(
-            client, specifications, images={"greeter": ["echo", "hello from the map"]}, user_namespace=isolated
-        )
+        images = {"greeter": ["echo", "hello from the map"]}
+        nodes = ProcessNodes(client, specifications, images=images, user_namespace=isolated)
         async with running(nodes.run(), nodes.ready):
-            yield Field(server, client, nodes, "")
+            yield Field(client, nodes, "")
         assert nodes.failures == 0
 
 
@@ -150,4 +174,4 @@ async def field_(shared_field: Field) -> Field:
     namespace = f"t{next(_numbers)}"
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     await shared_field.client.create(NAMESPACE, manifest)
-    return Field(shared_field.server, shared_field.client, shared_field.nodes, namespace)
+    return Field(shared_field.client, shared_field.nodes, namespace)
