@@ -1,34 +1,46 @@
 """Equal parts of many objects kept once.
 
 The pods of a gang share their containers, tolerations, affinity and owner, and people have tens of thousands of such
-pods. What msgspec encodes to equal bytes is equal, so those bytes are the key of a bounded table of parts already
-seen; it works for parts that hold dicts and so have no hash.
+pods. Parts may hold dicts and so have no hash of their own; the hash of what msgspec encodes them to leads to the part
+that may be equal, and comparing the two decides. The tables are bounded: a full one is emptied, which costs memory for
+a while but never truth.
 """
 
 from collections.abc import Callable
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from flowbatch.api.core import Pod, PodSpec, PodStatus
 from flowbatch.api.kinds import POD, Kind
-from flowbatch.api.meta import ObjectMeta
+from flowbatch.api.meta import ObjectMeta, OwnerReference
 
-#: Parts and texts remembered for each kind; a full table is emptied, which costs memory for a while but never truth.
+P = TypeVar("P")
+
+#: Parts and texts remembered for each kind.
 TABLE_SIZE = 1 << 16
+#: Sets of label names remembered; people who invent a label per pod get ordinary dicts.
+NAME_SETS = 512
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class PodParts:
-    """Shares what pods have in common: all of the spec but the node, the owners, conditions, label values."""
+    """Shares what pods have in common: all of the spec but the node, the owners, conditions, label values.
+
+    Each call costs as much as decoding half a pod; so it looks only at parts that are new, and first at those of the
+    pod before, which is mostly of the same gang.
+    """
 
     def __init__(self, size: int = TABLE_SIZE) -> None:
         self._size = size
-        self._parts: dict[bytes, Any] = {}
-        self._texts: dict[Any, Any] = {}
+        self._parts: dict[int, Any] = {}
+        self._name_sets: dict[tuple[str, ...], type] = {}
+        self._texts: dict[str, str] = {}
+        self._last_spec = PodSpec()
+        self._last_owners: tuple[OwnerReference, ...] = ()
 
     def __call__(self, pod: Pod, held: Pod | None) -> None:
         """Make the parts of `pod` that it does not already share with `held`, its former self, one with equal ones."""
@@ -42,41 +54,68 @@ class PodParts:
         if held is None or pod.status is not held.status:
             self._status(pod.status)
 
+    def _part(self, part: P) -> P:
+        """The part seen before that equals this one, else this one."""
+        key = hash(_encode(part))
+        known = self._parts.get(key)
+        if known == part:
+            return known
+        self._parts[key] = part
+        return part
+
     def _spec(self, spec: PodSpec) -> PodSpec:
-        """The spec that equals `spec`; pods differ in their node only, so that alone is kept for each."""
+        """The spec that equals `spec`. Pods of a gang differ in their node only, so that alone is kept for each."""
         node = spec.node_name
         if node:
             force_setattr(spec, "node_name", "")
-        key = _encode(spec)
-        known: PodSpec | None = self._parts.get(key)
-        if known is None:
-            known = self._parts[key] = spec
+        if self._last_spec != spec:
+            self._last_spec = self._part(spec)
         if not node:
-            return known
-        placed = copy(known)
+            return self._last_spec
+        placed = copy(self._last_spec)
         force_setattr(placed, "node_name", self._texts.setdefault(node, node))
         return placed
 
     def _metadata(self, metadata: ObjectMeta) -> None:
+        namespace, owners = metadata.namespace, metadata.owner_references
+        force_setattr(metadata, "namespace", self._texts.setdefault(namespace, namespace))
+        if owners:
+            if owners != self._last_owners:
+                self._last_owners = self._part(owners)
+            force_setattr(metadata, "owner_references", self._last_owners)
+        if metadata.labels:
+            force_setattr(metadata, "labels", self._dict(metadata.labels))
+        if metadata.annotations:
+            force_setattr(metadata, "annotations", self._dict(metadata.annotations))
+
+    def _dict(self, texts: dict[str, str]) -> dict[str, str]:
+        """The same dict at half the size: its values shared, and its keys.
+
+        Dicts of the instances of one class share their keys (PEP 412), so each set of names gets a class.
+        """
+        names = tuple(texts)
+        shape = self._name_sets.get(names)
+        if shape is None:
+            if len(self._name_sets) >= NAME_SETS:
+                return texts
+            shape = self._name_sets[names] = type("Names", (), {})
+        small: dict[str, str] = shape().__dict__
         text = self._texts.setdefault
-        force_setattr(metadata, "namespace", text(metadata.namespace, metadata.namespace))
-        if owners := metadata.owner_references:
-            force_setattr(metadata, "owner_references", self._parts.setdefault(_encode(owners), owners))
-        if labels := metadata.labels:
-            values = labels.values()
-            force_setattr(metadata, "labels", dict(zip(labels, map(text, values, values), strict=True)))
-        if annotations := metadata.annotations:
-            values = annotations.values()
-            force_setattr(metadata, "annotations", dict(zip(annotations, map(text, values, values), strict=True)))
+        for name, value in texts.items():
+            small[name] = text(value, value)
+        return small
 
     def _status(self, status: PodStatus) -> None:
-        part = self._parts.setdefault
-        if conditions := status.conditions:
-            force_setattr(status, "conditions", part(_encode(conditions), conditions))
-        if containers := status.container_statuses:
-            force_setattr(status, "container_statuses", part(_encode(containers), containers))
-        if status.host_ip:
-            force_setattr(status, "host_ip", self._texts.setdefault(status.host_ip, status.host_ip))
+        # All at once: what these say of a moment, they say together.
+        if status.conditions:
+            said = (status.conditions, status.container_statuses, status.start_time)
+            known = self._part(said)
+            force_setattr(status, "conditions", known[0])
+            force_setattr(status, "container_statuses", known[1])
+            force_setattr(status, "start_time", known[2])
+        host = status.host_ip
+        if host:
+            force_setattr(status, "host_ip", self._texts.setdefault(host, host))
 
 
 def parts_of(kind: Kind[Any]) -> Callable[[Any, Any], None] | None:

@@ -1,0 +1,134 @@
+"""What one core decodes into a store, what a pod costs in memory there, and how long a full collection takes.
+
+The events are those of pods' lives: added (pending), running, touched twice (updates of nothing we read), deleted; in
+lines of 4.4 to 5.9 kB as an API server sends them, cut from chunks, through the path of the reflector. Times are of the
+CPU: other programs on the machine count less.
+
+The ceiling is msgspec alone on the same lines, in alternating blocks of the same run: it decodes the same Struct and
+keeps it in a dict by key, no more. (Decoding and dropping each object at once is also shown: it always writes to the
+same hot kilobytes, which no store can do.)
+"""
+
+import gc
+import itertools
+import resource
+import sys
+import time
+from collections.abc import Iterator
+
+from benchmarks.figure import Figure
+from benchmarks.podfactory import line
+from flowbatch.api.core import Pod
+from flowbatch.api.kinds import POD
+from flowbatch.informer.interning import parts_of
+from flowbatch.informer.store import Store
+from flowbatch.kube.watch import EventDecoder, LineFramer
+
+PODS = 50_000
+LIVES = 10_000
+BLOCK = 250
+
+
+class Feed:
+    """Bytes of a watch into a store, as the reflector does it, without the network."""
+
+    def __init__(self) -> None:
+        self.store: Store[Pod] = Store({"node": lambda pod: (pod.spec.node_name,)}, parts_of(POD))
+        self._decoder = EventDecoder(POD)
+        self._framer = LineFramer()
+
+    def take(self, chunk: bytes) -> None:
+        fast, put, remove = self._decoder.fast, self.store.put, self.store.remove
+        for each in self._framer.feed(chunk):
+            event = fast(each)
+            if event.type in ("ADDED", "MODIFIED"):
+                put(event.object)
+            else:
+                remove(event.object.metadata.key, event.object.metadata.resource_version)
+
+
+class Keeper:
+    """msgspec alone: the same Struct, kept by key; or dropped at once."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self.kept: dict[str, Pod] = {}
+        self._keep = keep
+        self._decode = EventDecoder(POD).fast
+
+    def take(self, lines: list[bytes]) -> None:
+        decode, kept = self._decode, self.kept
+        if not self._keep:
+            for each in lines:
+                decode(each)
+            return
+        for each in lines:
+            event = decode(each)
+            key = event.object.metadata.key
+            if event.type == "DELETED":
+                kept.pop(key, None)
+            else:
+                kept[key] = event.object
+
+
+def lives(count: int) -> Iterator[list[bytes]]:
+    """Blocks of lines: every pod is added, runs, is touched twice and deleted, all a gang's pods at once."""
+    stages = (("ADDED", "Pending"), *[("MODIFIED", "Running")] * 3, ("DELETED", "Running"))
+    for start in range(0, count, 2000):
+        for version, (kind, phase) in enumerate(stages):
+            for block in range(start, start + 2000, BLOCK):
+                yield [line(number, kind, phase, version) for number in range(block, block + BLOCK)]
+
+
+def throughput() -> Iterator[Figure]:
+    feed, keeper, dropper = Feed(), Keeper(keep=True), Keeper(keep=False)
+    spent = [0.0, 0.0, 0.0]
+    count = size = 0
+    for lines in lives(LIVES):
+        chunk = b"".join(each + b"\n" for each in lines)
+        moments = [time.process_time()]
+        feed.take(chunk)
+        moments.append(time.process_time())
+        keeper.take(lines)
+        moments.append(time.process_time())
+        dropper.take(lines)
+        moments.append(time.process_time())
+        spent = [
+            total + after - before for total, (before, after) in zip(spent, itertools.pairwise(moments), strict=True)
+        ]
+        count += len(lines)
+        size += len(chunk)
+    ours, kept, dropped = (count / seconds for seconds in spent)
+    note = f"lines of {size / count / 1000:.1f} kB; msgspec dropping each object: {dropped:,.0f}/s"
+    yield Figure("decode_per_s", ours, "1/s", 60_000, ceiling=kept, note=note)
+    yield Figure("decode_ratio", ours / kept, "of msgspec", 0.8, note="msgspec alone, keeping what it decodes")
+    yield Figure("decode_ratio_dropping", ours / dropped, "of msgspec", note="msgspec alone, keeping nothing")
+
+
+def retention() -> Iterator[Figure]:
+    feed = Feed()
+    gc.collect()
+    before = _resident_bytes()
+    for start in range(0, PODS, BLOCK):
+        feed.take(b"".join(line(number) + b"\n" for number in range(start, start + BLOCK)))
+    gc.collect()
+    grown = _resident_bytes() - before
+    assert len(feed.store) == PODS
+    yield Figure("retained_kib_per_pod", grown / PODS / 1024, "KiB", 2.0, "lower", note="growth of the resident set")
+    pauses = []
+    for _ in range(5):
+        began = time.process_time()
+        gc.collect()
+        pauses.append((time.process_time() - began) * 1000)
+    yield Figure("gc_pause_ms", max(pauses), "ms", 10.0, "lower", note="the worst of five full collections")
+
+
+def _resident_bytes() -> int:
+    if sys.platform == "linux":
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def figures() -> Iterator[Figure]:
+    yield from retention()  # first, while the heap has no holes to fill
+    yield from throughput()
