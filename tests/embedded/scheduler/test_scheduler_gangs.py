@@ -185,12 +185,18 @@ async def test_at_rest_there_are_no_requests_and_no_cycles(cluster):
         await cluster.until_bound("runs", 4)
         await anyio.sleep(1.5)
         cycles, requests = scheduler.cycles.cycles, cluster.requests()
-        heartbeat = {
-            "status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]}
-        }
-        await cluster.user.patch(NODE, "n0", heartbeat, subresource="status")
+        await _stir(cluster)
         await anyio.sleep(1.5)
         assert (scheduler.cycles.cycles, cluster.requests()) == (cycles, requests)
+
+
+async def _stir(cluster):
+    """Change what schedulers do not read: a heartbeat, another condition, an address."""
+    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}
+    pressure = {"type": "MemoryPressure", "status": "False"}
+    await cluster.user.patch(NODE, "n0", {"status": {"conditions": [ready]}}, subresource="status")
+    await cluster.user.patch(NODE, "n0", {"status": {"conditions": [ready, pressure]}}, subresource="status")
+    await cluster.user.patch(POD, "runs-0", {"status": {"podIP": "10.0.0.1"}}, "default", subresource="status")
 
 
 async def test_a_new_scheduler_finds_nothing_to_write_where_nothing_has_changed(cluster):
