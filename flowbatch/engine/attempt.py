@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowbatch.engine.guard import Guard
-from flowbatch.engine.parking import Rooms
+from flowbatch.engine.room import Rooms
 from flowbatch.engine.placement import Placement, Room, admits_empty
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.standing import Demand, Part

@@ -65,6 +65,8 @@ class Engine:
         self._validate = validate
         self._view = View(self.state)
         self._synced = False
+        #: Something has changed since the last plan.
+        self._news = False
         self._blockers: dict[GangId, Blocker] = {}
         self._outbox = Outbox()
         self._questions = Questions()
@@ -78,8 +80,8 @@ class Engine:
         self.policy = policy
         self.guard.dropped.clear()
         self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
-        placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
-        self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, placement)
+        self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
+        self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement)
         self._parking = Parking(self.state, self._fits)
         self._words = Words(self.state, self._fits)
         self._enqueue = Pending()
@@ -208,33 +210,29 @@ class Engine:
         return [report] if self._outbox.news(report, gang) else []
 
     def _queue_reports(self) -> list[QueueReport]:
+        if not self._news:
+            return []
+        self._news = False
         return self._outbox.queue_news(self.state)
 
     # -- what has changed
 
     def _absorb(self) -> None:
-        """Take in all that happened since: totals, shares, gangs, and whom that wakes."""
+        """Take in all that happened since: totals, gangs, shares, and whom that wakes."""
         state = self.state
         self._grow_late()
-        for _ in range(len(state.gangs) + 2):  # ends at once: sorting a gang can only touch what it promises
-            changes = state.changes
-            if not (
-                changes.gangs or changes.queues or changes.freed or changes.total or changes.headroom or changes.nodes
-            ):
-                break
-            state.changes = StateChanges(shares=changes.shares)
+        self._wake(StateChanges())
+        while state.changes.any():
+            changes, state.changes = state.changes, StateChanges()
+            self._news = True
             if changes.total:
                 state.refresh_total()
                 self._rekey()
             for gang_id, gang in changes.gangs.items():
                 self._sort(gang_id, gang)
-            if state.changes.shares:
+            if changes.shares or state.changes.shares:
                 self._share(changes)
             self._wake(changes)
-        else:
-            self._wake(state.changes)
-        for lane in self._parking.woken(StateChanges(), self._now):
-            self._rouse(lane)
 
     def _grow_late(self) -> None:
         """Gangs that lack members for too long are looked at again."""
@@ -291,15 +289,18 @@ class Engine:
             return
         lacking = missing(gang)
         if lacking is not None:
+            self.state.set_awaited(gang, {})
             self._blockers[gang_id] = lacking
             return
         gang.phase = next_phase(gang, self._blockers.get(gang_id), self._now)
         self._watch_short(gang)
         self._promise(gang)
+        if gang.admitted:
+            self._line_up(gang)
+            return
+        self.state.set_awaited(gang, {})
         if gang.phase == "Completed":
             self._blockers.pop(gang_id, None)
-        elif gang.admitted:
-            self._line_up(gang)
         else:
             self._stand_at_gate(gang)
 
@@ -335,8 +336,9 @@ class Engine:
 
     def _line_up(self, gang: Gang) -> None:
         assert gang.queue is not None
-        refusal = self._questions.open(gang.id)
-        what = refusal or demand(gang)
+        what: Demand | Blocker | None = demand(gang)
+        self.state.set_awaited(gang, what.awaited(gang) if isinstance(what, Demand) else {})
+        what = self._questions.open(gang.id) or what
         if what is None:
             self._blockers.pop(gang.id, None)
         elif isinstance(what, Demand):
@@ -426,7 +428,6 @@ class Engine:
             self._ask(gang, outcome)
         if outcome.blocker is None or outcome.placed:
             self._blockers.pop(gang.id, None)
-            self.state.changes.shares = True
             self._sort(gang.id, gang)
         else:
             self._lay_down(self._place, entry, outcome)

@@ -139,13 +139,12 @@ def _fill(keys: Ints, room: Room, count: int) -> tuple[Ints, Ints]:
     if count == 1:
         best = int(keys.argmin())
         return room.rows[best : best + 1], np.ones(1, np.int64)
-    where = np.searchsorted  # rows are ascending
     if keys.size > count:
         keys = np.partition(keys, count - 1)[:count]
     rows = np.sort(keys) & ROW_MASK
-    copies = room.copies.take(where(room.rows, rows))
+    copies = room.by_row.take(rows)
     filled = np.cumsum(copies)
-    last = int(where(filled, count))
+    last = int(np.searchsorted(filled, count))
     counts = copies[: last + 1]
     counts[last] -= filled[last] - count
     return rows[: last + 1], counts
@@ -163,8 +162,3 @@ def admits_empty(state: ClusterState, mask: Bools, shape: Shape) -> int:
     if shape.spec.ports:
         least = np.minimum(least, 1)
     return int(least[mask & state.table.ready[: state.table.size]].sum())
-
-
-def row_of(value: int) -> Row:
-    """A plain row from a numpy number."""
-    return Row(int(value))

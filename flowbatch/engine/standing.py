@@ -14,7 +14,7 @@ from flowbatch.model.blockers import Blocker, Gated, NeedsGang, NeedsMembers, Qu
 from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.ids import GangId, QueueName, ShapeId
 from flowbatch.model.lifecycle import TaskState
-from flowbatch.model.resources import Request
+from flowbatch.model.resources import Request, Sums, add, positive_difference
 from flowbatch.model.shapes import Shape
 
 
@@ -54,6 +54,14 @@ class Demand:
     best_effort: list[Part]
     #: Only members beyond the minimum are left to place.
     surplus: bool
+
+    def awaited(self, gang: Gang) -> Sums:
+        """What members without pods ask for, beyond what is held for them already."""
+        sums: Sums = {}
+        for role, count in self.reserve:
+            if role.shape is not None:
+                add(sums, role.shape.request, count)
+        return positive_difference(sums, gang.reserved)
 
     def lane(self, gang: Gang, queue: QueueName) -> LaneKey:
         """The key of all gangs that ask for the same."""

@@ -145,6 +145,7 @@ def _check_queues(state: ClusterState, wrong: list[str]) -> None:
             add(sums[queue.name]["elastic"], gang.elastic.items())
         if gang.queue:
             add(sums[gang.queue.name]["wanted"], gang.wanted.items())
+            add(sums[gang.queue.name]["wanted"], gang.awaited.items())
             _same(wrong, f"queue of {gang.id}", gang.queue.gangs.get(gang.id), gang)
     _same(wrong, "used", state.used, used)
     _same(wrong, "inqueue", state.inqueue, inqueue)

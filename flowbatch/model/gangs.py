@@ -114,6 +114,8 @@ class Gang:
     phase: GangPhase = ""
     allocated: Sums = field(default_factory=dict)
     wanted: Sums = field(default_factory=dict)
+    #: Asked for by members to come, beyond what is reserved for them.
+    awaited: Sums = field(default_factory=dict)
     reserved: Sums = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
     #: Its part of its queue's `inqueue` and `elastic`.

@@ -36,7 +36,7 @@ class Queue:
     inqueue: Sums = field(default_factory=dict)
     #: Held by gangs beyond their stated minimum.
     elastic: Sums = field(default_factory=dict)
-    #: Asked for by pods that wait.
+    #: Asked for by pods that wait, and for members to come.
     wanted: Sums = field(default_factory=dict)
     capability: Sums = field(default_factory=dict)
     guarantee: Sums = field(default_factory=dict)

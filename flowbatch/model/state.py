@@ -137,9 +137,9 @@ class ClusterState:
             return
         queue.fact = None
         queue.capability, queue.guarantee, queue.deserved = {}, {}, {}
-        self._queue_changed(queue)
         self.queues.forget(queue)
         self._relink()
+        self._queue_changed(queue)
 
     def _queue_changed(self, queue: Queue) -> None:
         self.queues.sum_guarantees()
@@ -201,6 +201,7 @@ class ClusterState:
         if old is not None:
             self._charge_gang(gang, old, -1)
             add(old.wanted, gang.wanted.items(), -1)
+            add(old.wanted, gang.awaited.items(), -1)
             del old.gangs[gang.id]
             self._ease(old)
             self.queues.forget(old)
@@ -209,6 +210,7 @@ class ClusterState:
             queue.gangs[gang.id] = gang
             self._charge_gang(gang, queue, 1)
             add(queue.wanted, gang.wanted.items())
+            add(queue.wanted, gang.awaited.items())
         self.changes.shares = True
 
     def _declare(self, gang: Gang, fact: GangSeen) -> None:
@@ -233,6 +235,7 @@ class ClusterState:
         self.changes.gangs[gang_id] = gang
         self.unreserve(gang)
         self.set_promises(gang, {}, {})
+        self.set_awaited(gang, {})
         self._enqueue(gang, None)
         gang.fact = None
         gang.phase = ""
@@ -282,6 +285,15 @@ class ClusterState:
                 add(queue.elastic, elastic.items())
             self._ease(gang.queue)
             gang.elastic = elastic
+
+    def set_awaited(self, gang: Gang, awaited: Sums) -> None:
+        """What members to come will ask for, so that their queue's share counts on them."""
+        if gang.awaited != awaited:
+            if gang.queue is not None:
+                add(gang.queue.wanted, gang.awaited.items(), -1)
+                add(gang.queue.wanted, awaited.items())
+            gang.awaited = awaited
+            self.changes.shares = True
 
     # -- pods
 
@@ -334,6 +346,7 @@ class ClusterState:
         task = Task(fact, self.shapes.acquire(fact.shape))
         self.tasks[fact.uid] = task
         self._join(task)
+        self.changes.shares = True
         return task
 
     def _join(self, task: Task) -> None:
@@ -361,6 +374,7 @@ class ClusterState:
             self._drop_gang_if_idle(gang)
 
     def _remove(self, task: Task) -> None:
+        self.changes.shares = True
         self._vacate(task)
         self._leave(task)
         self.shapes.release(task.shape)
@@ -368,11 +382,13 @@ class ClusterState:
 
     def _refresh(self, task: Task, fact: PodSeen) -> None:
         """Take over a changed pod. What identifies it in the books may have changed too: then out and in again."""
+        # Shares follow what queues hold and want together: a pod that is placed moves from one to the other.
         old = task.fact
         if fact.gang == old.gang and fact.task == old.task and fact.shape == old.shape and fact.gated == old.gated:
             task.fact = fact
             return
         node = task.node
+        self.changes.shares = True
         self._vacate(task)
         self._leave(task)
         task.fact = fact
@@ -421,6 +437,8 @@ class ClusterState:
             if new is TaskState.RELEASING:
                 self.changes.headroom = True
         task.state = new
+        if new in FINISHED:
+            self.changes.shares = True
         if task.role:
             self._wait(task)
 
@@ -467,7 +485,6 @@ class ClusterState:
             add(gang.allocated, request, sign)
             if gang.queue is not None:
                 charge(gang.queue, request, sign)
-                self.changes.shares = True
                 if sign < 0:
                     self._ease(gang.queue)
 
@@ -482,7 +499,6 @@ class ClusterState:
         add(gang.wanted, task.shape.request)
         if gang.queue is not None:
             add(gang.queue.wanted, task.shape.request)
-        self.changes.shares = True
 
     def _unwait(self, task: Task) -> None:
         gang, role = task.gang, task.role

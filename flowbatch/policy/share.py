@@ -15,6 +15,8 @@ from flowbatch.model.view import ClusterView
 
 def real_capability(queue: Queue, total: Sums, guaranteed: Sums) -> Sums:
     """All that `queue` may ever hold: the cluster without what others are guaranteed, and its own capability."""
+    if not guaranteed and not queue.capability:
+        return total
     real: Sums = {}
     for axis, whole in total.items():
         others = guaranteed.get(axis, 0) - queue.guarantee.get(axis, 0)
@@ -50,6 +52,8 @@ class Proportion:
 
 def fill(whole: int, weights: Sequence[int], ceilings: Sequence[int], floors: Sequence[int]) -> list[int]:
     """Divide `whole` by weight so that each part is at most its ceiling, but at least its floor."""
+    if sum(ceilings) <= whole and not any(floors):
+        return list(ceilings)
     parts = [min(floor, max(ceiling, floor)) for ceiling, floor in zip(ceilings, floors, strict=True)]
     left = whole - sum(parts)
     hungry = [i for i, part in enumerate(parts) if part < ceilings[i]]
@@ -105,5 +109,7 @@ class FairShare:
     first_gang_may_exceed: bool = True
 
     def limit(self, queue: Queue, view: ClusterView) -> Mapping[int, int]:
-        """Its share of the axes that the cluster has; queues that are not divided have no limit."""
-        return queue.share if queue.share is not None else {}
+        """Its share; no limit where nobody else asks for a part, because there the nodes' own capacity says more."""
+        if queue.share is None:
+            return {}
+        return {axis: part for axis, part in queue.share.items() if part < view.total.get(axis, 0)}

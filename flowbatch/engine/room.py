@@ -1,0 +1,119 @@
+"""Lanes that wait for room, by shape, and the test whether rows with more room than before could cure any of them.
+
+One comparison of all watched requests with the most that the freed rows offer leaves few shapes; only those are counted.
+"""
+
+import numpy as np
+
+from flowbatch.engine.fits import Fits
+from flowbatch.engine.pending import Lane
+from flowbatch.model.ids import Row, ShapeId
+from flowbatch.model.resources import AMOUNT_MAX
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Ints
+
+#: Shapes that found too little room, with the copies of each that fit by row.
+Rooms = dict[ShapeId, tuple[Shape, Ints]]
+NOBODY = AMOUNT_MAX * 4
+FIRST_SLOTS = 16
+
+
+class Watch:
+    """Lanes that wait for room for one shape. `copies` is what fitted on each row when one of them was last refused.
+
+    Rows that lose room later are not counted down, so the total errs only towards waking in vain.
+    """
+
+    __slots__ = ("copies", "lanes", "shape", "slot", "total")
+
+    def __init__(self, shape: Shape, copies: Ints, slot: int) -> None:
+        self.shape = shape
+        self.slot = slot
+        #: Lane -> how many must fit in all; None where one more anywhere may make the difference.
+        self.lanes: dict[Lane, int | None] = {}
+        self.set(copies)
+
+    def set(self, copies: Ints) -> None:
+        """Exact again, from a search that has just been made."""
+        self.copies = copies
+        self.total = int(copies.sum())
+
+    def gain(self, rows: Ints, now: Ints) -> bool:
+        """Count what fits `now` on `rows`; whether that is more than before anywhere."""
+        more = np.maximum(now - self.copies[rows], 0)
+        if not more.any():
+            return False
+        self.copies[rows] += more
+        self.total += int(more.sum())
+        return True
+
+
+class RoomWatches:
+    """All watches, with their requests as one matrix [slot, axis]."""
+
+    def __init__(self, state: ClusterState, fits: Fits) -> None:
+        self._state = state
+        self._fits = fits
+        self._by_shape: dict[ShapeId, Watch] = {}
+        self._slots: list[Watch | None] = [None] * FIRST_SLOTS
+        self._vacant = list(range(FIRST_SLOTS - 1, -1, -1))
+        self._asked: Ints = np.full((FIRST_SLOTS, len(state.axes)), NOBODY, np.int64)
+
+    def add(self, lane: Lane, needs: int | None, rooms: Rooms) -> None:
+        """Watch the shapes of `rooms` for `lane`."""
+        for shape_id, (shape, copies) in rooms.items():
+            watch = self._by_shape.get(shape_id)
+            if watch is None:
+                watch = self._by_shape[shape_id] = Watch(shape, copies, self._slot(shape))
+                self._slots[watch.slot] = watch
+            else:
+                watch.set(copies)
+            watch.lanes[lane] = needs
+
+    def _slot(self, shape: Shape) -> int:
+        rows, axes = self._asked.shape
+        if not self._vacant:
+            self._vacant.extend(range(2 * rows - 1, rows - 1, -1))
+            self._slots.extend([None] * rows)
+            self._asked = np.pad(self._asked, ((0, rows), (0, 0)), constant_values=NOBODY)
+        if len(self._state.axes) > axes:
+            # Shapes on watch do not ask for the new axes, or they would have been there before.
+            self._asked = np.pad(self._asked, ((0, 0), (0, len(self._state.axes) - axes)))
+        slot = self._vacant.pop()
+        self._asked[slot] = 0
+        for axis, amount in shape.request:
+            self._asked[slot, axis] = amount
+        return slot
+
+    def remove(self, lane: Lane, shape_id: ShapeId) -> None:
+        """The lane waits no more."""
+        watch = self._by_shape.get(shape_id)
+        if watch is not None and watch.lanes.pop(lane, 0) != 0 and not watch.lanes:
+            del self._by_shape[shape_id]
+            self._slots[watch.slot] = None
+            self._asked[watch.slot] = NOBODY
+            self._vacant.append(watch.slot)
+
+    def woken(self, freed: dict[Row, None]) -> list[Lane]:
+        """Lanes that may fit now that these rows have more room."""
+        table = self._state.table
+        table.fit_axes()
+        rows: Ints = np.fromiter(freed, np.int64, len(freed))
+        rows = rows[rows < table.size]
+        if not self._by_shape or not rows.size:
+            return []
+        most = table.free[: self._asked.shape[1], rows].max(axis=1)
+        found: dict[Lane, None] = {}
+        for slot in np.flatnonzero((self._asked <= most).all(axis=1)).tolist():
+            watch = self._slots[slot]
+            if watch is not None and watch.gain(rows, self._fit(watch, rows)):
+                found |= {lane: None for lane, needs in watch.lanes.items() if needs is None or needs <= watch.total}
+        return list(found)
+
+    def _fit(self, watch: Watch, rows: Ints) -> Ints:
+        shape, table = watch.shape, self._state.table
+        if watch.copies.size < table.size:
+            watch.copies = np.pad(watch.copies, (0, table.size - watch.copies.size))
+        now: Ints = table.copies_at(shape.request, rows) * self._fits.of(shape).mask[rows]
+        return np.minimum(now, 1) if shape.spec.ports else now

@@ -1,0 +1,265 @@
+"""Clusters as text, for pure tests: a few lines in, an engine and its decisions out.
+
+    engine = engine_with("2 nodes: cpu=4", "gang mpi: 3x cpu=4, min 3")
+
+Lines (amounts are `name=value`; cpu counts cores, memory may end in Gi or Mi, anything else is whole):
+
+    node n1: cpu=4 memory=8Gi zone:a !dedicated=ml:NoSchedule cordoned notready
+    3 nodes: cpu=4                          (n1, n2, n3; numbers go on where the last line ended)
+    queue ads: weight=2 capability(cpu=4) guarantee(cpu=2) parent=root closed
+    gang mpi: 2x ps cpu=1, 8x worker cpu=2 @zone:a, min 5, queue ads, priority 10, phase Inqueue, needs(cpu=4)
+    pod other: cpu=2 on n1                  (nobody's pod)
+
+In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
+`~ps` after it says that they wait for task "ps".
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from flowbatch.engine.decisions import Bind, Plan, Report, Tick
+from flowbatch.engine.engine import Engine
+from flowbatch.engine.events import (
+    DeclaredTask,
+    Event,
+    GangSeen,
+    LabelTest,
+    NodeSeen,
+    PodSeen,
+    QueueSeen,
+    ShapeSpec,
+    Synced,
+    Taint,
+    Toleration,
+)
+from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.policy.policy import Policy
+from flowbatch.policy.presets import DEFAULT
+
+TICK = Tick(Instant(1_000))
+UNITS = {"Gi": 1 << 30, "Mi": 1 << 20, "Ki": 1 << 10}
+
+
+def amounts(text: str) -> Amounts:
+    """ "cpu=2 memory=1Gi" as Amounts."""
+    found = {}
+    for name, number, unit in re.findall(r"([\w./-]+)=([\d.]+)(Gi|Mi|Ki)?", text):
+        found[name] = int(float(number) * 1000) if name == "cpu" else int(number) * UNITS.get(unit, 1)
+    return tuple(sorted(found.items()))
+
+
+def node(name: str, text: str = "cpu=4") -> NodeSeen:
+    """One node from the part after its name."""
+    taints = tuple(
+        Taint(key, value, effect or "NoSchedule")
+        for key, value, effect in re.findall(r"!([\w./-]+)(?:=([\w-]*))?(?::(\w+))?", text)
+    )
+    plain = re.sub(r"!\S+", "", text)
+    capacity = dict(amounts(plain))
+    capacity.setdefault("pods", 110)
+    return NodeSeen(
+        NodeName(name),
+        tuple(sorted(capacity.items())),
+        tuple(sorted({"kubernetes.io/hostname": name, **dict(re.findall(r"([\w./-]+):([\w.-]+)", plain))}.items())),
+        taints,
+        unschedulable="cordoned" in plain,
+        ready="notready" not in plain,
+    )
+
+
+def shape(text: str) -> ShapeSpec:
+    """A pod's demand: amounts, `@key:value` selectors, `+key` tolerations, `%port` host ports."""
+    return ShapeSpec(
+        amounts(re.sub(r"[@+%]\S+", "", text)),
+        tuple(sorted(re.findall(r"@([\w./-]+):([\w.-]+)", text))),
+        tolerations=tuple(Toleration(key, "Exists") for key in re.findall(r"\+([\w./-]+)", text)),
+        ports=tuple(("TCP", "", int(port)) for port in re.findall(r"%(\d+)", text)),
+    )
+
+
+def queue(name: str, text: str = "") -> QueueSeen:
+    """One queue from the part after its name."""
+
+    def bracket(word: str) -> Amounts:
+        found = re.search(word + r"\(([^)]*)\)", text)
+        return amounts(found[1]) if found else ()
+
+    def number(word: str, default: int) -> int:
+        found = re.search(word + r"=(\d+)", text)
+        return int(found[1]) if found else default
+
+    parent = re.search(r"parent=(\S+)", text)
+    return QueueSeen(
+        QueueName(name),
+        parent=QueueName(parent[1] if parent else ""),
+        weight=number("weight", 1),
+        priority=number("priority", 0),
+        capability=bracket("capability"),
+        guarantee=bracket("guarantee"),
+        state="Closed" if "closed" in text else "Open",
+    )
+
+
+def pod(name: str, spec: ShapeSpec, gang: str | None = None, **facts: object) -> PodSeen:
+    """One pod; its uid is its name."""
+    gang_id = GangId(f"ns/{gang}") if gang else None
+    return PodSeen(PodUid(name), "ns", name, spec, gang_id, **facts)  # type: ignore[arg-type]  # facts are PodSeen's
+
+
+def gang(name: str, text: str, created: int = 0) -> list[Event]:
+    """A PodGroup and its pods from the part after its name."""
+    events: list[Event] = []
+    declared: list[DeclaredTask] = []
+    found = re.findall(r"(\??)(\d+)x ((?:[a-z][\w-]*(?= |,|$)(?!=))?)([^,]*)", text)
+    for only_declared, number, task, rest in found:
+        waits = tuple(re.findall(r"~(\w+)", rest))
+        minimum = re.search(r"least (\d+)", rest)
+        spec = shape(re.sub(r"~\w+|least \d+|gated", "", rest))
+        task_name = task or "task"
+        if only_declared or waits:
+            least = int(minimum[1]) if minimum else int(number)
+            declared.append(DeclaredTask(task_name, int(number), least, spec, waits))
+        if not only_declared:
+            events.extend(
+                pod(
+                    f"{name}-{task_name}-{index}" if task else f"{name}-{index}",
+                    spec,
+                    name,
+                    task=task_name,
+                    index=index,
+                    created=Instant(created),
+                    gated="gated" in rest,
+                )
+                for index in range(int(number))
+            )
+
+    def word(pattern: str, default: str) -> str:
+        match = re.search(r"(?:^|, )" + pattern, text)
+        return match[1] if match else default
+
+    needs = re.search(r"needs\(([^)]*)\)", text)
+    by_task = tuple((task, int(least)) for task, least in re.findall(r"min-(\w+) (\d+)", text))
+    seen = GangSeen(
+        GangId(f"ns/{name}"),
+        f"uid-{name}",
+        QueueName(word(r"queue (\S+?)(?:,|$)", "default")),
+        Instant(created),
+        int(word(r"priority (-?\d+)", "0")),
+        int(word(r"min (\d+)", str(sum(int(number) for _, number, _, _ in found)))),
+        by_task,
+        amounts(needs[1]) if needs else None,
+        tuple(declared),
+        word(r"phase (\w+)", "Pending"),  # type: ignore[arg-type]  # a GangPhase
+    )
+    return [seen, *events]
+
+
+def facts(*lines: str) -> list[Event]:
+    """All events of a text cluster, with the queues "root" and "default"."""
+    events: list[Event] = [queue("root"), queue("default")]
+    numbers, age = count(1), count(1)
+    for line in lines:
+        head, _, rest = line.partition(":")
+        kind, _, name = head.partition(" ")
+        if name in ("nodes", "node") and kind.isdigit():
+            events.extend(node(f"n{next(numbers)}", rest) for _ in range(int(kind)))
+        elif kind == "node":
+            events.append(node(name, rest))
+        elif kind == "queue":
+            events.append(queue(name, rest))
+        elif kind == "gang":
+            events.extend(gang(name, rest.strip(), next(age)))
+        elif kind == "pod":
+            where = re.search(r" on (\S+)", rest)
+            spec = shape(re.sub(r" on \S+", "", rest))
+            events.append(pod(name, spec, node=NodeName(where[1]) if where else None, phase="Running"))
+        else:
+            raise ValueError(line)
+    return events
+
+
+def engine_with(*lines: str, policy: Policy = DEFAULT) -> Engine:
+    """A validating engine that knows these facts and has not decided anything."""
+    engine = Engine(policy, validate=True)
+    engine.observe([*facts(*lines), Synced()])
+    return engine
+
+
+def cycle(engine: Engine, now: int = 1_000, budget: int = 100_000) -> Plan:
+    """One cycle with room enough."""
+    return engine.cycle(Tick(Instant(now), budget))
+
+
+def binds(plan: Plan) -> list[Bind]:
+    """Its bindings, in order."""
+    return [each for each in plan.decisions if isinstance(each, Bind)]
+
+
+def bound(plan: Plan) -> dict[str, str]:
+    """Pod -> node."""
+    return {bind.name: bind.node for bind in binds(plan)}
+
+
+def nodes_used(plan: Plan) -> list[str]:
+    """Nodes that got something, sorted, with repeats."""
+    return sorted(bind.node for bind in binds(plan))
+
+
+def gangs_bound(plan: Plan) -> dict[str, int]:
+    """Gang -> members bound."""
+    result: dict[str, int] = {}
+    for bind in binds(plan):
+        name = str(bind.gang).partition("/")[2]
+        result[name] = result.get(name, 0) + 1
+    return result
+
+
+def reports(plan: Plan) -> dict[str, Report]:
+    """Gang -> what it should say."""
+    return {each.gang.partition("/")[2]: each for each in plan.decisions if isinstance(each, Report)}
+
+
+def confirm(engine: Engine, plans: Iterable[Plan] | Plan, phase: str = "Running") -> list[PodSeen]:
+    """Tell the engine that everything in the plans was bound and now runs."""
+    seen = [
+        seen_again(engine, bind.name, node=bind.node, phase=phase)
+        for plan in ([plans] if isinstance(plans, Plan) else plans)
+        for bind in binds(plan)
+    ]
+    engine.observe(seen)
+    return seen
+
+
+def seen_again(engine: Engine, name: str, **changes: object) -> PodSeen:
+    """The pod's last fact with changes."""
+    import msgspec
+
+    return msgspec.structs.replace(engine.state.tasks[PodUid(name)].fact, **changes)
+
+
+def finish(engine: Engine, names: Sequence[str], phase: str = "Succeeded") -> None:
+    """These pods ended."""
+    engine.observe([seen_again(engine, name, phase=phase) for name in names])
+
+
+def blocker(engine: Engine, name: str) -> str:
+    """Name of what a gang waits for; empty for none."""
+    found = engine.blocker_of(GangId(f"ns/{name}"))
+    return found.name if found else ""
+
+
+def why(engine: Engine, name: str) -> str:
+    """What people read."""
+    explanation = engine.explain(GangId(f"ns/{name}"))
+    return explanation.message if explanation else ""
+
+
+def phase(engine: Engine, name: str) -> str:
+    """The gang's phase as decided."""
+    return engine.state.gangs[GangId(f"ns/{name}")].phase
+
+
+def label_test(key: str, operator: str, *values: str) -> LabelTest:
+    """One test of a node affinity term."""
+    return LabelTest(key, operator, values)
