@@ -8,9 +8,6 @@ import subprocess
 import sys
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks import names, run
 from benchmarks.figure import Figure
 
@@ -50,6 +47,9 @@ def measure(name: str, found: list[Figure]) -> bool:
 
 
 def show(found: list[Figure]) -> None:
+    from rich.console import Console  # here, so that no benchmark carries its objects
+    from rich.table import Table
+
     table = Table("figure", "value", "unit", "must reach", "", "machine's ceiling", "share", "note")
     for each in found:
         sign = "≥" if each.better == "higher" else "≤"
