@@ -6,8 +6,9 @@ handle or a `LocalCluster` is first asked for.
 
 from typing import TYPE_CHECKING, Any
 
+from flowbatch.workload.vocabulary import Action, Event
 from flowbatch_dsl.job import Job
-from flowbatch_dsl.policies import Action, Event, On
+from flowbatch_dsl.policies import On
 from flowbatch_dsl.recipes.ddp import ddp
 from flowbatch_dsl.recipes.mpi import mpi
 from flowbatch_dsl.recipes.ps import ps
