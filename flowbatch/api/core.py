@@ -268,6 +268,12 @@ class Service(Wire, frozen=True, kw_only=True):
     spec: ServiceSpec = ServiceSpec()
 
 
+class NetworkPolicy(Wire, frozen=True, kw_only=True):
+    """networking.k8s.io/v1 NetworkPolicy: made for a job and looked for, never interpreted."""
+
+    metadata: ObjectMeta = ObjectMeta()
+
+
 class PersistentVolumeClaimStatus(Wire, frozen=True, kw_only=True):
     """core/v1 PersistentVolumeClaimStatus."""
 

@@ -62,6 +62,15 @@ EVENT = Kind("", "v1", "Event", "events", core.Event, short_names=("ev",), statu
 PERSISTENT_VOLUME_CLAIM = Kind(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", core.PersistentVolumeClaim, short_names=("pvc",)
 )
+NETWORK_POLICY = Kind(
+    "networking.k8s.io",
+    "v1",
+    "NetworkPolicy",
+    "networkpolicies",
+    core.NetworkPolicy,
+    short_names=("netpol",),
+    status=False,
+)
 PRIORITY_CLASS = Kind(
     "scheduling.k8s.io",
     "v1",
@@ -105,6 +114,7 @@ KINDS: tuple[Kind[Any], ...] = (
     SECRET,
     EVENT,
     PERSISTENT_VOLUME_CLAIM,
+    NETWORK_POLICY,
     PRIORITY_CLASS,
     LEASE,
     *CUSTOM_KINDS,

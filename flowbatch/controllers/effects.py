@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flowbatch.api.kinds import KINDS, Kind
+from flowbatch.api.kinds import KINDS, POD, Kind
 from flowbatch.api.meta import JsonObject, ObjectMeta, OwnerReference, Wire
 from flowbatch.controllers.bounded import each
 from flowbatch.controllers.expectations import Expectations, metadata_of
@@ -50,7 +50,9 @@ class Effects:
         async def make(create: Create) -> None:
             await self.create(owner, owner_uid, kind_of_manifest(create.manifest), create.manifest)
 
-        await each(creates, make, self._limit)
+        # Pods last: they mount, and resolve through, what else there is to make.
+        await each((create for create in creates if create.manifest["kind"] != POD.kind), make, self._limit)
+        await each((create for create in creates if create.manifest["kind"] == POD.kind), make, self._limit)
 
     async def create(self, owner: str, owner_uid: str, kind: Kind[T], manifest: JsonObject) -> T:
         """Make one object, or find it made already. `owner_uid` is the controller that it must have."""
@@ -59,10 +61,8 @@ class Effects:
             made = await self._client.create(kind, manifest)
         except (AlreadyExists, TransportError) as problem:
             made = await self._existing(kind, manifest, problem)
+            _refuse_foreign(kind, _meta(made), manifest, owner_uid)
         meta = _meta(made)
-        controller = meta.controller
-        if controller is None or controller.uid != owner_uid:
-            raise ForeignObject(kind.kind, meta.key, controller)
         self._expectations.written(owner, kind, meta)
         if self.on_made is not None:
             self.on_made(owner_uid, kind, meta)
@@ -150,6 +150,19 @@ class Effects:
             namespace, _, name = expected.key.rpartition("/")
             live = await self.read(expected.kind, name, namespace or None)
             self._expectations.answer(owner, expected, metadata_of(live))
+
+
+def _refuse_foreign(kind: Kind[Any], found: ObjectMeta, wanted: JsonObject, owner_uid: str) -> None:
+    """Raise unless `found` belongs to the owner: Conflict if it is about to go, ForeignObject if it is here to stay."""
+    if any(owner.uid == owner_uid for owner in found.owner_references):
+        return
+    controller = found.controller
+    predecessors = [(each["kind"], each["name"]) for each in wanted["metadata"].get("ownerReferences", ())]
+    # Left by a deleted namesake of the owner: the garbage collector is on its way.
+    left = controller is not None and (controller.kind, controller.name) in predecessors
+    if left or found.deletion_timestamp is not None:
+        raise Conflict(409, "AlreadyExists", f"{kind.kind} {found.key} of an earlier owner is still being deleted")
+    raise ForeignObject(kind.kind, found.key, controller)
 
 
 def guarded(body: JsonObject, uid: str, resource_version: str = "") -> JsonObject:

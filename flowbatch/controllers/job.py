@@ -32,6 +32,8 @@ from flowbatch.workload.reconcile import reconcile
 
 #: A job with this many pods settles for `settle_s` per burst; larger ones proportionally longer.
 SMALL_JOB_PODS = 50
+#: So many creates take long enough for people to look at the status meanwhile: it goes first.
+LARGE_BATCH = 200
 
 
 class JobController:
@@ -147,8 +149,8 @@ class JobController:
     async def _carry_out(self, job: Job, status: JobStatus, changes: Changes, now: datetime) -> float | None:
         key = job.metadata.key
         wanted = changes.status or status
-        if changes.status_first:
-            await self._statuses.write(job, wanted, exact=True)
+        if changes.status_first or len(changes.creates) > LARGE_BATCH:
+            await self._statuses.write(job, wanted, exact=changes.status_first)
             job = replace(job, status=wanted)
         problem = await self._act(job, changes)
         wanted = self._statuses.blamed(key, wanted, problem)

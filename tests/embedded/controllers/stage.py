@@ -20,7 +20,7 @@ from flowbatch.api.timestamps import format_time
 from flowbatch.controllers.app import Controllers
 from flowbatch.controllers.settings import Settings, wall_clock
 from flowbatch.embedded.apiserver import ApiServer
-from flowbatch.embedded.controllers import BuiltinControllers
+from flowbatch.embedded.controllers import EmbeddedControllers
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 from flowbatch.kube.config import load_config
@@ -286,7 +286,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         config = await load_config(folder / "kubeconfig")
         async with Client(config, component="stage") as client, asyncio.TaskGroup() as tasks:
             made = World(server, client, tasks, folder)
-            around = [tasks.create_task(BuiltinControllers(server.store).run()), tasks.create_task(made.stage.run())]
+            around = [tasks.create_task(EmbeddedControllers(server).run()), tasks.create_task(made.stage.run())]
             try:
                 yield made
             finally:

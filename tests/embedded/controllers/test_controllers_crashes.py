@@ -136,3 +136,23 @@ async def test_a_late_watch_of_pods_makes_the_controller_wait_rather_than_act_bl
     await world.settled()
     assert world.requests()["create pods"] == 8
     assert world.requests().get("delete pods", 0) == 0
+
+
+async def test_a_silent_watch_makes_the_controller_ask_the_server_and_still_not_act_blind(world):
+    silent = False
+
+    def rule(moment):
+        nonlocal silent
+        ours = moment.point == "event" and moment.resource == "pods" and "(controllers)" in moment.user_agent
+        if not (ours and silent):
+            return None
+        silent = False
+        return Fault("delay", seconds=1.0)
+
+    world.server.rule = rule
+    await world.start(lag_s=0.2)
+    silent = True
+    await world.submit("j", task(replicas=3))
+    await world.until_phase("j", "Running")
+    assert world.requests().get("get pods", 0) >= 3, "the controller did not ask about its pods"
+    assert world.requests()["create pods"] == 3

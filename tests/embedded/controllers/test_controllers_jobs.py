@@ -265,3 +265,16 @@ async def test_a_job_that_cannot_be_reconciled_does_not_stop_the_others(world, m
 
     (event,) = await world.until(told, "an Event about the job")
     assert event.reason == "FailedSync"
+
+
+async def test_a_job_made_again_under_its_name_waits_for_the_old_pods_to_go(world):
+    await world.start()
+    await world.submit("j", task(replicas=2))
+    await world.until_phase("j", "Running")
+    old = {pod.metadata.uid for pod in await world.pods("j")}
+    await world.client.delete(JOB, "j", "default")
+    await world.submit("j", task(replicas=2))
+    await world.until_pods("j", {"j-worker-0": "Running", "j-worker-1": "Running"})
+    await world.until_phase("j", "Running")
+    assert not old & {pod.metadata.uid for pod in await world.pods("j")}
+    assert [event for event in await world.client.list(EVENT) if event.type == "Warning"] == []
