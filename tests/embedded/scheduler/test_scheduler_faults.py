@@ -1,10 +1,12 @@
 """Over real HTTP, with faults: does every gang still bind whole, and no pod twice?"""
 
+from dataclasses import replace
 from functools import partial
 
 import anyio
 import pytest
 
+from flowbatch import __version__
 from flowbatch.embedded.faults import Fault, Rule, Rules
 from flowbatch.engine.engine import Engine
 from flowbatch.kube.client import Client
@@ -120,44 +122,73 @@ async def test_a_watch_that_breaks_loses_nothing(nodes):
         await nodes.until_bound("two", 3, timeout_s=20)
 
 
-async def test_of_two_schedulers_one_binds(nodes):
-    timing = LeaseTiming(lease_s=3.0, renew_deadline_s=2.0, retry_s=0.2)
-    leaders: list[str] = []
+class Replicas:
+    """Schedulers that campaign for one lease; each can be stopped."""
 
-    async def replica(name, tasks):
-        async with Client(nodes.config, component=name) as client:
-            scheduler = Scheduler(client, make_engine=partial(Engine, validate=True), now=now_ms, habits=BRISK)
+    def __init__(self, cluster, tasks):
+        self.cluster, self.tasks = cluster, tasks
+        #: Who led, in order.
+        self.leaders: list[str] = []
+        self.scopes: dict[str, anyio.CancelScope] = {}
 
-            async def lead():
-                leaders.append(name)
-                await scheduler.lead()
+    def start(self, name):
+        self.tasks.start_soon(self._run, name)
 
-            async with anyio.create_task_group() as inner:
+    async def _run(self, name):
+        timing = LeaseTiming(lease_s=3.0, renew_deadline_s=2.0, retry_s=0.2)
+        with anyio.CancelScope() as self.scopes[name]:
+            async with Client(self.cluster.config, component=name) as client, anyio.create_task_group() as inner:
+                habits = replace(BRISK, quiet_s=0.2)
+                scheduler = Scheduler(client, make_engine=partial(Engine, validate=True), now=now_ms, habits=habits)
+
+                async def lead():
+                    self.leaders.append(name)
+                    await scheduler.lead()
+
                 inner.start_soon(scheduler.caches.run)
                 await Elector(client, "kube-system", "flowbatch", name, timing=timing).run(lead)
 
+
+@pytest.fixture
+async def replicas(cluster):
     async with anyio.create_task_group() as tasks:
-        first = anyio.CancelScope()
-
-        async def cancellable():
-            with first:
-                await replica("a", tasks)
-
-        tasks.start_soon(cancellable)
-        await nodes.until(lambda: _is(leaders, ["a"]))
-        tasks.start_soon(replica, "b", tasks)
-        await nodes.gang("one", 4)
-        await nodes.until_bound("one", 4)
-        assert (leaders, nodes.requests("create", "pods/binding", "b")) == (["a"], 0)
-        first.cancel()
-        await nodes.gang("two", 4)
-        await nodes.until_bound("two", 4, timeout_s=20)
-        assert leaders == ["a", "b"]
-        assert nodes.requests("create", "pods/binding", "a") == 4
-        assert nodes.requests("create", "pods/binding", "b") == 4
-        stamp = (await nodes.pods())["two-0"].metadata.annotations["flowbatch.dev/epoch"]
-        assert stamp == "2"
+        yield Replicas(cluster, tasks)
         tasks.cancel_scope.cancel()
+
+
+async def test_of_two_schedulers_one_binds(nodes, replicas):
+    replicas.start("a")
+    await nodes.until(lambda: _is(replicas.leaders, ["a"]))
+    replicas.start("b")
+    await nodes.gang("one", 4)
+    await nodes.until_bound("one", 4)
+    assert (replicas.leaders, nodes.requests("create", "pods/binding", "b")) == (["a"], 0)
+    replicas.scopes["a"].cancel()
+    await nodes.gang("two", 4)
+    await nodes.until_bound("two", 4, timeout_s=20)
+    assert replicas.leaders == ["a", "b"]
+    assert nodes.requests("create", "pods/binding", "a") == 4
+    assert nodes.requests("create", "pods/binding", "b") == 4
+    assert (await nodes.pods())["two-0"].metadata.annotations["flowbatch.dev/epoch"] == "2"
+
+
+async def test_a_new_leader_whose_watch_lags_does_not_give_away_what_the_old_one_gave(cluster, replicas):
+    await cluster.node("n0")
+    agent = f"flowbatch/{__version__} (late"
+    lost = Rule(fault=Fault("skip"), point="event", resource="pods", user_agent=agent, body='"nodeName":"n0"', times=0)
+    cluster.server.rule = Rules([lost])
+    replicas.start("early")
+    await cluster.until(lambda: _is(replicas.leaders, ["early"]))
+    replicas.start("late")
+    await anyio.sleep(0.3)
+    await cluster.gang("one", 4)
+    await cluster.until_bound("one", 4)
+    replicas.scopes["early"].cancel()
+    await cluster.gang("two", 2)
+    await cluster.until(lambda: _is(replicas.leaders, ["early", "late"]), timeout_s=20)
+    await anyio.sleep(1.0)
+    assert cluster.requests("create", "pods/binding", "late") == 0
+    assert await cluster.bound("two") == {}
 
 
 async def _is(found, expected):
