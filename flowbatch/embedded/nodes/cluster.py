@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import flowbatch
 from flowbatch.embedded.nodes.inside import wire
@@ -25,6 +25,10 @@ from flowbatch.embedded.nodes.inside.wire import Message
 from flowbatch.errors import FlowbatchError
 
 NETWORK = IPv4Network("10.244.0.0/16")
+#: Without namespaces each pod has a loopback address; only Linux has more than one.
+LOOPBACK = IPv4Network("127.77.0.0/16" if sys.platform.startswith("linux") else "127.0.0.1/32")
+#: Namespaces as root, namespaces inside a user namespace, or plain processes.
+Isolation = Literal["root", "user", "none"]
 _BOOT = "import sys; sys.path.append(sys.argv[2]); from flowbatch.embedded.nodes.inside.zygote import main; main()"
 _SHIM = """#!/bin/sh
 exec '{python}' -I -S -c 'import sys; sys.path.append(sys.argv[1])
@@ -87,28 +91,37 @@ class Channel:
 
 
 class Cluster:
-    """The namespaces that hold all pods of one `ProcessNodes`."""
+    """The namespaces that hold all pods of one `ProcessNodes`; or, isolation "none", just their first processes."""
 
-    def __init__(self, work: str, process: "subprocess.Popen[bytes]", channel: socket.socket, files: list[int]) -> None:
+    def __init__(
+        self, work: str, isolation: Isolation, process: "subprocess.Popen[bytes]", channel: socket.socket
+    ) -> None:
         self.work = work
+        self.isolation = isolation
         self.process = process
         self._channel = channel
-        self._directory = files[0]
+        self._directory = -1
         #: Where pods ask for names: a UDP socket inside their network.
-        self.names = socket.socket(fileno=files[1])
+        self.names: socket.socket | None = None
         #: The work directory as this process sees it.
-        self.here = Path(f"/proc/self/fd/{files[0]}")
+        self.here = Path(work)
+
+    @property
+    def network(self) -> IPv4Network:
+        """Where pods' addresses come from."""
+        return LOOPBACK if self.isolation == "none" else NETWORK
 
     @classmethod
-    async def start(cls, *, root: Path | None = None, user_namespace: bool | None = None) -> "Cluster":
-        """Make the namespaces; as a user other than root, inside a user namespace. Raises NamespacesForbidden."""
-        if not sys.platform.startswith("linux"):
+    async def start(cls, *, root: Path | None = None, isolation: Isolation | None = None) -> "Cluster":
+        """Start the first process; None takes the isolation that suits this user. Raises NamespacesForbidden."""
+        if isolation is None:
+            isolation = "root" if os.geteuid() == 0 else "user"
+        if isolation != "none" and not sys.platform.startswith("linux"):
             raise NamespacesForbidden(f"{sys.platform} has no namespaces")
-        isolated = os.geteuid() != 0 if user_namespace is None else user_namespace
         work = tempfile.mkdtemp(prefix="flowbatch-", dir=root)
         ours, theirs = wire.pair()
         try:
-            process = _launch(work, theirs, disk=root is not None, user_namespace=isolated)
+            process = _launch(work, theirs, disk=root is not None, isolation=isolation)
             theirs.close()
             answer, files = await _first_answer(ours)
         except BaseException:
@@ -120,11 +133,15 @@ class Cluster:
             await asyncio.get_running_loop().run_in_executor(None, process.wait)
             shutil.rmtree(work, ignore_errors=True)
             raise NamespacesForbidden(str(answer["error"]) if answer else "the first process ended at once")
-        cluster = cls(work, process, ours, files)
-        cluster._write_shims()
+        cluster = cls(work, isolation, process, ours)
+        cluster._furnish(files)
         return cluster
 
-    def _write_shims(self) -> None:
+    def _furnish(self, files: list[int]) -> None:
+        if files:
+            self._directory = files[0]
+            self.names = socket.socket(fileno=files[1])
+            self.here = Path(f"/proc/self/fd/{files[0]}")
         for role in ("ssh", "sshd"):
             text = _SHIM.format(python=sys.executable, site=_site(), role=role)
             self.write(f"bin/{role}", text.encode(), 0o755)
@@ -165,16 +182,18 @@ class Cluster:
     async def close(self) -> None:
         """End every process of every pod, and wait until they are gone."""
         self._channel.close()
-        self.names.close()
+        if self.names is not None:
+            self.names.close()
         await asyncio.get_running_loop().run_in_executor(None, self.process.wait)
-        os.close(self._directory)
+        if self._directory >= 0:
+            os.close(self._directory)
 
 
 def _site() -> str:
     return str(Path(flowbatch.__file__).resolve().parent.parent)
 
 
-def _launch(work: str, theirs: socket.socket, *, disk: bool, user_namespace: bool) -> "subprocess.Popen[bytes]":
+def _launch(work: str, theirs: socket.socket, *, disk: bool, isolation: Isolation) -> "subprocess.Popen[bytes]":
     from importlib.util import find_spec
 
     netlink = find_spec("pyroute2")
@@ -182,7 +201,7 @@ def _launch(work: str, theirs: socket.socket, *, disk: bool, user_namespace: boo
     options: dict[str, Any] = {
         "channel": theirs.fileno(),
         "parent": os.getpid(),
-        "user_namespace": user_namespace,
+        "isolation": isolation,
         "work": work,
         "disk": disk,
         "sites": [_site(), site],

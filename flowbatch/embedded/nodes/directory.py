@@ -33,7 +33,9 @@ class Addresses:
         return str(self.network[1])
 
     def take(self) -> str:
-        """A free address. Raises AddressesExhausted."""
+        """A free address. Raises AddressesExhausted. A network of one address is everybody's."""
+        if self.network.num_addresses == 1:
+            return str(self.network[0])
         room = self.network.num_addresses - 12
         for _ in range(room):
             offset, self._next = self._next, 10 + (self._next - 9) % room

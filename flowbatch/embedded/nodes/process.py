@@ -10,7 +10,7 @@ from flowbatch.api.core import Service
 from flowbatch.api.kinds import SERVICE
 from flowbatch.embedded.clock import Clock, RealClock
 from flowbatch.embedded.nodes import nameserver
-from flowbatch.embedded.nodes.cluster import Cluster
+from flowbatch.embedded.nodes.cluster import Cluster, Isolation, NamespacesForbidden
 from flowbatch.embedded.nodes.configuration import Configuration
 from flowbatch.embedded.nodes.events import Events
 from flowbatch.embedded.nodes.kubelet import Kubelet
@@ -26,6 +26,10 @@ from flowbatch.kube.client import Client
 log = logging.getLogger(__name__)
 
 IMAGES_NOTE = "images are not pulled: commands run on this machine's files, and what they write is private to the pod"
+PLAIN_NOTE = (
+    "pods are plain processes with a loopback address each: host and service names do not resolve (ssh knows them), "
+    "ports are shared, volumes are not mounted but lie in $FLOWBATCH_VOLUMES, files are not private"
+)
 _OVER = ("Succeeded", "Failed")
 
 
@@ -45,7 +49,7 @@ class ProcessNodes:
         root: Path | None = None,
         clock: Clock | None = None,
         heartbeat_s: float | None = None,
-        user_namespace: bool | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
         self._client = client
         self._nodes = {node.name: node for node in nodes}
@@ -53,7 +57,7 @@ class ProcessNodes:
         self._root = root
         self._clock = clock or RealClock()
         self._heartbeat_s = heartbeat_s
-        self._user_namespace = user_namespace
+        self._isolation: Isolation | None = isolation
         self._runs: dict[str, PodRun] = {}
         self._numbers = itertools.count(1)
         #: Set once the nodes are registered and their pods are watched.
@@ -62,20 +66,35 @@ class ProcessNodes:
         self.failures = 0
 
     async def run(self) -> None:
-        """Be these nodes until cancelled. Raises NamespacesForbidden, ApiError, TransportError at the start, ClusterLost."""
-        cluster = await Cluster.start(root=self._root, user_namespace=self._user_namespace)
+        """Be these nodes until cancelled. Raises ApiError, TransportError at the start, ClusterLost."""
+        cluster, note = await self._start_cluster()
         work = self._workplace(cluster)
         kubelet = Kubelet(self._runs, self._clock)
         registration = Registration(
-            self._client, self._clock, tuple(self._nodes.values()), "process", notes={NOTE: IMAGES_NOTE}
+            self._client, self._clock, tuple(self._nodes.values()), "process", notes={NOTE: note}
         )
         try:
             await kubelet.start()
             registration.port = kubelet.port
             await registration.register()
+            if cluster.isolation == "none":
+                for node in self._nodes:
+                    await work.events.on_node(node, "PodsNotIsolated", note, warning=True)
             await self._serve(work, registration)
         finally:
             await asyncio.shield(self._end(cluster, kubelet, registration))
+
+    async def _start_cluster(self) -> tuple[Cluster, str]:
+        """The best isolation there is, and what people should know of it."""
+        if self._isolation is not None:
+            cluster = await Cluster.start(root=self._root, isolation=self._isolation)
+            return cluster, PLAIN_NOTE if self._isolation == "none" else IMAGES_NOTE
+        try:
+            return await Cluster.start(root=self._root), IMAGES_NOTE
+        except NamespacesForbidden as reason:
+            note = f"namespaces are forbidden here ({reason}); {PLAIN_NOTE}"
+            log.warning(note)
+            return await Cluster.start(root=self._root, isolation="none"), note
 
     async def _end(self, cluster: Cluster, kubelet: Kubelet, registration: Registration) -> None:
         await cluster.close()
@@ -101,7 +120,8 @@ class ProcessNodes:
         async with asyncio.TaskGroup() as group:
             group.create_task(work.cluster.watch())
             directory = work.names.directory
-            group.create_task(nameserver.serve(work.cluster.names, directory.resolve))
+            if work.cluster.names is not None:
+                group.create_task(nameserver.serve(work.cluster.names, directory.resolve))
             services.on_change(lambda old, new: _note_service(directory.services, old, new))
             pods.on_change(lambda old, new: self._note_pod(group, work, old, new))
             group.create_task(pods.run())

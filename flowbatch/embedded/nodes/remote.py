@@ -88,7 +88,7 @@ class Remote:
         """Open the container's socket to the node."""
         path = pod.sandbox.socket_dir(container) / "socket"
         path.unlink(missing_ok=True)
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        server = socket.socket(socket.AF_UNIX, wire.KIND)
         server.bind(str(path))
         path.chmod(0o777)
         server.listen(64)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowbatch.embedded.nodes.cluster import NETWORK, Channel, Cluster
+from flowbatch.embedded.nodes.cluster import Channel, Cluster
 from flowbatch.embedded.nodes.inside.wire import Message
 from flowbatch.embedded.nodes.volumes import Mount, Volume
 
@@ -61,7 +61,12 @@ class Sandbox:
         (self.cluster.here / self.place / "shm").chmod(0o1777)
         (self.cluster.here / self.place / "logs").mkdir(exist_ok=True)
         number = self.place.rpartition("/")[2]
-        pod = {"hostname": self.hostname, "ip": self.ip, "netmask": str(NETWORK.netmask), "cable": f"pod{number}"}
+        pod = {
+            "hostname": self.hostname,
+            "ip": self.ip,
+            "netmask": str(self.cluster.network.netmask),
+            "cable": f"pod{number}",
+        }
         self._gone.clear()
         self._channel = self.cluster.start_pod(pod, self._hear)
 
@@ -143,7 +148,7 @@ class Sandbox:
             "container": name,
             "attempt": attempt,
             "argv": command.argv,
-            "env": command.env,
+            "env": command.env if self.cluster.isolation != "none" else self._plain_env(name, command.env),
             "cwd": command.cwd,
             "mounts": mounts,
             "layer": f"{work}/{layer}",
@@ -159,6 +164,13 @@ class Sandbox:
         self._send({"do": "run", "file": f"{work}/{layer}/run.json"})
         if attempt >= 2:
             self._forget(name, attempt - 2)
+
+    def _plain_env(self, name: str, env: dict[str, str]) -> dict[str, str]:
+        """Without mounts, what would be mounted is found by variables."""
+        work, path = self.cluster.work, env.get("PATH", "")
+        own = {"FLOWBATCH_NODE": f"{work}/{self.place}/node/{self._index(name)}/socket"}
+        own["FLOWBATCH_VOLUMES"] = f"{work}/{self.place}/volumes"
+        return {**env, "PATH": f"{work}/bin:{path}", **own}
 
     def _mount(self, mount: Mount, volume: Volume) -> Message:
         root = volume.host_path or f"{self.cluster.work}/{self.place}/volumes/{volume.name}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowbatch.api.meta import JsonObject
 from flowbatch.embedded.clock import Clock
-from flowbatch.embedded.nodes.cluster import NETWORK, Cluster
+from flowbatch.embedded.nodes.cluster import Cluster
 from flowbatch.embedded.nodes.configuration import Configuration
 from flowbatch.embedded.nodes.directory import Addresses, Directory, Entry, hosts_file
 from flowbatch.embedded.nodes.environment import expand
@@ -28,9 +28,12 @@ class Names:
 
     cluster: Cluster
     directory: Directory = field(default_factory=Directory)
-    addresses: Addresses = field(default_factory=lambda: Addresses(NETWORK))
+    addresses: Addresses = field(init=False)
     _files: dict[tuple[str, str], str] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.addresses = Addresses(self.cluster.network)
 
     def add(self, entry: Entry) -> str:
         """Make a pod known; returns its host-names file, relative to the cluster's directory."""

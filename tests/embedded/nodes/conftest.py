@@ -158,11 +158,11 @@ async def api_server(on: str) -> AsyncIterator[Client]:
 
 @pytest.fixture(scope="module")
 async def shared_field(can_isolate: None, request: pytest.FixtureRequest) -> AsyncIterator[Field]:
-    isolated = None if request.param == "own" else True
+    isolation = "user" if request.param == "user-namespace" else None
     async with api_server(request.config.getoption("--on")) as client:
         specifications = [NodeSpecification(name, "8", "16Gi") for name in ("n1", "n2")]
         images = {"greeter": ["echo", "hello from the map"]}
-        nodes = ProcessNodes(client, specifications, images=images, user_namespace=isolated)
+        nodes = ProcessNodes(client, specifications, images=images, isolation=isolation)
         async with running(nodes.run(), nodes.ready):
             yield Field(client, nodes, "")
         assert nodes.failures == 0

@@ -28,7 +28,7 @@ from flowbatch.kube.config import from_kubeconfig
 
 async def main(marker, isolated):
     async with ApiServer(tls=False) as server, Client(await from_kubeconfig(server.kubeconfig())) as client:
-        nodes = ProcessNodes(client, [NodeSpecification("n", "1", "1Gi")], user_namespace=isolated)
+        nodes = ProcessNodes(client, [NodeSpecification("n", "1", "1Gi")], isolation=isolated)
         running = asyncio.ensure_future(nodes.run())
         await nodes.ready.wait()
         script = f"trap '' TERM INT HUP; setsid sh -c \\"trap '' TERM; sleep {marker}\\" & sleep {marker}"
@@ -46,7 +46,7 @@ async def main(marker, isolated):
         except asyncio.CancelledError:
             pass
 
-asyncio.run(main(sys.argv[1], {"own": None, "user-namespace": True}[sys.argv[2]]))
+asyncio.run(main(sys.argv[1], {"own": None, "user-namespace": "user", "none": "none"}[sys.argv[2]]))
 """
 
 

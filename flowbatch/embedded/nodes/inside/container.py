@@ -5,6 +5,7 @@
 import os
 import signal
 import socket
+import sys
 
 from flowbatch.embedded.nodes.inside import linux
 from flowbatch.embedded.nodes.inside.layout import Layout
@@ -37,6 +38,19 @@ def become(layout: Layout, run: Message, report: socket.socket) -> None:
         execute(run["argv"], run["env"], run["cwd"])
     except OSError as error:
         report.send(f"{stage}\n{error}".encode()[:4096])
+    finally:
+        os._exit(CANNOT_START)
+
+
+def become_plain(run: Message, report: socket.socket) -> None:
+    """Turn this process into the container's command with the machine's own files; never returns."""
+    try:
+        os.setsid()
+        if sys.platform.startswith("linux"):
+            linux.die_with_parent(signal.SIGKILL)
+        execute(run["argv"], run["env"], run["cwd"])
+    except OSError as error:
+        report.send(f"StartError\n{error}".encode()[:4096])
     finally:
         os._exit(CANNOT_START)
 

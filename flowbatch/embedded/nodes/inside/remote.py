@@ -11,7 +11,8 @@ import sys
 
 from flowbatch.embedded.nodes.inside import wire
 
-NODE = "/run/flowbatch/node/socket"
+#: Where the node listens; the variable is set only where pods have no mounts of their own.
+NODE = os.environ.get("FLOWBATCH_NODE", "/run/flowbatch/node/socket")
 _WITH_VALUE = "BbcDEeFIiJLlmOoPpQRSWw"
 _FAILED = 255
 
@@ -84,7 +85,7 @@ def sshd() -> int:
 
 
 def _connect() -> socket.socket:
-    node = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    node = socket.socket(socket.AF_UNIX, wire.KIND)
     node.connect(NODE)
     return node
 

@@ -14,10 +14,10 @@ import signal
 import socket
 from dataclasses import dataclass, field
 
-from flowbatch.embedded.nodes.inside import census, container, linux, probe, wire
-from flowbatch.embedded.nodes.inside.layout import Layout
+from flowbatch.embedded.nodes.inside import container, probe, wire
 from flowbatch.embedded.nodes.inside.logfile import LogFile
 from flowbatch.embedded.nodes.inside.wire import Message
+from flowbatch.embedded.nodes.inside.worlds import World
 
 _READ_BYTES = 256 * 1024
 
@@ -49,9 +49,7 @@ class Supervisor:
     """The event loop of one pod."""
 
     channel: socket.socket
-    layout: Layout
-    #: Whether /proc shows this pod; without it nobody is looked up in it.
-    own_proc: bool
+    world: World
     containers: dict[str, Running] = field(default_factory=dict)
     sessions: dict[int, Session] = field(default_factory=dict)
     poller: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
@@ -112,7 +110,7 @@ class Supervisor:
             null = os.open("/dev/null", os.O_RDONLY)
             for source, target in ((null, 0), (stdout, 1), (stdout, 2)):
                 os.dup2(source, target)
-            container.become(self.layout, run, child_report)
+            self.world.become(run, child_report)
         os.close(stdout)
         child_report.close()
         mounts, problem = _await_start(report)
@@ -154,10 +152,8 @@ class Supervisor:
             self._kill_rest(running)
 
     def _kill_rest(self, running: Running) -> None:
-        """Kill what a container left behind, in whichever session it hides."""
-        inode = os.fstat(running.mounts).st_ino if running.mounts >= 0 else 0
-        if self.own_proc and inode:
-            _kill(census.in_mount_namespace(inode))
+        """Kill what a container left behind."""
+        _kill(self.world.leftovers(running.pid, running.mounts))
 
     def _reap(self) -> None:
         while True:
@@ -191,7 +187,7 @@ class Supervisor:
     def _end_everything(self) -> None:
         """Leave nobody behind: the channel's end tells the node that the pod is gone."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
+            self.world.kill_everyone()
         with contextlib.suppress(ChildProcessError):
             while True:
                 os.waitpid(-1, 0)
@@ -204,20 +200,33 @@ class Supervisor:
         """Start a command in a container with the given files as its stdin, stdout, stderr; a fourth is its caller."""
         running = self.containers.get(order["container"])
         caller = socket.socket(fileno=files[3]) if len(files) > 3 else None
-        if running is None or running.mounts < 0:
+        if running is None or not self.world.holds(running.mounts):
             self._refuse(order, caller, f"container {order['container']} is not running")
         else:
             env = {**running.run["env"], **order.get("env", {})}
             cwd = order.get("cwd") or running.run["cwd"]
             pid = os.fork()
             if pid == 0:
-                _join(running.mounts, files[:3], order["argv"], env, cwd)
+                self._join(running.mounts, files[:3], order["argv"], env, cwd)
             session = Session(order["id"], pid, caller)
             self.sessions[pid] = session
             if caller is not None:
                 self.poller.register(caller, selectors.EVENT_READ, session)
         for file in files[:3]:
             os.close(file)
+
+    def _join(self, mounts: int, files: list[int], argv: list[str], env: dict[str, str], cwd: str) -> None:
+        """Become `argv` inside the container whose mount namespace this is."""
+        try:
+            os.setsid()
+            for target, source in enumerate(files):
+                os.dup2(source, target)
+            self.world.enter(mounts)
+            container.execute(argv, env, cwd if os.path.isdir(cwd) else "/")
+        except OSError as error:
+            os.write(2, f"{error.strerror or error}\n".encode())
+        finally:
+            os._exit(127)
 
     def _refuse(self, order: Message, caller: socket.socket | None, why: str) -> None:
         if caller is not None:
@@ -232,7 +241,7 @@ class Supervisor:
         self.poller.unregister(session.caller)
         session.caller.close()
         session.caller = None
-        _kill(census.family(session.pid) if self.own_proc else [session.pid])
+        _kill(self.world.family(session.pid))
 
     def _end(self, session: Session, code: int) -> None:
         shell_code = 128 - code if code < 0 else code
@@ -263,20 +272,6 @@ def _await_start(report: socket.socket) -> tuple[int, str]:
                 problem = data.decode(errors="replace")
             else:
                 return mounts, problem
-
-
-def _join(mounts: int, files: list[int], argv: list[str], env: dict[str, str], cwd: str) -> None:
-    """Become `argv` inside the container whose mount namespace this is."""
-    try:
-        os.setsid()
-        for target, source in enumerate(files):
-            os.dup2(source, target)
-        linux.setns(mounts, linux.NEWNS)
-        container.execute(argv, env, cwd if os.path.isdir(cwd) else "/")
-    except OSError as error:
-        os.write(2, f"{error.strerror or error}\n".encode())
-    finally:
-        os._exit(127)
 
 
 def _kill(pids: list[int]) -> None:

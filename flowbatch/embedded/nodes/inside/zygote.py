@@ -16,10 +16,11 @@ import socket
 import sys
 from types import FrameType
 
-from flowbatch.embedded.nodes.inside import linux, wire
+from flowbatch.embedded.nodes.inside import linux, plain, wire
 from flowbatch.embedded.nodes.inside.layout import Layout
 from flowbatch.embedded.nodes.inside.supervisor import Supervisor
 from flowbatch.embedded.nodes.inside.wire import Message
+from flowbatch.embedded.nodes.inside.worlds import Isolated
 
 _NAME_SERVER_PORT = 53
 
@@ -28,8 +29,11 @@ def main() -> None:
     """Entry point; the options are one JSON argument, the channel is an inherited file."""
     options: Message = json.loads(sys.argv[1])
     channel = socket.socket(fileno=options["channel"])
+    if options["isolation"] == "none":
+        plain.serve(channel, options)
+        return
     try:
-        if options["user_namespace"]:
+        if options["isolation"] == "user":
             linux.enter_user_namespace()
         linux.unshare(linux.NEWPID)
     except OSError as error:
@@ -103,7 +107,7 @@ def _set_up(options: Message) -> tuple[Layout, list[int]]:
         linux.mount("flowbatch", work, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=700")
     for name in ("pods", "hosts", "bin"):
         os.mkdir(f"{work}/{name}")
-    layout = Layout(work, user_namespace=options["user_namespace"])
+    layout = Layout(work, user_namespace=options["isolation"] == "user")
     layout.survey()
     _start_network(options)
     names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -131,7 +135,7 @@ def _become_pod(layout: Layout, channel: socket.socket, pod: Message) -> None:
     try:
         linux.unshare(linux.NEWPID | linux.NEWNS | linux.NEWNET | linux.NEWUTS | linux.NEWIPC)
         if os.fork() == 0:
-            Supervisor(channel, layout, own_proc=_furnish(layout, pod, channel)).run()
+            Supervisor(channel, Isolated(layout, own_proc=_furnish(layout, pod, channel))).run()
     except OSError as error:
         wire.send(channel, {"is": "broken", "message": str(error)})
     finally:
