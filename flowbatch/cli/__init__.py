@@ -61,10 +61,10 @@ def build() -> "App":
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `flowbatch` and `kubectl flowbatch`."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: Sequence[str]) -> int:
+def invoke(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are one clear message on stderr, never a traceback."""
     from cyclopts import CycloptsError
 

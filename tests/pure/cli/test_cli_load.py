@@ -92,13 +92,13 @@ def test_an_error_in_the_users_file_names_its_line(tmp_path, code, said):
 
 
 def test_main_turns_bad_input_into_exit_code_2_and_no_traceback(tmp_path, capsys):
-    assert 2 == cli.run(["validate", str(tmp_path / "none.yaml")])
+    assert 2 == cli.invoke(["validate", str(tmp_path / "none.yaml")])
     assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["gett"], ["get", "jbos"], ["up", "--nodes", "many"], ["queue", "create"]])
 def test_mistyped_commands_exit_2_with_a_hint(arguments, capsys):
-    assert 2 == cli.run(arguments)
+    assert 2 == cli.invoke(arguments)
     error = capsys.readouterr().err
     assert "error:" in error
     assert "Traceback" not in error
