@@ -21,7 +21,10 @@ from benchmarks.podfactory import line
 from flowbatch.api.core import Pod
 from flowbatch.api.kinds import POD
 from flowbatch.informer.interning import parts_of
+from flowbatch.informer.reflector import Reflector
 from flowbatch.informer.store import Store
+from flowbatch.kube.client import Client
+from flowbatch.kube.config import ClusterConfig
 from flowbatch.kube.watch import EventDecoder, LineFramer
 
 PODS = 50_000
@@ -34,17 +37,12 @@ class Feed:
 
     def __init__(self) -> None:
         self.store: Store[Pod] = Store({"node": lambda pod: (pod.spec.node_name,)}, parts_of(POD))
-        self._decoder = EventDecoder(POD)
+        reflector = Reflector(Client(ClusterConfig("http://127.0.0.1")), POD, self.store)
+        self._apply = reflector._apply  # noqa: SLF001  (all of the reflector but its socket)
         self._framer = LineFramer()
 
     def take(self, chunk: bytes) -> None:
-        fast, put, remove = self._decoder.fast, self.store.put, self.store.remove
-        for each in self._framer.feed(chunk):
-            event = fast(each)
-            if event.type in ("ADDED", "MODIFIED"):
-                put(event.object)
-            else:
-                remove(event.object.metadata.key, event.object.metadata.resource_version)
+        self._apply(self._framer.feed(chunk), None)
 
 
 class Keeper:

@@ -57,9 +57,10 @@ class PodParts:
     def _part(self, part: P) -> P:
         """The part seen before that equals this one, else this one."""
         key = hash(_encode(part))
-        known = self._parts.get(key)
+        known: Any = self._parts.get(key)
         if known == part:
-            return known
+            found: P = known
+            return found
         self._parts[key] = part
         return part
 
@@ -99,7 +100,7 @@ class PodParts:
             if len(self._name_sets) >= NAME_SETS:
                 return texts
             shape = self._name_sets[names] = type("Names", (), {})
-        small: dict[str, str] = shape().__dict__
+        small: dict[str, str] = vars(shape())
         text = self._texts.setdefault
         for name, value in texts.items():
             small[name] = text(value, value)

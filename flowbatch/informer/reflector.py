@@ -28,7 +28,7 @@ from flowbatch.kube.client import Client
 from flowbatch.kube.errors import ApiError, Gone, ServerError, Throttled, TransportError, Unauthorized
 from flowbatch.kube.request import watch_objects
 from flowbatch.kube.stream import LineStream
-from flowbatch.kube.watch import Event, Malformed, ends_initial_events
+from flowbatch.kube.watch import DELETED, Event, Malformed, ends_initial_events
 
 T = TypeVar("T", bound=Wire)
 
@@ -235,18 +235,18 @@ class Reflector(Generic[T]):
         return snapshot
 
     def _apply(self, lines: list[bytes], snapshot: Snapshot[T] | None) -> Snapshot[T] | None:
-        fast, put = self._decoder.fast, self._store.put
+        fast, tombstone, put = self._decoder.fast, self._decoder.tombstone, self._store.put
+        event: Any  # of T, or a Tombstone
         for line in lines:
             try:
-                event = fast(line)
+                event = tombstone(line) if line.startswith(DELETED) else fast(line)
             except msgspec.MsgspecError:
                 event = self._second_look(line, snapshot)
             if snapshot is not None or event.type not in ("ADDED", "MODIFIED"):
                 snapshot = self._rare(line, event, snapshot)
             else:
                 put(event.object)
-                thing: Any = event.object
-                self._version = thing.metadata.resource_version
+                self._version = event.object.metadata.resource_version
         return snapshot
 
     def _second_look(self, line: bytes, snapshot: Snapshot[T] | None) -> Event[T]:
@@ -259,7 +259,7 @@ class Reflector(Generic[T]):
                 snapshot.unreadable(problem.key)
             return self._decoder.bookmark_of(line)
 
-    def _rare(self, line: bytes, event: Event[T], snapshot: Snapshot[T] | None) -> Snapshot[T] | None:
+    def _rare(self, line: bytes, event: Event[Any], snapshot: Snapshot[T] | None) -> Snapshot[T] | None:
         if event.type == "ERROR":
             self._decoder.slowly(line)
         thing: Any = event.object
@@ -270,7 +270,7 @@ class Reflector(Generic[T]):
             return None
         return self._initial(event, snapshot)
 
-    def _initial(self, event: Event[T], snapshot: Snapshot[T]) -> Snapshot[T] | None:
+    def _initial(self, event: Event[Any], snapshot: Snapshot[T]) -> Snapshot[T] | None:
         """An event before a WatchList's end. The versions of these are in no order: only the bookmark's counts."""
         if event.type == "BOOKMARK":
             if not ends_initial_events(event):
@@ -279,7 +279,7 @@ class Reflector(Generic[T]):
             self._end_initial(snapshot, thing.metadata.resource_version)
             return None
         if event.type == "DELETED":
-            snapshot.gone(event.object)
+            snapshot.gone(event.object.metadata)
         else:
             snapshot.show(event.object)
         return snapshot

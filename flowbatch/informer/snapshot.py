@@ -7,7 +7,7 @@ moment at which the store is empty, and no delete is ever lost.
 
 from typing import Any, Generic, TypeVar
 
-from flowbatch.api.meta import Wire
+from flowbatch.api.meta import ObjectMeta, Wire
 from flowbatch.informer.store import Store, is_older
 
 T = TypeVar("T", bound=Wire)
@@ -30,11 +30,10 @@ class Snapshot(Generic[T]):
         """An object of this key exists but cannot be decoded: what is known of it stays."""
         self._keys.add(key)
 
-    def gone(self, thing: T) -> None:
+    def gone(self, metadata: ObjectMeta) -> None:
         """An object that was shown has been deleted meanwhile (a WatchList may say so before its end)."""
-        anything: Any = thing
-        self._keys.discard(anything.metadata.key)
-        self._store.remove(anything.metadata.key, anything.metadata.resource_version)
+        self._keys.discard(metadata.key)
+        self._store.remove(metadata.key, metadata.resource_version)
 
     def finish(self) -> None:
         """All that exists has been shown."""

@@ -73,11 +73,11 @@ class Store(Generic[T]):
         held: Any = self._objects.get(key)
         if held is None:
             self._add(key, new)
-        elif seen.resource_version == held.metadata.resource_version or is_older(
-            seen.resource_version, held.metadata.resource_version
-        ):
             return
-        elif seen.uid != held.metadata.uid:
+        known = held.metadata
+        if seen.resource_version == known.resource_version or is_older(seen.resource_version, known.resource_version):
+            return
+        if seen.uid != known.uid:
             # Deleted and made again under the same name while nobody watched: two different objects.
             self.remove(key)
             self._add(key, new)

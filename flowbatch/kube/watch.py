@@ -10,13 +10,16 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from flowbatch.api.kinds import Kind
-from flowbatch.api.meta import Wire
+from flowbatch.api.meta import ObjectMeta, Wire
 from flowbatch.kube.errors import ApiError, TransportError, api_error
 
 T = TypeVar("T", bound=Wire)
+E = TypeVar("E", bound=msgspec.Struct)
 
 #: An object in etcd is at most 1.5 MiB and JSON may double it; a longer line is not a Kubernetes event.
 MAX_LINE_BYTES = 16 * 2**20
+#: API servers put the type first; where one does not, the event is merely decoded at more cost.
+DELETED = b'{"type":"DELETED"'
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
@@ -55,11 +58,17 @@ class LineFramer:
             raise TransportError(f"a line longer than {self._max} bytes")
 
 
-class Event(msgspec.Struct, Generic[T], frozen=True, gc=False):
+class Event(msgspec.Struct, Generic[E], frozen=True, gc=False):
     """One line of a watch. Of a BOOKMARK's object only the metadata is set."""
 
     type: EventType
-    object: T
+    object: E
+
+
+class Tombstone(msgspec.Struct, frozen=True, gc=False):
+    """What a DELETED event says that is not known already: who, and when."""
+
+    metadata: ObjectMeta
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -85,6 +94,8 @@ class EventDecoder(Generic[T]):
         self._envelope = msgspec.json.Decoder(_Envelope)
         #: The fast path, for callers that handle its exception by `slowly`.
         self.fast = self._event.decode
+        #: For lines that begin with DELETED: half the cost.
+        self.tombstone = msgspec.json.Decoder(Event[Tombstone]).decode
 
     def event(self, line: bytes) -> Event[T]:
         """The event of one line. Raises ApiError for an ERROR, Malformed for an unreadable object, TransportError."""
