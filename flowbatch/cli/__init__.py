@@ -18,25 +18,25 @@ EXIT_BAD_INPUT = 2
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
 
-#: verb -> where it lives; nothing is imported until it is asked for.
+#: verb -> where it lives and what it is for, in the order of `--help`; nothing is imported until it is asked for.
 VERBS = {
-    "up": "flowbatch.cli.up:up",
-    "run": "flowbatch.cli.run:run",
-    "render": "flowbatch.cli.render:render",
-    "validate": "flowbatch.cli.validate:validate",
-    "get": "flowbatch.cli.get:get",
-    "describe": "flowbatch.cli.describe:describe",
-    "logs": "flowbatch.cli.logs:logs",
-    "why": "flowbatch.cli.why:why",
-    "suspend": "flowbatch.cli.suspend:suspend",
-    "resume": "flowbatch.cli.suspend:resume",
-    "delete": "flowbatch.cli.delete:delete",
-    "queue": "flowbatch.cli.queue:app",
-    "scheduler": "flowbatch.cli.programs:scheduler",
-    "controllers": "flowbatch.cli.programs:controllers",
-    "nodes": "flowbatch.cli.programs:nodes",
-    "completion": "flowbatch.cli.completion:completion",
-    "version": "flowbatch.cli.version:version",
+    "up": ("flowbatch.cli.up:up", "Run a cluster on this machine, with pods as real processes."),
+    "run": ("flowbatch.cli.run:run", "Submit the jobs of a Python or YAML file and follow them to their end."),
+    "validate": ("flowbatch.cli.validate:validate", "Find every mistake in a file, without a cluster."),
+    "render": ("flowbatch.cli.render:render", "Print the YAML that a Python file stands for."),
+    "get": ("flowbatch.cli.get:get", "List jobs, pods, queues, podgroups or nodes."),
+    "describe": ("flowbatch.cli.describe:describe", "Show everything about one job or queue."),
+    "why": ("flowbatch.cli.why:why", "Say why a job waits and what would start it."),
+    "logs": ("flowbatch.cli.logs:logs", "Print or follow the output of a job's pods."),
+    "suspend": ("flowbatch.cli.suspend:suspend", "Stop jobs and free their room; no retry is spent."),
+    "resume": ("flowbatch.cli.suspend:resume", "Let suspended jobs run again."),
+    "delete": ("flowbatch.cli.delete:delete", "Delete jobs with all that belongs to them."),
+    "queue": ("flowbatch.cli.queue:app", "Make, show, open, close and delete queues."),
+    "scheduler": ("flowbatch.cli.programs:scheduler", "Run the scheduler against a cluster."),
+    "controllers": ("flowbatch.cli.programs:controllers", "Run the controllers against a cluster."),
+    "nodes": ("flowbatch.cli.programs:nodes", "Attach process or simulated nodes to a cluster."),
+    "completion": ("flowbatch.cli.completion:completion", "Print the completion script of a shell."),
+    "version": ("flowbatch.cli.version:version", "Print the version."),
 }
 
 
@@ -54,8 +54,8 @@ def build() -> "App":
         version=__version__,
         result_action="return_int_as_exit_code_else_zero",
     )
-    for verb, place in VERBS.items():
-        app.command(place, name=verb)
+    for number, (verb, (place, purpose)) in enumerate(VERBS.items()):
+        app.command(place, name=verb, help=purpose, sort_key=number)
     return app
 
 
