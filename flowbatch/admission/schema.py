@@ -108,6 +108,7 @@ def _type(info: inspect.Type) -> JsonObject:
         case inspect.UnionType():
             return _union(info)
         case inspect.StructType(cls=cls):
+            assert issubclass(cls, Wire), cls
             return {"type": "object"} if cls is ObjectMeta else _struct(cls)
         case inspect.StrType():
             return {"type": "string"}

@@ -15,7 +15,7 @@ from flowbatch.admission.crds import crds
 from flowbatch.api.kinds import NODE, QUEUE
 from flowbatch.api.names import DEFAULT_QUEUE
 from flowbatch.embedded.apiserver import ApiServer
-from flowbatch.embedded.controllers import BuiltinControllers
+from flowbatch.embedded.controllers import EmbeddedControllers
 from flowbatch.kube.client import Client
 from flowbatch.kube.config import load_config
 from flowbatch.kube.errors import NotFound
@@ -42,7 +42,7 @@ async def run_cluster(plan: ClusterPlan, ready: Callable[[str], None]) -> None:
         server.write_kubeconfig(plan.kubeconfig)
         config = await load_config(plan.kubeconfig)
         async with Client(config) as nodes_client, Client(config) as client, anyio.create_task_group() as tasks:
-            tasks.start_soon(BuiltinControllers(server.store).run)
+            tasks.start_soon(EmbeddedControllers(server).run)
             tasks.start_soon(run_all, client, plan.settings)
             tasks.start_soon(make_nodes(nodes_client, plan.nodes).run)
             await _settled(client, plan.nodes.count)
