@@ -21,11 +21,14 @@ from flowbatch.kube.watch import EventDecoder, Malformed
 from flowbatch.metrics import BIND_FAILURES, BIND_SECONDS, BINDS, UNKNOWN_OUTCOMES
 from flowbatch.scheduler import requests
 from flowbatch.scheduler.requests import NoSuchStep
+from flowbatch.scheduler.timers import Timers
 
 #: How often a binding is sent before the engine hears that it cannot be done now.
 ATTEMPTS = 4
 #: Waits between attempts, and before a passing failure is told: doubling from the first to the last.
 FIRST_WAIT_S, LAST_WAIT_S = 0.05, 10.0
+#: Pods that failed and were never heard of again are forgotten, all at once, beyond this many.
+REMEMBERED_FAILURES = 10_000
 
 _pods = EventDecoder(POD)
 
@@ -56,8 +59,15 @@ class Bindings:
         self._epoch = epoch
         #: Failures in a row by pod uid: they make the next one be told later.
         self._failures: dict[str, int] = {}
+        #: What will be told, by pod uid; it waits here and not in a lane, which others need.
+        self._late: dict[str, events.Event] = {}
+        self._timers = Timers(self._due)
         #: Since the start: bindings that succeeded, were refused, and needed a look.
         self.bound = self.refused = self.unknown = 0
+
+    async def run(self) -> None:
+        """Tell what is told late, until cancelled."""
+        await self._timers.run()
 
     async def bind(self, order: Bind, decided_at: float) -> None:
         """Do the order's steps one by one, then bind; a failed step means that no binding is sent."""
@@ -72,8 +82,7 @@ class Bindings:
             except Fenced:
                 return False
             except (ApiError, TransportError, NoSuchStep) as error:
-                await self._linger(order.uid)
-                self._tell(events.StepFailed(order.uid, step.name, str(error)))
+                self._tell_late(order.uid, events.StepFailed(order.uid, step.name, str(error)))
                 return False
         return True
 
@@ -110,7 +119,6 @@ class Bindings:
             return True
         else:
             # Told late: by then the watch has shown a pod that somebody else bound, and the news changes nothing.
-            await self._linger(order.uid)
             self._refuse(order, error, permanent=False)
         return False
 
@@ -141,13 +149,22 @@ class Bindings:
     def _refuse(self, order: Bind, error: Exception, *, permanent: bool) -> None:
         self.refused += 1
         BIND_FAILURES.labels(error.reason if isinstance(error, ApiError) else "no answer").inc()
+        fact = events.BindFailed(order.uid, order.node, str(error), permanent)
         if permanent:
             self._failures.pop(order.uid, None)
-        self._tell(events.BindFailed(order.uid, order.node, str(error), permanent))
+            self._tell(fact)
+        else:
+            self._tell_late(order.uid, fact)
 
-    async def _linger(self, uid: str) -> None:
+    def _tell_late(self, uid: str, fact: events.Event) -> None:
+        if len(self._failures) > REMEMBERED_FAILURES:
+            self._failures.clear()
         self._failures[uid] = failures = self._failures.get(uid, 0) + 1
-        await anyio.sleep(doubled(failures))
+        self._late[uid] = fact
+        self._timers.within(uid, doubled(failures))
+
+    def _due(self, uid: str) -> None:
+        self._tell(self._late.pop(uid))
 
     async def evict(self, order: Evict) -> None:
         """Ask for the pod's end; one that is gone already is a success."""
@@ -156,8 +173,7 @@ class Bindings:
         except (NotFound, Fenced):
             return
         except (ApiError, TransportError) as error:
-            await self._linger(order.uid)
-            self._tell(events.EvictFailed(order.uid, str(error)))
+            self._tell_late(order.uid, events.EvictFailed(order.uid, str(error)))
 
     async def nominate(self, order: Nominate) -> None:
         """Write whose room is being made; losing it costs a restarted scheduler only its memory of that."""

@@ -27,6 +27,7 @@ FACTS_AT_ONCE: Final = 2_000
 #: Attempts of a cycle: at first, at least, at most.
 FIRST_BUDGET, LEAST_BUDGET, MOST_BUDGET = 256, 16, 4096
 CYCLE_S: Final = 0.010
+LEAST_SLEEP_MS: Final = 10
 #: With more bindings than this on their way, deciding further ahead only makes decisions older.
 MOST_BACKLOG: Final = 1024
 #: Waits before the engine is made anew after it raised, doubling.
@@ -136,7 +137,9 @@ class Cycles:
         self.cycles += 1
         CYCLE_SECONDS.observe(self.last_cycle_s)
         self._journal.cycled(tick, plan)
-        self._more, self._wake_at = plan.more, plan.wake_at
+        self._more = plan.more
+        # A moment that has passed already must not turn the loop into a spinning one.
+        self._wake_at = None if plan.wake_at is None else Instant(max(plan.wake_at, tick.now + LEAST_SLEEP_MS))
         self._tune(plan)
         self._carry_out(plan)
 

@@ -65,8 +65,9 @@ class Dispatch:
         self.run_id = ""
 
     async def run(self) -> None:
-        """Keep the status timers; the lanes run apart, because they outlive a cancelled program by a few writes."""
+        """Keep all timers; the lanes run apart, because they outlive a cancelled program by a few writes."""
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.bindings.run)
             tasks.start_soon(self.statuses.run)
             tasks.start_soon(self.waiting.run)
 

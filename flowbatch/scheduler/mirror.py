@@ -41,6 +41,10 @@ class Mirror(Generic[T]):
         except Malformed:
             self._written.pop(key, None)
 
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._written.pop(key, None)
+
 
 def is_newer(one: ObjectMeta, other: ObjectMeta) -> bool:
     """Whether `one` is a later version of the same object; versions that are no numbers are never later."""

@@ -92,11 +92,13 @@ class Statuses:
     def forget_gang(self, gang: GangId) -> None:
         """The PodGroup is gone."""
         self._reports.pop(gang, None)
+        self._groups.forget(gang)
         self._forget(f"gang/{gang}")
 
     def forget_queue(self, queue: QueueName) -> None:
         """The Queue is gone."""
         self._allocations.pop(queue, None)
+        self._queues.forget(queue)
         self._forget(f"queue/{queue}")
 
     def _forget(self, key: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 
+import anyio
 import pytest
 
 from flowbatch.api.kinds import POD
@@ -20,7 +21,18 @@ def told():
 async def bindings(cluster, told):
     await cluster.node("n0")
     await cluster.pod("p", "g")
-    return Bindings(cluster.user, told.append, lambda: 0)
+    bindings = Bindings(cluster.user, told.append, lambda: 0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bindings.run)
+        yield bindings
+        tasks.cancel_scope.cancel()
+
+
+async def until_told(told, count=1):
+    with anyio.fail_after(5):
+        while len(told) < count:  # noqa: ASYNC110  (failures are told late, on purpose)
+            await anyio.sleep(0.01)
+    return told
 
 
 async def order(cluster, **changes) -> Bind:
@@ -47,7 +59,7 @@ async def test_steps_are_done_in_order_before_the_binding(cluster, bindings, tol
 async def test_a_failed_step_means_no_binding(cluster, bindings, told):
     wrong = await order(cluster, before=(Step("volume", "claim"),))
     await bindings.bind(wrong, time.perf_counter())
-    assert [(type(each), each.step) for each in told] == [(events.StepFailed, "claim")]
+    assert [(type(each), each.step) for each in await until_told(told)] == [(events.StepFailed, "claim")]
     assert await cluster.bound() == {}
 
 
@@ -62,7 +74,7 @@ async def test_a_pod_that_somebody_else_bound_is_reported_late_and_as_passing(cl
     one = await order(cluster)
     await bindings.bind(await order(cluster, node="n1"), time.perf_counter())
     await bindings.bind(one, time.perf_counter())
-    assert [(each.node, each.permanent) for each in told] == [("n0", False)]
+    assert [(each.node, each.permanent) for each in await until_told(told)] == [("n0", False)]
     assert await cluster.bound() == {"p": "n1"}
 
 
@@ -83,7 +95,7 @@ async def test_a_nomination_is_remembered_on_the_pod_and_taken_back(cluster, bin
 
 async def test_an_eviction_ends_the_pod_meant_and_no_other(cluster, bindings, told):
     await bindings.evict(Evict("another", "default", "p", "preempted"))
-    assert [(type(each), each.uid) for each in told] == [(events.EvictFailed, "another")]
+    assert [(type(each), each.uid) for each in await until_told(told)] == [(events.EvictFailed, "another")]
     await bindings.evict(Evict((await order(cluster)).uid, "default", "p", "preempted"))
     assert len(told) == 1
     pods = await cluster.pods()
@@ -98,4 +110,4 @@ async def test_evicting_what_is_gone_is_a_success(cluster, bindings, told):
 async def test_an_eviction_that_is_refused_is_told(cluster, bindings, told):
     cluster.server.rule = Rules([Rule(fault=Fault("status", code=403, reason="Forbidden"), subresource="eviction")])
     await bindings.evict(Evict((await order(cluster)).uid, "default", "p", "preempted"))
-    assert [type(each) for each in told] == [events.EvictFailed]
+    assert [type(each) for each in await until_told(told)] == [events.EvictFailed]
