@@ -187,6 +187,7 @@ class Cluster:
         await asyncio.get_running_loop().run_in_executor(None, self.process.wait)
         if self._directory >= 0:
             os.close(self._directory)
+        shutil.rmtree(self.work, ignore_errors=True)  # where the first process was killed before it could
 
 
 def _site() -> str:

@@ -160,6 +160,7 @@ class PodRun:
                 self.reporter.finish()
         finally:
             self._probing.close()
+            self.sandbox.abandon()
             for door in self._doors.values():
                 door.close()
             self.work.remote.remove(self.entry.uid)

@@ -73,7 +73,7 @@ def leftovers() -> set[str]:
     return {each.name for each in Path(tempfile.gettempdir()).glob("flowbatch-*")}
 
 
-@pytest.mark.parametrize("mode", ["own", "user-namespace"])
+@pytest.mark.parametrize("mode", ["own", "user-namespace", "none"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_process_and_no_file_outlives_the_program(how: signal.Signals, mode: str, can_isolate: None):
     marker, before = f"7{time.time_ns() % 10**10}", leftovers()
@@ -88,11 +88,13 @@ def test_no_process_and_no_file_outlives_the_program(how: signal.Signals, mode: 
 
 @pytest.mark.parametrize("victim", ["outer", "inner"])
 def test_killing_the_first_process_of_the_cluster_kills_the_pods(victim: str, can_isolate: None):
-    marker = f"6{time.time_ns() % 10**10}"
+    marker, before = f"6{time.time_ns() % 10**10}", leftovers()
     with program(marker, "own") as child:
         outer = _children(child.pid)[0]
         os.kill(outer if victim == "outer" else _children(outer)[0], signal.SIGKILL)
         assert until(lambda: not [pid for pid in processes(marker) if pid != child.pid])
+        child.wait(5)
+    assert leftovers() <= before
 
 
 def _children(pid: int) -> list[int]:

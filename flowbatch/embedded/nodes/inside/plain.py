@@ -1,5 +1,6 @@
 """The first process where namespaces are forbidden: the same service, one supervisor a pod, nothing isolated."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -28,6 +29,8 @@ def serve(channel: socket.socket, options: Message) -> None:
             _become_pod(socket.socket(fileno=files[0]))
         for file in files:
             os.close(file)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(-1, 0)  # with SIGCHLD ignored this waits for every pod
     shutil.rmtree(options["work"], ignore_errors=True)
 
 
