@@ -6,7 +6,8 @@ simply goes on with later times.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable
 
 from flowbatch.api.core import Pod
 from flowbatch.api.kinds import POD
@@ -57,51 +58,56 @@ class Reader:
         self._follow = follow
         self._last = b""
         self._seen_at_last = 0
+        #: How many lines it has passed on.
+        self.passed = 0
 
     async def run(self) -> None:
         """Until the pod has ended and its log is read."""
         while True:
-            ended = await self._ended()
-            whole = await self._read()
-            if whole and (ended or not self._follow):
+            if await self._read() or not self._follow:
                 return
             await asyncio.sleep(RETRY_S)
 
-    async def _ended(self) -> bool:
-        """Whether the pod will print nothing more; asked before reading, so that what follows is all there is."""
-        meta = self._pod.metadata
-        try:
-            now = await self._client.get(POD, meta.name, meta.namespace)
-        except NotFound:
-            return True
-        except TransportError:
-            return False
-        return now.metadata.uid != meta.uid or now.status.phase in ("Succeeded", "Failed")
+    async def finish(self) -> None:
+        """Read what a silent connection kept back: it may be open on this side only."""
+        self._follow = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SILENCE_S):
+                await self._read()
 
     async def _read(self) -> bool:
-        """Pass on what is new; True if the log was read to its end, or there is none to be read any more."""
+        """Pass on what is new; True if that was the last of it."""
         meta = self._pod.metadata
         container = self._pod.spec.containers[0].name if self._pod.spec.containers else None
         request = pod_logs(meta.namespace, meta.name, container=container, follow=self._follow, timestamps=True)
-        skip = self._seen_at_last
         try:
             async with self._client.stream(request, idle_timeout_s=None) as stream:
-                async for line in stream:
-                    moment, _, text = line.partition(b" ")
-                    if moment < self._last or (moment == self._last and skip > 0):
-                        skip -= moment == self._last
-                        continue
-                    await self._pass_on(moment, text)
+                # Asked now, with the log open: so the log is this very pod's, and of one that has ended it is whole.
+                now = await self._client.get(POD, meta.name, meta.namespace)
+                if now.metadata.uid != meta.uid:
+                    return True
+                await self._copy(stream)
         except NotFound:
             return True
         except (ApiError, TransportError):
             return False
-        return True
+        return now.status.phase in ("Succeeded", "Failed")
+
+    async def _copy(self, stream: AsyncIterable[bytes]) -> None:
+        """Pass on the lines that are later than the last one, and as many of its own moment as were not yet."""
+        said, known = self._last, self._seen_at_last
+        async for line in stream:
+            moment, _, text = line.partition(b" ")
+            if moment == said and known:
+                known -= 1
+            elif moment >= said:
+                await self._pass_on(moment, text)
 
     async def _pass_on(self, moment: bytes, text: bytes) -> None:
         self._seen_at_last = self._seen_at_last + 1 if moment == self._last else 1
         self._last = moment
         said = text.decode(errors="replace").rstrip("\r\n")
+        self.passed += 1
         await self._lines.put(LogLine(said, self._pod.metadata.name, self._task, self._index))
 
 
@@ -111,7 +117,7 @@ class Conductor:
     def __init__(self, client: Client, target: Target) -> None:
         self._client = client
         self._target = target
-        self._readers: dict[str, asyncio.Task[None]] = {}
+        self._readers: dict[str, tuple[Reader, asyncio.Task[None]]] = {}
         #: What readers pass on; None ends it.
         self.lines: asyncio.Queue[LogLine | None] = asyncio.Queue(maxsize=1000)
 
@@ -126,7 +132,7 @@ class Conductor:
                         break
                 await self._finish()
         finally:
-            await closed(set(self._readers.values()))
+            await closed({task for _, task in self._readers.values()})
             await self.lines.put(None)
 
     def _start(self, pod: Pod | None) -> None:
@@ -134,19 +140,20 @@ class Conductor:
             return
         if self._target.has(pod):
             reader = Reader(self._client, pod, self.lines, follow=True)
-            self._readers[pod.metadata.uid] = asyncio.create_task(reader.run())
+            self._readers[pod.metadata.uid] = reader, asyncio.create_task(reader.run())
 
     async def _finish(self) -> None:
         """Read what is left. The watch of pods may lag behind that of the job, so their list is asked for afresh."""
         target = self._target
         for pod in await self._client.list(POD, target.namespace, label_selector=target.selector):
             self._start(pod)
-        open_readers = set(self._readers.values())
-        while open_readers:
-            before = self.lines.qsize()
-            done, open_readers = await asyncio.wait(open_readers, timeout=SILENCE_S)
-            if not done and self.lines.qsize() == before:
-                return  # Their pods are gone, and nobody told them.
+        while reading := [(reader, task) for reader, task in self._readers.values() if not task.done()]:
+            before = sum(reader.passed for reader, _ in reading)
+            done, _ = await asyncio.wait([task for _, task in reading], timeout=SILENCE_S)
+            if not done and sum(reader.passed for reader, _ in reading) == before:
+                await closed({task for _, task in reading})
+                for reader, _ in reading:
+                    await reader.finish()
 
 
 async def follow(client: Client, target: Target) -> AsyncGenerator[LogLine, None]:

@@ -50,7 +50,7 @@ class Kubelet:
     def __init__(self) -> None:
         self.logs: dict[str, Log] = {}
         self.reads = 0
-        self._open: set[web.Request] = set()
+        self._open: list[web.Request] = []
 
     def cut(self) -> None:
         for request in self._open:
@@ -64,11 +64,11 @@ class Kubelet:
             return web.Response(status=400, text="container is waiting to start: ContainerCreating")
         response = web.StreamResponse()
         await response.prepare(request)
-        self._open.add(request)
+        self._open.append(request)
         try:
             await self._write(log, request, response)
         finally:
-            self._open.discard(request)
+            self._open.remove(request)
         return response
 
     async def _write(self, log: Log, request: web.Request, response: web.StreamResponse) -> None:
