@@ -54,7 +54,7 @@ def dsl_name(job: Job, path: str) -> str:
     if match is None:
         return _named("Job", job.name, _field(path, _JOB_FIELDS) or f"extra.{path}")
     index, rest = int(match.group(1)), match.group(2)
-    name = job.tasks[index].name if index < len(job.tasks) else str(index)
+    name = getattr(job.tasks[index], "name", index) if index < len(job.tasks) else index
     other = rest.replace("template.", "pod.", 1) if rest.startswith("template") else f"extra.{rest}" if rest else ""
     return _named("Task", name, _field(rest, _TASK_FIELDS) or other)
 

@@ -4,6 +4,7 @@ A number is kept as its exact text ("0.5" cpu becomes "500m"); a float with no s
 `validate()` refuses it with the value that was probably meant.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def exact(value: Any, *, millis: bool = False) -> Any:
         return value
     if isinstance(value, int):
         return str(value)
-    if not isinstance(value, float):
+    if not isinstance(value, float) or not math.isfinite(value * 1000):
         return value
     if value.is_integer() and abs(value) < 2**53:
         return str(int(value))
