@@ -2,8 +2,8 @@
 
 A server asks its one `StoreRule` at three points of every request: when it has arrived (nothing is done yet), when its
 reply is ready (the write *is* done), and for each line of a watch. The rule answers with a `Fault` or None. `Rules` is
-such a rule made of declarations, which may come from a file; its choices depend only on what it has seen, so a run can be
-repeated.
+such a rule made of declarations, which may come from a file; its choices depend only on what it has seen, so that a
+run can be repeated.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The built-in kinds, one line each. Adding a kind is adding a line (and its types to types.txt)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from flowbatch.api.meta import JsonObject
@@ -121,7 +121,7 @@ def builtin_resources() -> Iterator[Resource]:
     yield _events_view()
 
 
-def _resource(group: str, version: str, package: str, words: list[str]) -> Resource:
+def _resource(group: str, version: str, package: str, words: Sequence[str]) -> Resource:
     plural, kind, *flags = words
     valued = dict(flag.split("=") for flag in flags if "=" in flag)
     subresources = {flag for flag in flags if flag in ("status", "scale")} | set(valued.get("sub", "").split(",")) - {
@@ -154,7 +154,7 @@ def _resource(group: str, version: str, package: str, words: list[str]) -> Resou
 
 def _events_view() -> Resource:
     """events.k8s.io/v1: the same stored events under other field names."""
-    core = _resource("", "v1", "core.v1", "events Event plain put-creates short=ev".split())
+    core = _resource("", "v1", "core.v1", ["events", "Event", "plain", "put-creates", "short=ev"])
     regarding = {
         f"regarding.{name}": getter(f"involvedObject.{name}")
         for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")

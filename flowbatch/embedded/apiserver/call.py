@@ -60,9 +60,9 @@ class Call:
         text = self.params.get(name)
         if text in (None, ""):
             return None
-        if not text.removeprefix("-").isdigit():  # type: ignore[union-attr]  # None is excluded above
+        if not text.removeprefix("-").isdigit():
             raise bad_request(f"invalid value {text!r} for {name}: not an integer")
-        return int(text)  # type: ignore[arg-type]  # None is excluded above
+        return int(text)
 
     def delete_options(self) -> JsonObject:
         """DeleteOptions from the body, with the query on top."""

@@ -70,6 +70,8 @@ class Definitions:
         for key in list(collection.keys) if collection else ():
             assert collection is not None
             self._rest.store.remove(collection, key)
+        for watch in list(self._rest.watches.get(name, ())):
+            watch.close()
 
 
 def _condition(kind: str, reason: str, message: str, now: str) -> JsonObject:
@@ -85,7 +87,7 @@ def _problems(definition: JsonObject) -> list[Cause]:
         return causes
     expected = f"{names['plural']}.{spec['group']}"
     if definition["metadata"]["name"] != expected:
-        why = f'must be spec.names.plural+"."+spec.group'
+        why = 'must be spec.names.plural+"."+spec.group'
         causes.append(invalid_value("metadata.name", definition["metadata"]["name"], why))
     if spec["scope"] not in ("Cluster", "Namespaced"):
         causes.append(invalid_value("spec.scope", spec["scope"], 'one of "Cluster", "Namespaced"'))
@@ -109,34 +111,25 @@ def resources_of(definition: JsonObject) -> list[Resource]:
 def _resource(spec: JsonObject, version: JsonObject, storage: str) -> Resource:
     names, below = spec["names"], version.get("subresources") or {}
     inward, outward = _views(spec["group"], version["name"], storage)
-    return (
-        Resource(
-            spec["group"],
-            version["name"],
-            names["kind"],
-            names["plural"],
-            namespaced=spec["scope"] == "Namespaced",
-            singular=names.get("singular", ""),
-            list_kind=names.get("listKind", ""),
-            short_names=tuple(names.get("shortNames") or ()),
-            categories=tuple(names.get("categories") or ()),
-            subresources=frozenset(name for name in ("status", "scale") if below.get(name) is not None),
-            verbs=ALL_VERBS,
-            selectable=_selectable(version),
-            columns=custom_columns(version.get("additionalPrinterColumns") or ()),
-            structural=Structural(version["schema"]["openAPIV3Schema"], root=True),
-            scale=below.get("scale"),
-        )
-        if inward is None
-        else _with_views(spec, version, inward, outward)
+    return Resource(
+        spec["group"],
+        version["name"],
+        names["kind"],
+        names["plural"],
+        namespaced=spec["scope"] == "Namespaced",
+        singular=names.get("singular", ""),
+        list_kind=names.get("listKind", ""),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        subresources=frozenset(name for name in ("status", "scale") if below.get(name) is not None),
+        verbs=ALL_VERBS,
+        selectable=_selectable(version),
+        columns=custom_columns(version.get("additionalPrinterColumns") or ()),
+        structural=Structural(version["schema"]["openAPIV3Schema"], root=True),
+        scale=below.get("scale"),
+        inward=inward,
+        outward=outward,
     )
-
-
-def _with_views(spec: JsonObject, version: JsonObject, inward: View, outward: View | None) -> Resource:
-    from dataclasses import replace
-
-    plain = _resource(spec, version, version["name"])
-    return replace(plain, inward=inward, outward=outward)
 
 
 def _views(group: str, version: str, storage: str) -> tuple[View | None, View | None]:

@@ -103,9 +103,9 @@ def aggregated(registry: Registry, *, core: bool) -> JsonObject:
     groups = {"": ["v1"]} if core else all_groups(registry)
     items = []
     for name, versions in groups.items():
-        metadata: JsonObject = {"name": name} if name else {}
-        found = [_aggregated_version(registry, name, version) for version in versions]
-        items.append({"metadata": {**metadata, "creationTimestamp": None}, "versions": found})
+        metadata: JsonObject = {"creationTimestamp": None, **({"name": name} if name else {})}
+        described = [_aggregated_version(registry, name, version) for version in versions]
+        items.append({"metadata": metadata, "versions": described})
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 

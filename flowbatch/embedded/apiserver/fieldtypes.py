@@ -1,7 +1,7 @@
 """What fields the built-in kinds have: one table for strict decoding, strategic merge keys and OpenAPI.
 
-`types.txt` holds facts only (names, types, merge keys, list semantics, enumerations). Decoding is checked in C by Structs
-made from it with msgspec; only a body that fails is walked in Python, to say everything that is wrong with it.
+`types.txt` holds facts only (names, types, merge keys, list semantics, enumerations). Decoding is checked in C by
+Structs made from it with msgspec; only a body that fails is walked in Python, to say everything that is wrong.
 """
 
 import re
@@ -70,7 +70,7 @@ class FieldType:
 @cache
 def all_types() -> dict[str, FieldType]:
     """Every type of `types.txt` by its `group.version.Name`."""
-    text = (files(__package__) / "types.txt").read_text()
+    text = (files("flowbatch.embedded.apiserver") / "types.txt").read_text()
     return {each.name: each for each in _parse(text)}
 
 
@@ -113,9 +113,9 @@ def _struct(name: str) -> Any:
     described = all_types()[name]
     fields = []
     for index, each in enumerate(described.fields.values()):
-        kind = SCALARS.get(each.base) if each.base in SCALARS else _struct(each.base)
+        kind: Any = SCALARS.get(each.base) if each.base in SCALARS else _struct(each.base)
         for layer in reversed(re.findall(r"\[\]|\{\}", each.shape)):
-            kind = list[kind] if layer == "[]" else dict[str, kind | None]  # type: ignore[valid-type]  # built at run time
+            kind = list[kind] if layer == "[]" else dict[str, kind | None]
         fields.append((f"f{index}", kind if kind is Any else kind | None, msgspec.field(default=None, name=each.name)))
     return msgspec.defstruct(f"T{abs(hash(name))}", fields, forbid_unknown_fields=True, gc=False)
 

@@ -36,7 +36,7 @@ _JSON = {"Content-Type": "application/json"}
 Authorize = Callable[[str, Call], str]
 
 
-class Drop(Exception):  # noqa: N818  (an order, not an error)
+class Drop(Exception):
     """A fault rule wants the connection closed without a word."""
 
 

@@ -220,10 +220,8 @@ def _check_owners(owners: list[JsonObject]) -> list[Cause]:
 
 def check_metadata_update(new: JsonObject, old: JsonObject) -> list[Cause]:
     """What may not change: the name, and finalizers may not be added to what is already being deleted."""
-    causes = []
-    for field in ("name", "namespace"):
-        if new.get(field) != old.get(field):
-            causes.append(invalid_value(f"metadata.{field}", new.get(field), "field is immutable"))
+    changed = [field for field in ("name", "namespace") if new.get(field) != old.get(field)]
+    causes = [invalid_value(f"metadata.{field}", new.get(field), "field is immutable") for field in changed]
     if old.get("deletionTimestamp"):
         added = sorted(set(new.get("finalizers") or ()) - set(old.get("finalizers") or ()))
         if added:

@@ -1,4 +1,4 @@
-"""What form of an answer a client accepts: plain JSON, a Table, bare metadata, aggregated discovery, or nothing we have."""
+"""What form of an answer a client accepts: plain JSON, a Table, bare metadata, discovery, or nothing we have."""
 
 from functools import lru_cache
 from typing import Literal, NamedTuple

@@ -105,7 +105,8 @@ def default_pod(pod: JsonObject) -> None:
                 for name, value in limits.items():
                     requests.setdefault(name, value)
     tolerate_lost_nodes(spec)
-    pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
+    status: JsonObject = {"phase": "Pending", "qosClass": qos_class(spec)}
+    pod["status"] = status
     if spec.get("schedulingGates"):
         gated = {
             "type": "PodScheduled",
@@ -113,7 +114,7 @@ def default_pod(pod: JsonObject) -> None:
             "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }
-        pod["status"]["conditions"] = [gated]
+        status["conditions"] = [gated]
 
 
 def tolerate_lost_nodes(spec: JsonObject) -> None:
@@ -271,7 +272,7 @@ def check_resources(resources: JsonObject, path: str) -> list[Cause]:
             why = f"must {word} {name} limit of {resources['limits'][name]}"
             causes.append(invalid_value(f"{path}.requests", resources["requests"][name], why))
         if extended and limit is None:
-            causes.append(required(f"{path}.limits", f"Limit must be set for non overcommitable resources"))
+            causes.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
     return causes
 
 

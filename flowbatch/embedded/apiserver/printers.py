@@ -8,7 +8,8 @@ from flowbatch.embedded.apiserver.columns import AGE, NAME, Column, age_of, at, 
 
 
 def _statuses(pod: JsonObject, which: str) -> list[JsonObject]:
-    return read(pod, f"status.{which}", [])
+    found: list[JsonObject] = read(pod, f"status.{which}", [])
+    return found
 
 
 def _pod_ready(pod: JsonObject, now: datetime) -> str:
@@ -61,7 +62,7 @@ def _container_word(status: JsonObject) -> str | None:
 
 
 def _node_status(node: JsonObject, now: datetime) -> str:
-    ready = next((each for each in read(node, "status.conditions", []) if each.get("type") == "Ready"), {})
+    ready: JsonObject = next((each for each in read(node, "status.conditions", []) if each.get("type") == "Ready"), {})
     words = {"True": "Ready", "False": "NotReady"}
     word = words.get(ready.get("status", ""), "Unknown" if not ready else "NotReady")
     return word + (",SchedulingDisabled" if read(node, "spec.unschedulable", False) else "")

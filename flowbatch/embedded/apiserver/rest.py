@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.timestamps import format_time
@@ -42,6 +43,14 @@ PATCH_TYPES = (
 Stored = Callable[[Resource, JsonObject | None, JsonObject | None], None]
 
 
+class OpenWatch(Protocol):
+    """What `Rest` knows of a watch."""
+
+    def close(self) -> None:
+        """End it after what is queued."""
+        ...
+
+
 class Rest:
     """Reads and writes of whole objects; subresources are in `subresources`."""
 
@@ -57,7 +66,7 @@ class Rest:
         #: Extra checks before a write, by type name.
         self.before: dict[str, Stored] = {}
         #: Open watches by storage name; see `watching`.
-        self.watches: dict[str, set[object]] = {}
+        self.watches: dict[str, set[OpenWatch]] = {}
         #: The last cluster address that was given to a service.
         self._addresses = 0
 

@@ -35,7 +35,7 @@ def route(registry: Registry, method: str, path: str, params: Mapping[str, str])
     resource = registry.find(group, version, rest[0]) if rest else None
     if resource is None or len(rest) > 3 or (namespace and not resource.namespaced):
         raise no_such_path()
-    name, subresource = (rest[1:] + ["", ""])[:2]
+    name, subresource = [*rest[1:], "", ""][:2]
     if subresource and subresource not in resource.subresources:
         raise no_such_path()
     verb = _verb(method, name, subresource, watching=watching or _asks_watch(params))

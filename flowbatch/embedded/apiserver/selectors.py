@@ -116,9 +116,9 @@ class _Parser:
         if self.take() != "(":
             raise self.wrong("expected '('")
         values = [self.listed()]
-        while (token := self.take()) == ",":
+        while (following := self.take()) == ",":
             values.append(self.listed())
-        if token != ")":
+        if following != ")":
             raise self.wrong("expected ')'")
         return frozenset(values)
 

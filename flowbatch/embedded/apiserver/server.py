@@ -1,6 +1,7 @@
 """The embedded API server as one value: start it, talk to it, stop it."""
 
 import asyncio
+import base64
 import json
 import secrets
 import ssl
@@ -75,7 +76,7 @@ class ApiServer:
         self.handler = Handler(self.rest, self.tokens, self._now, rule=rule)
         self._authority: Authority | None = Authority(_real_now()) if tls else None
         self._server: asyncio.Server | None = None
-        self._http: web.Server[web.BaseRequest] | None = None
+        self._http: web.Server | None = None
         self.url = ""
         self._prepare()
         self.admission.admit.extend(admit)
@@ -186,7 +187,7 @@ class ApiServer:
         """Close every open watch, as a restart would."""
         for watches in list(self.rest.watches.values()):
             for watch in list(watches):
-                watch.watcher.close()
+                watch.close()
 
     # ── credentials ──
 
@@ -194,8 +195,6 @@ class ApiServer:
         """A kubeconfig for kubectl and every client library."""
         cluster: dict[str, Any] = {"server": self.url}
         if self._authority is not None:
-            import base64
-
             cluster["certificate-authority-data"] = base64.b64encode(self.ca_pem.encode()).decode()
         return {
             "apiVersion": "v1",

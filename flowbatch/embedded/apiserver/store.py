@@ -42,7 +42,7 @@ class Event:
     __slots__ = ("after", "before", "frames", "type", "version")
 
     def __init__(self, kind: EventType, version: int, before: Entry | None, after: Entry | None) -> None:
-        self.type = kind
+        self.type: EventType = kind
         self.version = version
         self.before = before
         self.after = after

@@ -24,7 +24,8 @@ def strategic_patch(type_name: str, target: JsonObject, patch: JsonObject) -> Js
 def _merge_object(described: FieldType | None, target: Any, patch: JsonObject) -> JsonObject:
     directive = patch.get(_DIRECTIVE)
     if directive == "replace":
-        return _plain({key: value for key, value in patch.items() if key != _DIRECTIVE})
+        replacement: JsonObject = _plain({key: value for key, value in patch.items() if key != _DIRECTIVE})
+        return replacement
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):

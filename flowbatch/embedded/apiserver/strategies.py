@@ -174,6 +174,11 @@ def _default_priority_class(obj: JsonObject) -> None:
     obj.setdefault("value", 0)
 
 
+def _default_storage_class(obj: JsonObject) -> None:
+    obj.setdefault("reclaimPolicy", "Delete")
+    obj.setdefault("volumeBindingMode", "Immediate")
+
+
 #: User-made priority classes end here; above are the system's own.
 HIGHEST_USER_PRIORITY = 1_000_000_000
 
@@ -285,13 +290,8 @@ STRATEGIES: dict[str, Strategy] = {
     ),
     "coordination.v1.Lease": Strategy(check=_check_lease),
     "policy.v1.PodDisruptionBudget": Strategy(create=reset_status),
-    "networking.v1.Ingress": Strategy(create=lambda obj: obj.__setitem__("status", {"loadBalancer": {}})),
-    "storage.v1.StorageClass": Strategy(
-        default=lambda obj: (
-            obj.setdefault("reclaimPolicy", "Delete"),
-            obj.setdefault("volumeBindingMode", "Immediate"),
-        )  # type: ignore[func-returns-value,arg-type,return-value]
-    ),
+    "networking.v1.Ingress": Strategy(create=_create_service),
+    "storage.v1.StorageClass": Strategy(_default_storage_class),
     "autoscaling.v1.HorizontalPodAutoscaler": Strategy(create=reset_status),
     "resource.v1.ResourceClaim": Strategy(create=reset_status),
     **{name: _workload(name) for name in (*sorted(TEMPLATED), "batch.v1.CronJob")},

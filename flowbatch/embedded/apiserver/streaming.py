@@ -21,7 +21,7 @@ _BATCH_LINES = 500
 LineFault = Callable[[bytes], Fault | None]
 
 
-class Ended(Exception):  # noqa: N818  (an end, not an error)
+class Ended(Exception):
     """A fault ended the watch; `reset` says whether the connection breaks."""
 
     def __init__(self, *, reset: bool) -> None:

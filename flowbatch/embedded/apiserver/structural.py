@@ -103,10 +103,11 @@ class Structural:
     def check(self, value: Any, path: str = "") -> list[Cause]:
         """Everything wrong with `value`."""
         causes: list[Cause] = []
-        self._check(value, path, causes)
+        self.collect(value, path, causes)
         return causes
 
-    def _check(self, value: Any, path: str, causes: list[Cause]) -> None:
+    def collect(self, value: Any, path: str, causes: list[Cause]) -> None:
+        """Add everything wrong with `value` to `causes`."""
         if value is None:
             if not self.nullable and (self.type or self.int_or_string):
                 causes.append(type_invalid(path, value, f'must be of type {self._wanted}: "null"'))
@@ -154,7 +155,7 @@ class Structural:
         causes += _repeated(schema, value, path)
         if self.items is not None:
             for index, each in enumerate(value):
-                self.items._check(each, f"{path}[{index}]", causes)
+                self.items.collect(each, f"{path}[{index}]", causes)
 
     def _check_object(self, value: JsonObject, path: str, causes: list[Cause]) -> None:
         schema = self.schema
@@ -169,7 +170,7 @@ class Structural:
         for name, each in value.items():
             child = self.properties.get(name) or self.extra
             if child is not None and not (self.embedded and name in _OBJECT_FIELDS):
-                child._check(each, prefix + name, causes)
+                child.collect(each, prefix + name, causes)
         if self.embedded and not self.root:
             causes += [
                 required(prefix + name, "must not be empty") for name in ("apiVersion", "kind") if not value.get(name)

@@ -209,11 +209,8 @@ def _scale_of(call: Call, obj: JsonObject) -> JsonObject:
 def write_scale(rest: Rest, call: Call) -> Outcome:
     """PUT or PATCH {name}/scale: only spec.replicas counts."""
     old = rest.entry(call)
-    scale = _scale_of(call, old.obj)
-    if call.verb == "update":
-        scale = parse_object(call.body, call.content_type)
-    else:
-        scale = _patched(call, scale)
+    putting = call.verb == "update"
+    scale = parse_object(call.body, call.content_type) if putting else _patched(call, _scale_of(call, old.obj))
     replicas = read(scale, "spec.replicas", 0)
     if not isinstance(replicas, int) or replicas < 0:
         raise invalid("Scale", "autoscaling", call.name, [unsupported_value("spec.replicas", replicas, ("0 or more",))])
@@ -235,4 +232,5 @@ def _patched(call: Call, scale: JsonObject) -> JsonObject:
     if media not in PATCH_TYPES:
         raise unsupported_media(", ".join(PATCH_TYPES))
     patch = parse_body(call.body, "application/json")
-    return json_patch(scale, patch) if media == PATCH_TYPES[0] else merge_patch(scale, patch)  # type: ignore[no-any-return]
+    changed: JsonObject = json_patch(scale, patch) if media == PATCH_TYPES[0] else merge_patch(scale, patch)
+    return changed

@@ -32,7 +32,7 @@ def table(
     shown: Callable[[JsonObject], JsonObject | None] = {
         "None": lambda obj: None,
         "Object": lambda obj: obj,
-    }.get(include, partial)  # type: ignore[call-overload]  # a mapping of lambdas
+    }.get(include, partial)
     rows = []
     for obj in objects:
         cells = [column.cell(obj, now) for column in resource.columns]

@@ -46,7 +46,7 @@ class Watch:
         return self._selection.matches(obj)
 
     def open(self) -> None:
-        """Start listening; what comes first is then in `initial`. Raises a Refusal for a start that cannot be served."""
+        """Start listening; what comes first is then in `initial`. Raises a Refusal for an impossible start."""
         call, store = self.call, self.rest.store
         _check_options(call)
         collection = self.rest.collection(call.resource)
@@ -64,12 +64,16 @@ class Watch:
                 raise expired(f"too old resource version: {version} ({collection.forgotten})")
             self.initial = self._replay(list(collection.since(version)), scope)
         self._stop = collection.listen(self.watcher.offer, scope)
-        open_watches(self.rest).setdefault(call.resource.storage_name, set()).add(self)
+        self.rest.watches.setdefault(call.resource.storage_name, set()).add(self)
+
+    def close(self) -> None:
+        """End the watch after what is queued."""
+        self.watcher.close()
 
     def stop(self) -> None:
         """No longer listen."""
         self._stop()
-        open_watches(self.rest).get(self.call.resource.storage_name, set()).discard(self)
+        self.rest.watches.get(self.call.resource.storage_name, set()).discard(self)
 
     def _state(self, entries: list[Entry], *, end: bool) -> Iterator[bytes]:
         """The present as ADDED events, and a bookmark that says that was all."""
@@ -111,11 +115,6 @@ def _in_version(call: Call) -> Render | None:
     """The render that shows objects in a version other than the stored one."""
     outward = call.resource.outward
     return None if outward is None else lambda kind, obj: outward(obj)
-
-
-def open_watches(rest: Rest) -> dict[str, set[Watch]]:
-    """Every open watch by storage name, so that a shutdown or the end of a CRD can end them."""
-    return rest.watches  # type: ignore[return-value]  # Rest holds them untyped, to know nothing of watches
 
 
 def _check_options(call: Call) -> None:

@@ -49,12 +49,22 @@ class DisruptionBudgets:
         if entry is None:
             return
         status = _status(entry.obj, [pod.obj for pod in self._pods.select(("namespace", key.partition("/")[0]))])
-        changed = {**entry.obj, "metadata": dict(entry.obj["metadata"]), "status": {**(entry.obj.get("status") or {}), **status}}
+        changed = {
+            **entry.obj,
+            "metadata": dict(entry.obj["metadata"]),
+            "status": {**(entry.obj.get("status") or {}), **status},
+        }
         self._store(entry, changed)
 
     def _store(self, entry: Entry, changed: JsonObject) -> None:
         metadata = changed["metadata"]
-        call = Call("update", self._resource("policy", "poddisruptionbudgets"), metadata["namespace"], metadata["name"], "status")
+        call = Call(
+            "update",
+            self._resource("policy", "poddisruptionbudgets"),
+            metadata["namespace"],
+            metadata["name"],
+            "status",
+        )
         self._server.rest.commit(call, entry, changed)
 
 
@@ -85,4 +95,6 @@ def _count(value: Any, of: int) -> int:
 def _healthy(pod: JsonObject) -> bool:
     if pod["metadata"].get("deletionTimestamp"):
         return False
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in read(pod, "status.conditions", []))
+    return any(
+        each.get("type") == "Ready" and each.get("status") == "True" for each in read(pod, "status.conditions", [])
+    )

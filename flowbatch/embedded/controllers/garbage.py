@@ -98,7 +98,8 @@ class GarbageCollector:
         """Delete what no living owner holds; drop references to owners that are gone where another one holds."""
         owners = _owners(entry)
         namespace = entry.obj["metadata"].get("namespace", "")
-        solid, waiting = [], []
+        solid: list[JsonObject] = []
+        waiting: list[JsonObject] = []
         for owner in owners:
             if not self._resolvable(owner, namespace):
                 solid.append(owner)

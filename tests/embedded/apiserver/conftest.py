@@ -50,7 +50,9 @@ class Api:
     async def close(self) -> None:
         await self.session.close()
 
-    async def call(self, method: str, path: str, body: Any = None, *, content: str = "application/json", **options: Any) -> Answer:
+    async def call(
+        self, method: str, path: str, body: Any = None, *, content: str = "application/json", **options: Any
+    ) -> Answer:
         params = options.pop("params", {})
         headers = {"Content-Type": content, **options.pop("headers", {})}
         data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
@@ -167,7 +169,12 @@ def pods(ns: str) -> str:
 def make_pod() -> Any:
     def make(name: str = "p", **spec: Any) -> dict[str, Any]:
         containers = [{"name": "c", "image": "example.test/image:1"}]
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers, **spec}}
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": {"containers": containers, **spec},
+        }
 
     return make
 
@@ -199,15 +206,27 @@ def _widget_crd(plural: str, version_extra: dict[str, Any] | None = None) -> dic
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     ]
     version = {
-        "name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}},
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {
+            "status": {},
+            "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"},
+        },
         "additionalPrinterColumns": columns,
     }
     names = {"plural": plural, "singular": plural[:-1], "kind": plural[:-1].capitalize(), "shortNames": [plural[:4]]}
     return {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{plural}.{group}"},
-        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [{**version, **(version_extra or {})}]},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [{**version, **(version_extra or {})}],
+        },
     }
 
 

@@ -39,7 +39,13 @@ async def settle() -> None:
 
 def owner(obj: Any, **extra: Any) -> dict[str, Any]:
     metadata = obj["metadata"]
-    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": metadata["name"], "uid": metadata["uid"], **extra}
+    return {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        **extra,
+    }
 
 
 def owned(name: str, *owners: Any, **metadata: Any) -> dict[str, Any]:

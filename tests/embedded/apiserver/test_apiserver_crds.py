@@ -31,7 +31,12 @@ async def test_objects_are_defaulted_and_pruned(api: Any, widgets: Any) -> None:
     made = await api.post(widgets.path, body)
     assert made.status == 201, made.body
     assert made.json["spec"] == {
-        "size": 1, "color": "red", "free": {"any": {"thing": 1}}, "maybe": None, "labels": {"x": "y"}, "limit": "50%"
+        "size": 1,
+        "color": "red",
+        "free": {"any": {"thing": 1}},
+        "maybe": None,
+        "labels": {"x": "y"},
+        "limit": "50%",
     }
     assert "status" not in made.json
     assert made.json["metadata"]["generation"] == 1
@@ -62,7 +67,10 @@ async def test_every_violation_is_a_cause(api: Any, widgets: Any) -> None:
 async def test_patches_are_validated_too(api: Any, widgets: Any) -> None:
     await api.post(widgets.path, widgets.make("a"))
     assert (await api.merge(f"{widgets.path}/a", {"spec": {"size": 99}})).status == 422
-    replace = [{"op": "replace", "path": "/spec/size", "value": 3}, {"op": "test", "path": "/spec/color", "value": "red"}]
+    replace = [
+        {"op": "replace", "path": "/spec/size", "value": 3},
+        {"op": "test", "path": "/spec/color", "value": "red"},
+    ]
     changed = (await api.json_patch(f"{widgets.path}/a", replace)).json
     assert (changed["spec"]["size"], changed["metadata"]["generation"]) == (3, 2)
     assert (await api.strategic(f"{widgets.path}/a", {"spec": {"size": 4}})).status == 415
@@ -130,7 +138,10 @@ async def test_definition_without_status_subresource_takes_status_on_the_main_do
     group = f"plain.{ns}.test"
     names = {"plural": "things", "kind": "Thing"}
     version = {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    crd = {"metadata": {"name": f"things.{group}"}, "spec": {"group": group, "scope": "Cluster", "names": names, "versions": [version]}}
+    crd = {
+        "metadata": {"name": f"things.{group}"},
+        "spec": {"group": group, "scope": "Cluster", "names": names, "versions": [version]},
+    }
     crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     assert (await api.post(crds, crd)).status == 201
     path = f"/apis/{group}/v1beta1/things"
@@ -146,7 +157,12 @@ async def test_definition_without_status_subresource_takes_status_on_the_main_do
 async def test_bad_definitions_are_invalid(api: Any) -> None:
     crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
-    spec = {"group": "bad.test", "scope": "Namespaced", "names": {"plural": "bads", "kind": "Bad"}, "versions": [version]}
+    spec = {
+        "group": "bad.test",
+        "scope": "Namespaced",
+        "names": {"plural": "bads", "kind": "Bad"},
+        "versions": [version],
+    }
     wrong_name = await api.post(crds, {"metadata": {"name": "other.bad.test"}, "spec": spec})
     assert (wrong_name.status, "metadata.name" in wrong_name.fields) == (422, True)
     no_schema = {**spec, "versions": [{**version, "schema": None}]}

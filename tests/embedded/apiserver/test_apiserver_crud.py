@@ -15,7 +15,9 @@ async def test_created_object_gets_identity_and_version(api: Any, config_maps: s
 
 
 async def test_generate_name_appends_five_letters(api: Any, config_maps: str) -> None:
-    names = {(await api.post(config_maps, {"metadata": {"generateName": "x-"}})).json["metadata"]["name"] for _ in range(5)}
+    names = {
+        (await api.post(config_maps, {"metadata": {"generateName": "x-"}})).json["metadata"]["name"] for _ in range(5)
+    }
     assert len(names) == 5
     assert all(len(name) == 7 for name in names)
 
@@ -36,14 +38,18 @@ async def test_stale_version_is_conflict_not_already_exists(api: Any, config_map
 
 async def test_update_without_version_overwrites(api: Any, config_maps: str) -> None:
     await api.post(config_maps, {"metadata": {"name": "a"}, "data": {"k": "1"}})
-    assert (await api.put(f"{config_maps}/a", {"metadata": {"name": "a"}, "data": {"j": "2"}})).json["data"] == {"j": "2"}
+    assert (await api.put(f"{config_maps}/a", {"metadata": {"name": "a"}, "data": {"j": "2"}})).json["data"] == {
+        "j": "2"
+    }
 
 
 async def test_update_that_changes_nothing_keeps_the_version(api: Any, config_maps: str) -> None:
     made = (await api.post(config_maps, {"metadata": {"name": "a"}, "data": {"k": "1"}})).json
     again = (await api.put(f"{config_maps}/a", made)).json
     patched = (await api.merge(f"{config_maps}/a", {"data": {"k": "1"}})).json
-    assert {each["metadata"]["resourceVersion"] for each in (made, again, patched)} == {made["metadata"]["resourceVersion"]}
+    assert {each["metadata"]["resourceVersion"] for each in (made, again, patched)} == {
+        made["metadata"]["resourceVersion"]
+    }
 
 
 async def test_versions_rise_across_kinds(api: Any, config_maps: str, ns: str) -> None:
@@ -77,7 +83,9 @@ async def test_name_in_body_must_match_the_path(api: Any, config_maps: str) -> N
 
 
 async def test_kind_in_body_must_match_the_path(api: Any, config_maps: str) -> None:
-    assert (await api.post(config_maps, {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "a"}})).status == 400
+    assert (
+        await api.post(config_maps, {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "a"}})
+    ).status == 400
 
 
 async def test_bad_names_are_invalid_with_their_field(api: Any, config_maps: str) -> None:
@@ -97,7 +105,11 @@ async def test_bad_labels_are_invalid(api: Any, config_maps: str) -> None:
 
 
 async def test_missing_objects_are_not_found(api: Any, config_maps: str) -> None:
-    for answer in (await api.get(f"{config_maps}/no"), await api.delete(f"{config_maps}/no"), await api.merge(f"{config_maps}/no", {})):
+    for answer in (
+        await api.get(f"{config_maps}/no"),
+        await api.delete(f"{config_maps}/no"),
+        await api.merge(f"{config_maps}/no", {}),
+    ):
         assert (answer.status, answer.reason) == (404, "NotFound")
         assert answer.json["details"] == {"name": "no", "kind": "configmaps"}
 

@@ -126,11 +126,14 @@ async def test_broken_continue_token_is_bad_request(api: Any, five: str) -> None
 
 
 async def test_expired_continue_token_is_gone() -> None:
-    from flowbatch.embedded.apiserver import ApiServer
-
     from aiohttp import ClientSession
 
-    async with ApiServer(tls=False, window=3) as server, ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session:
+    from flowbatch.embedded.apiserver import ApiServer
+
+    async with (
+        ApiServer(tls=False, window=3) as server,
+        ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session,
+    ):
         for name in "abcdef":
             server.create("v1", "ConfigMap", {"metadata": {"name": name}}, "default")
         url = f"{server.url}/api/v1/namespaces/default/configmaps"

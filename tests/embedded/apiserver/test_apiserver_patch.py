@@ -11,7 +11,10 @@ async def deployment(api: Any, ns: str) -> str:
         {"name": "a", "image": "a:1", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]},
         {"name": "b", "image": "b:1"},
     ]
-    template = {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": containers, "volumes": [{"name": "v", "emptyDir": {}}]}}
+    template = {
+        "metadata": {"labels": {"app": "d"}},
+        "spec": {"containers": containers, "volumes": [{"name": "v", "emptyDir": {}}]},
+    }
     spec = {"selector": {"matchLabels": {"app": "d"}}, "template": template}
     path = f"/apis/apps/v1/namespaces/{ns}/deployments"
     assert (await api.post(path, {"metadata": {"name": "d"}, "spec": spec})).status == 201
@@ -27,7 +30,9 @@ def shown(answer: Any) -> dict[str, Any]:
 
 
 async def test_strategic_patch_merges_lists_by_key(api: Any, deployment: str) -> None:
-    patch = pod_spec({"containers": [{"name": "b", "env": [{"name": "N", "value": "n"}]}, {"name": "c", "image": "c:1"}]})
+    patch = pod_spec(
+        {"containers": [{"name": "b", "env": [{"name": "N", "value": "n"}]}, {"name": "c", "image": "c:1"}]}
+    )
     spec = shown(await api.strategic(deployment, patch))
     assert {each["name"]: each["image"] for each in spec["containers"]} == {"a": "a:1", "b": "b:1", "c": "c:1"}
 
@@ -45,10 +50,12 @@ async def test_strategic_patch_replaces_by_directive(api: Any, deployment: str) 
 
 
 async def test_strategic_patch_orders_as_told(api: Any, deployment: str) -> None:
-    patch = pod_spec({
-        "$setElementOrder/containers": [{"name": "c"}, {"name": "b"}, {"name": "a"}],
-        "containers": [{"name": "c", "image": "c:1"}],
-    })
+    patch = pod_spec(
+        {
+            "$setElementOrder/containers": [{"name": "c"}, {"name": "b"}, {"name": "a"}],
+            "containers": [{"name": "c", "image": "c:1"}],
+        }
+    )
     assert [each["name"] for each in shown(await api.strategic(deployment, patch))["containers"]] == ["c", "b", "a"]
 
 
@@ -74,7 +81,9 @@ async def test_strategic_patch_merges_owners_by_uid(api: Any, config_maps: str) 
     other = {**owner, "name": "p", "uid": "u-2"}
     added = await api.strategic(f"{config_maps}/a", {"metadata": {"ownerReferences": [other]}})
     assert {each["uid"] for each in added.json["metadata"]["ownerReferences"]} == {"u-1", "u-2"}
-    gone = await api.strategic(f"{config_maps}/a", {"metadata": {"ownerReferences": [{"uid": "u-1", "$patch": "delete"}]}})
+    gone = await api.strategic(
+        f"{config_maps}/a", {"metadata": {"ownerReferences": [{"uid": "u-1", "$patch": "delete"}]}}
+    )
     assert [each["uid"] for each in gone.json["metadata"]["ownerReferences"]] == ["u-2"]
 
 

@@ -19,19 +19,47 @@ async def test_new_pod_is_defaulted(api: Any, pods: str, make_pod: Any) -> None:
     assert pod["status"]["phase"] == "Pending"
     assert pod["status"]["qosClass"] == "Burstable"
     assert pod["metadata"]["generation"] == 1
-    assert (spec["restartPolicy"], spec["schedulerName"], spec["dnsPolicy"]) == ("Always", "default-scheduler", "ClusterFirst")
-    assert (spec["terminationGracePeriodSeconds"], spec["securityContext"], spec["enableServiceLinks"]) == (30, {}, True)
+    assert (spec["restartPolicy"], spec["schedulerName"], spec["dnsPolicy"]) == (
+        "Always",
+        "default-scheduler",
+        "ClusterFirst",
+    )
+    assert (spec["terminationGracePeriodSeconds"], spec["securityContext"], spec["enableServiceLinks"]) == (
+        30,
+        {},
+        True,
+    )
     assert (spec["priority"], spec["preemptionPolicy"]) == (0, "PreemptLowerPriority")
     assert container["imagePullPolicy"] == "IfNotPresent"
     assert container["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
     assert container["resources"] == {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}
-    assert spec["volumes"] == [{"name": "v", "emptyDir": {}}, {"name": "s", "secret": {"secretName": "x", "defaultMode": 420}}]
-    assert {each["key"] for each in spec["tolerations"]} == {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    assert spec["volumes"] == [
+        {"name": "v", "emptyDir": {}},
+        {"name": "s", "secret": {"secretName": "x", "defaultMode": 420}},
+    ]
+    assert {each["key"] for each in spec["tolerations"]} == {
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    }
 
 
 @pytest.mark.parametrize(
     ("written", "shown"),
-    [("0.5", "500m"), (1, "1"), ("1000m", "1"), ("1024Mi", "1Gi"), ("1500Mi", "1500Mi"), ("1e3", "1e3"), ("0.1", "100m"), ("1000", "1k"), ("512", "512"), ("1.5Gi", "1536Mi"), ("500Ki", "500Ki"), ("12e6", "12e6"), ("0.5Ki", "512")],
+    [
+        ("0.5", "500m"),
+        (1, "1"),
+        ("1000m", "1"),
+        ("1024Mi", "1Gi"),
+        ("1500Mi", "1500Mi"),
+        ("1e3", "1e3"),
+        ("0.1", "100m"),
+        ("1000", "1k"),
+        ("512", "512"),
+        ("1.5Gi", "1536Mi"),
+        ("500Ki", "500Ki"),
+        ("12e6", "12e6"),
+        ("0.5Ki", "512"),
+    ],
 )
 async def test_quantities_are_canonical(api: Any, pods: str, make_pod: Any, written: object, shown: str) -> None:
     body = make_pod("a")
@@ -54,15 +82,24 @@ async def test_bad_quantities_are_refused(api: Any, pods: str, make_pod: Any) ->
 async def test_every_problem_of_a_pod_is_named(api: Any, pods: str, make_pod: Any) -> None:
     body = make_pod("a", restartPolicy="Sometimes")
     body["spec"]["containers"] = [
-        {"name": "c", "image": "i", "ports": [{"containerPort": 70000}], "volumeMounts": [{"name": "none", "mountPath": "/x"}]},
+        {
+            "name": "c",
+            "image": "i",
+            "ports": [{"containerPort": 70000}],
+            "volumeMounts": [{"name": "none", "mountPath": "/x"}],
+        },
         {"name": "c", "image": "i"},
         {"name": "Bad", "image": ""},
     ]
     answer = await api.post(pods, body)
     assert (answer.status, answer.reason) == (422, "Invalid")
     assert answer.fields >= {
-        "spec.restartPolicy", "spec.containers[0].ports[0].containerPort", "spec.containers[0].volumeMounts[0].name",
-        "spec.containers[1].name", "spec.containers[2].name", "spec.containers[2].image",
+        "spec.restartPolicy",
+        "spec.containers[0].ports[0].containerPort",
+        "spec.containers[0].volumeMounts[0].name",
+        "spec.containers[1].name",
+        "spec.containers[2].name",
+        "spec.containers[2].image",
     }
     empty = await api.post(pods, {"metadata": {"name": "a"}, "spec": {}})
     assert "spec.containers" in empty.fields
@@ -130,8 +167,14 @@ async def test_gates_only_fall_and_fall_opens_the_way(api: Any, pods: str, make_
 async def test_spec_of_a_pod_is_fixed_but_for_a_few_fields(api: Any, pods: str, make_pod: Any) -> None:
     await api.post(pods, make_pod("a", activeDeadlineSeconds=100, tolerations=[{"key": "own", "operator": "Exists"}]))
     fixed: list[dict[str, Any]] = [
-        {"nodeName": "n-9"}, {"restartPolicy": "Never"}, {"nodeSelector": {"a": "b"}}, {"priority": 7}, {"schedulerName": "x"},
-        {"activeDeadlineSeconds": 200}, {"tolerations": []}, {"terminationGracePeriodSeconds": 3},
+        {"nodeName": "n-9"},
+        {"restartPolicy": "Never"},
+        {"nodeSelector": {"a": "b"}},
+        {"priority": 7},
+        {"schedulerName": "x"},
+        {"activeDeadlineSeconds": 200},
+        {"tolerations": []},
+        {"terminationGracePeriodSeconds": 3},
         {"containers": [{"name": "c", "image": "i", "command": ["x"]}]},
         {"containers": [{"name": "c", "image": "i"}, {"name": "d", "image": "i"}]},
     ]
@@ -231,7 +274,9 @@ async def test_eviction_deletes_with_grace_and_asks_the_budget(api: Any, pods: s
     wrong_uid = {"preconditions": {"uid": "00000000-0000-0000-0000-000000000000"}}
     answer = await api.post(f"{pods}/a/eviction", {"metadata": {"name": "a"}, "deleteOptions": wrong_uid})
     assert answer.status == 409
-    done = await api.post(f"{pods}/a/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}})
+    done = await api.post(
+        f"{pods}/a/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}}
+    )
     assert (done.status, done.json["status"]) == (201, "Success")
     assert (await api.get(f"{pods}/a")).json["metadata"]["deletionTimestamp"]
     budgets = f"/apis/policy/v1/namespaces/{ns}/poddisruptionbudgets"

@@ -156,7 +156,9 @@ async def test_slow_reader_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.write(request.encode())
         await reader.readuntil(b"\r\n\r\n")
         for index in range(200):
-            server.create("v1", "ConfigMap", {"metadata": {"name": f"n{index}"}, "data": {"k": "x" * 100_000}}, "default")
+            server.create(
+                "v1", "ConfigMap", {"metadata": {"name": f"n{index}"}, "data": {"k": "x" * 100_000}}, "default"
+            )
             if index % 10 == 0:
                 await asyncio.sleep(0)
         await asyncio.sleep(0.05)
@@ -185,4 +187,3 @@ async def test_stopping_the_server_ends_watches(connect: Any) -> None:
         await asyncio.sleep(0.05)
         await server.stop()
         assert await events.next() is None
-
