@@ -37,7 +37,7 @@ def main() -> None:
             linux.enter_user_namespace()
         linux.unshare(linux.NEWPID)
     except OSError as error:
-        wire.send(channel, {"error": str(error)})
+        _report(channel, {"error": str(error)})
         return
     linux.die_with_parent(signal.SIGTERM)
     parent_alive = os.getppid() == options["parent"]
@@ -58,9 +58,10 @@ def _serve(channel: socket.socket, options: Message) -> None:
     try:
         layout, files = _set_up(options)
     except OSError as error:
-        wire.send(channel, {"error": str(error)})
+        _report(channel, {"error": str(error)})
         return
-    wire.send(channel, {"ready": True}, tuple(files))
+    if not _report(channel, {"ready": True}, tuple(files)):
+        return
     for file in files:
         os.close(file)
     signal.signal(signal.SIGCHLD, _reap)
@@ -77,6 +78,15 @@ def _serve(channel: socket.socket, options: Message) -> None:
             _become_pod(layout, socket.socket(fileno=files[0]), message)
         for file in files:
             os.close(file)
+
+
+def _report(channel: socket.socket, message: Message, files: tuple[int, ...] = ()) -> bool:
+    """Tell the node; False when it gave up meanwhile."""
+    try:
+        wire.send(channel, message, files)
+    except OSError:
+        return False
+    return True
 
 
 def _remove(path: str) -> None:
