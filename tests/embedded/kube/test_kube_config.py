@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flowbatch.kube import credentials
 from flowbatch.kube.config import environment_proxy, in_cluster, load_config
 from flowbatch.kube.errors import ConfigError
+from flowbatch.kube.kubeconfig import kubeconfig_files, merged
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,8 @@ async def test_several_files_are_one_and_the_first_to_say_a_thing_wins(tmp_path:
     monkeypatch.setenv("KUBECONFIG", f"{first}:{tmp_path / 'missing'}:{second}:{third}")
     assert await (await load_config()).headers() == {"Authorization": "Bearer first"}
     assert await (await load_config(context="two")).headers() == {"Authorization": "Bearer third"}
+    # kubernetes-asyncio, which runs plugins, refuses a name that is there twice.
+    assert [user["name"] for user in merged(kubeconfig_files())["users"]] == ["one", "two"]
 
 
 async def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path, pair: tuple[str, str]):
