@@ -8,10 +8,10 @@ A gang that already runs in part (a failed binding, a lost member, a crash) is i
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flowbatch.engine.guard import Guard
-from flowbatch.engine.room import Rooms
-from flowbatch.engine.placement import Placement, Room, admits_empty
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.guard import Guard
+from flowbatch.engine.placement import Placement, Room, admits_empty
+from flowbatch.engine.room import Rooms
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsQuota
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
@@ -87,7 +87,7 @@ class Attempts:
                 blocker = self._fill(trial, gang, order, whole=whole)
             if blocker is None or not whole:
                 blocker = self._hold_room(trial, gang, demand.reserve) or blocker
-            if blocker is None or trial.placing and not whole:
+            if blocker is None or (trial.placing and not whole):
                 question = self._question(gang, trial)
                 return Outcome(trial.keep(Stimulus.HOLD if question else Stimulus.PLACE), question=question)
         if isinstance(blocker, NeedsCapacity):

@@ -357,13 +357,15 @@ class Engine:
         self._put(self._enqueue, gang, key, None)
 
     def _put(self, stage: Pending, gang: Gang, lane_key: LaneKey, what: Demand | None) -> None:
-        entry = stage.put(gang, lane_key, self._gang_key(gang), what)
+        entry = stage.put(gang, lane_key, self._gang_key(gang, what), what)
         if entry.lane.blocker is not None:
             self.counters.refused_alike += 1
             self._blockers[gang.id] = entry.lane.blocker
 
-    def _gang_key(self, gang: Gang) -> Key:
-        parts: list[float | int | str] = [int(not gang.repairing)]
+    def _gang_key(self, gang: Gang, what: Demand | None) -> Key:
+        # First those that run in part, or whose later members have lost the room that was held for them (a restart).
+        urgent = gang.repairing or (what is not None and bool(what.reserve) and gang.started)
+        parts: list[float | int | str] = [int(not urgent)]
         for order in self.policy.gang_order:
             parts.extend(self.guard.call(order, order.key, (0,), gang, self._view))
         return (*parts, gang.created, gang.id)

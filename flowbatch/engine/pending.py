@@ -142,4 +142,4 @@ class Pending:
         """At most one gang stands in all lines: the one of `queue`."""
         lines = [name for name in self.queues() if name != queue]
         line = self._lines.get(queue, [])
-        return not lines and sum(entry.ticket == ticket for _, ticket, entry in line[:8]) <= 1 and len(line) < 8  # noqa: PLR2004
+        return not lines and sum(entry.ticket == ticket for _, ticket, entry in line[:8]) <= 1 and len(line) < 8

@@ -9,7 +9,7 @@ from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
 
 
-class InvariantBroken(FlowbatchError):  # noqa: N818  (it is what happened)
+class InvariantBroken(FlowbatchError):
     """The books do not add up; the message lists every difference."""
 
 

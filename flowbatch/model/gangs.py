@@ -18,6 +18,8 @@ from flowbatch.model.shapes import Shape
 from flowbatch.model.table import Ints
 
 STATES = len(TaskState)
+#: A task has its place, or an order for it is out.
+PLACED = (TaskState.HELD, TaskState.BINDING, TaskState.BOUND, TaskState.RUNNING)
 
 
 @dataclass(slots=True, eq=False)
@@ -177,8 +179,13 @@ class Gang:
 
     @property
     def repairing(self) -> bool:
-        """It runs in part: bound when something failed, or a member was lost. It is to be completed first."""
-        return self.admitted and 0 < self.ready < self.min_members and self.count(TaskState.SUCCEEDED) < self.ready
+        """It runs in part: bound when something failed, or a member was lost. It is to be completed first.
+
+        Members without requests do not make it so: they are placed one by one anyway.
+        """
+        if not self.admitted or not 0 < self.ready < self.min_members:
+            return False
+        return any(task.state in PLACED and not task.shape.best_effort for task in self.tasks.values())
 
     @property
     def admitted(self) -> bool:

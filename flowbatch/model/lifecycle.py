@@ -73,7 +73,7 @@ TRANSITIONS: Final[tuple[tuple[TaskState | None, ...], ...]] = (
 )
 
 
-class InvalidTransition(FlowbatchError):  # noqa: N818  (it is what happened, as dask names it)
+class InvalidTransition(FlowbatchError):
     """A bug in the engine: a task was told something that cannot happen in its state. `story` is what led there."""
 
     def __init__(self, task: str, state: TaskState, stimulus: Stimulus, story: str) -> None:

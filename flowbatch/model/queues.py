@@ -106,7 +106,7 @@ class QueueTree:
         while queue is not self.root:
             name = queue.fact.parent if queue.fact and queue.fact.parent else ROOT
             parent = self.by_name.get(name)
-            if parent is None or parent.name in path:
+            if parent is None or (parent.fact is None and parent is not self.root) or parent.name in path:
                 first = next(iter(path.values()))
                 return (first, self.root), True
             path[parent.name] = parent

@@ -117,7 +117,6 @@ class ClusterState:
 
     def observe_queue(self, fact: QueueSeen) -> None:
         """A queue as it now is."""
-        known = fact.name in self.queues.by_name
         queue = self.queues.named(fact.name)
         before = queue.fact
         if before == fact:
@@ -126,7 +125,7 @@ class ClusterState:
         queue.capability = self.axes.sums(fact.capability)
         queue.guarantee = self.axes.sums(fact.guarantee)
         queue.deserved = self.axes.sums(fact.deserved)
-        if not known or before is None or before.parent != fact.parent:
+        if before is None or before.parent != fact.parent:
             self._relink()
         self._queue_changed(queue)
 

@@ -47,7 +47,7 @@ def _ordered(test: LabelTest) -> Callable[[str | None], bool]:
 def whole(text: str) -> int | None:
     """A whole number as Go's ParseInt reads it, or None."""
     digits = text[1:] if text[:1] in ("-", "+") else text
-    if not digits or len(digits) > 19 or any(digit not in "0123456789" for digit in digits):  # noqa: PLR2004
+    if not digits or len(digits) > 19 or any(digit not in "0123456789" for digit in digits):
         return None
     return int(text)
 

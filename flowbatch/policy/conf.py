@@ -1,0 +1,162 @@
+"""A mapping (from YAML or JSON) to a Policy, or every problem in it at once.
+
+    name: mine
+    preset: default            # what is not said below is as there
+    queueOrder: [priority, leastServed]
+    gangOrder: [priority, unreadyFirst, dominantShare]
+    enqueue: [queueOpen, queueRoom, {name: overcommit, factor: 1.5}]
+    limits: [capability, fairShare]
+    shares: proportion         # or null
+    filters: [schedulable, selector, taints]
+    scores: [{name: binPack, weight: 2}, preferredAffinity]
+    surplusBatch: 16
+
+Names are those of the classes in `policy`, with a small first letter; arguments are their fields. People's own policies
+come in by name through `extra`, which the shell fills from entry points.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from flowbatch.errors import SpecError, SpecErrors, did_you_mean
+from flowbatch.policy import gates, nodefit, ordering, scores, share
+from flowbatch.policy.policy import Policy
+from flowbatch.policy.presets import PRESETS
+
+Maker = type[Any]
+
+
+def _named(*classes: Maker) -> dict[str, Maker]:
+    return {each.__name__[0].lower() + each.__name__[1:]: each for each in classes}
+
+
+#: Key in the mapping -> (field of Policy, what may stand there by name).
+LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
+    "queueOrder": ("queue_order", {"priority": ordering.QueuePriority, **_named(ordering.LeastServed)}),
+    "gangOrder": (
+        "gang_order",
+        _named(ordering.Priority, ordering.UnreadyFirst, ordering.DominantShare, ordering.Oldest),
+    ),
+    "enqueue": ("enqueue", _named(gates.QueueOpen, gates.QueueRoom, gates.Overcommit)),
+    "admission": ("admission", {}),
+    "limits": ("limits", _named(share.Capability, share.FairShare)),
+    "filters": ("filters", _named(nodefit.Schedulable, nodefit.Selector, nodefit.Taints)),
+    "scores": (
+        "scores",
+        _named(
+            scores.BinPack,
+            scores.LeastRequested,
+            scores.MostRequested,
+            scores.Balanced,
+            scores.PreferredAffinity,
+            scores.PreferredTaints,
+        ),
+    ),
+}
+SHARES = _named(share.Proportion)
+KEYS = ("name", "preset", *LISTS, "shares", "surplusBatch")
+MOST_WEIGHT = 1_000_000
+
+
+def read_policy(mapping: Mapping[str, Any], extra: Mapping[str, Maker] | None = None) -> Policy:
+    """The policy that `mapping` describes; raises SpecErrors with every problem."""
+    problems: list[SpecError] = []
+    policy = _read(mapping, dict(extra or {}), problems)
+    if problems:
+        raise SpecErrors(problems, "policy")
+    return policy
+
+
+def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list[SpecError]) -> Policy:
+    for key in mapping:
+        if key not in KEYS:
+            problems.append(SpecError(str(key), "no such setting", hint=did_you_mean(str(key), KEYS)))
+    changes: dict[str, Any] = {"name": _text(mapping, "name", "custom", problems)}
+    for key, (field, known) in LISTS.items():
+        if key in mapping:
+            changes[field] = _list(key, mapping[key], {**known, **extra}, problems)
+    if "shares" in mapping:
+        name = mapping["shares"]
+        changes["shares"] = None if name is None else _one("shares", name, {**SHARES, **extra}, problems)
+    if "surplusBatch" in mapping:
+        batch = mapping["surplusBatch"]
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            problems.append(SpecError("surplusBatch", "must be a whole number of at least 1", batch))
+        else:
+            changes["surplus_batch"] = batch
+    return replace(_preset(mapping, problems), **changes)
+
+
+def _text(mapping: Mapping[str, Any], key: str, default: str, problems: list[SpecError]) -> str:
+    value = mapping.get(key, default)
+    if isinstance(value, str) and value:
+        return value
+    problems.append(SpecError(key, "must be a name", value))
+    return default
+
+
+def _preset(mapping: Mapping[str, Any], problems: list[SpecError]) -> Policy:
+    name = _text(mapping, "preset", "default", problems)
+    if name not in PRESETS:
+        problems.append(SpecError("preset", "no such preset", name, did_you_mean(name, PRESETS)))
+        return PRESETS["default"]
+    return PRESETS[name]
+
+
+def _list(path: str, value: Any, known: Mapping[str, Maker], problems: list[SpecError]) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        problems.append(SpecError(path, "must be a list of names", value))
+        return ()
+    made = [_one(f"{path}[{i}]", item, known, problems) for i, item in enumerate(value)]
+    return tuple(each for each in made if each is not None)
+
+
+def _one(path: str, item: Any, known: Mapping[str, Maker], problems: list[SpecError]) -> Any:
+    """One policy: a name, or a mapping with `name` and arguments."""
+    if isinstance(item, Mapping):
+        arguments = {key: value for key, value in item.items() if key != "name"}
+        name, where = item.get("name"), f"{path}.name"
+    else:
+        name, arguments, where = item, {}, path
+    if not isinstance(name, str):
+        problems.append(SpecError(where, "must be a name", name))
+        return None
+    maker = known.get(name)
+    if maker is None:
+        problems.append(SpecError(where, "no such policy", name, did_you_mean(name, known)))
+        return None
+    before = len(problems)
+    values = {key: _argument(f"{path}.{key}", key, value, maker, problems) for key, value in arguments.items()}
+    return maker(**values) if len(problems) == before else None
+
+
+def _argument(path: str, key: str, value: Any, maker: Maker, problems: list[SpecError]) -> Any:
+    allowed = [each for each in fields(maker) if each.init]
+    if key not in [each.name for each in allowed]:
+        problems.append(SpecError(path, "no such argument", hint=did_you_mean(key, [each.name for each in allowed])))
+        return value
+    default = next(each.default for each in allowed if each.name == key)
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            problems.append(SpecError(path, "must be true or false", value))
+    elif isinstance(default, int | float):
+        return _number(path, value, problems)
+    elif isinstance(default, tuple):
+        return _weights(path, value, problems)
+    return value
+
+
+def _number(path: str, value: Any, problems: list[SpecError]) -> float:
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if number and 0 <= value <= MOST_WEIGHT:
+        return float(value)
+    problems.append(SpecError(path, f"must be a number from 0 to {MOST_WEIGHT}", value))
+    return 0.0
+
+
+def _weights(path: str, value: Any, problems: list[SpecError]) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, Mapping):
+        problems.append(SpecError(path, "must map names to numbers", value))
+        return ()
+    return tuple((str(name), _number(f"{path}.{name}", weight, problems)) for name, weight in value.items())
