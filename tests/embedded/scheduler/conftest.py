@@ -47,8 +47,16 @@ class Cluster:
         body = {"apiVersion": POD_GROUP.api_version, "kind": "PodGroup", "metadata": {"name": name}}
         await self.user.create(POD_GROUP, {**body, "spec": {"minMember": minimum, **spec}}, "default")
 
-    async def pod(self, name: str, group: str = "", cpu: str = "1", scheduler: str = "volcano", **spec) -> None:
-        annotations = {"scheduling.k8s.io/group-name": group} if group else {}
+    async def pod(
+        self,
+        name: str,
+        group: str = "",
+        cpu: str = "1",
+        scheduler: str = "volcano",
+        annotations: dict[str, str] | None = None,
+        **spec,
+    ) -> None:
+        annotations = {**(annotations or {}), **({"scheduling.k8s.io/group-name": group} if group else {})}
         container = {"name": "main", "image": "x", "resources": {"requests": {"cpu": cpu}}}
         manifest = {
             "apiVersion": "v1",

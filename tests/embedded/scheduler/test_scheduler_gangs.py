@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE
+from flowbatch.embedded.nodes import NodeSpecification, SimulatedNodes
 from flowbatch.engine.engine import Engine
 from flowbatch.scheduler.journal import Cycled, Observed, digest_of, read_journal
 from tests.embedded.scheduler.conftest import BRISK
@@ -146,6 +147,31 @@ async def test_a_gang_whose_minimum_is_met_takes_the_rest_as_room_comes(cluster)
         assert len(await cluster.bound("elastic")) == 4
         await cluster.node("n1")
         await cluster.until_bound("elastic", 6)
+
+
+ENDS = {"flowbatch.dev/sim-run-seconds": "1"}
+
+
+async def test_counts_follow_pods_that_run_and_end_with_few_writes(cluster):
+    nodes = [NodeSpecification(name=f"sim-{index}", cpu="4", memory="8Gi") for index in range(3)]
+    async with cluster.scheduler(), anyio.create_task_group() as tasks:
+        tasks.start_soon(SimulatedNodes(cluster.user, nodes).run)
+        await cluster.group("mpi", 10)
+        for index in range(10):
+            await cluster.pod(f"mpi-{index}", "mpi", restartPolicy="Never", annotations=ENDS)
+
+        async def runs():
+            status = (await cluster.see_group("mpi")).status
+            return status if status.running == 10 else None
+
+        async def ended():
+            status = (await cluster.see_group("mpi")).status
+            return status if status.succeeded == 10 else None
+
+        assert (await cluster.until(runs)).phase == "Running"
+        assert (await cluster.until(ended)).running == 0
+        tasks.cancel_scope.cancel()
+    assert cluster.requests("patch", "podgroups") <= 5
 
 
 @pytest.mark.parametrize("kind", ["pod", "node", "group"])
