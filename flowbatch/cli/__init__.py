@@ -72,27 +72,33 @@ def invoke(arguments: Sequence[str]) -> int:
         result = build()(list(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _complain(_usage(error, arguments), EXIT_BAD_INPUT)
-    except (SpecErrors, SpecError) as error:
-        return _complain(str(error), EXIT_BAD_INPUT)
-    except Unreachable as error:
-        return _complain(str(error), EXIT_UNREACHABLE)
-    except FlowbatchError as error:
-        return _complain(str(error), _code(error))
     except BrokenPipeError:
         # The reader of our output went away (`| head`): not worth a word.
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except (FlowbatchError, OSError, BaseExceptionGroup) as error:
+        cause = _only_cause(error)
+        if not isinstance(cause, FlowbatchError | OSError):
+            raise
+        return _complain(str(cause), _code(cause))
     return result if isinstance(result, int) else 0
 
 
-def _code(error: FlowbatchError) -> int:
+def _only_cause(error: BaseException) -> BaseException:
+    """What went wrong inside task groups, if it was one thing; a group of several is given as it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _code(error: FlowbatchError | OSError) -> int:
     from flowbatch.kube.errors import Invalid, TransportError
 
-    if isinstance(error, TransportError):
+    if isinstance(error, Unreachable | TransportError):
         return EXIT_UNREACHABLE
-    return EXIT_BAD_INPUT if isinstance(error, Invalid) else EXIT_FAILED
+    return EXIT_BAD_INPUT if isinstance(error, SpecError | SpecErrors | Invalid) else EXIT_FAILED
 
 
 def _usage(error: Exception, arguments: Sequence[str]) -> str:
