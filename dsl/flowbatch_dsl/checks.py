@@ -95,8 +95,8 @@ def _amounts(resources: Resources, index: int) -> Iterator[SpecError]:
 def _inexact_amount(path: str, value: float) -> SpecError:
     if value != value or value in (float("inf"), float("-inf")):
         return SpecError(path, "is not a quantity", value, "a finite number")
-    meant = f"{round(value * 1000)}m" if path.endswith(".cpu") else str(round(value))
-    return SpecError(path, "is a float with no exact quantity", value, f'did you mean "{meant}"?')
+    meant = f'did you mean "{round(value * 1000)}m"?' if path.endswith(".cpu") else 'write it as text, e.g. "512Mi"'
+    return SpecError(path, "is a float with no exact quantity", value, meant)
 
 
 def foreign(value: Any, path: str) -> Iterator[SpecError]:

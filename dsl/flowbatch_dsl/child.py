@@ -1,4 +1,4 @@
-"""`python -m flowbatch_dsl.child PARENT ARGUMENTS...`: `flowbatch ARGUMENTS...`, but not without its parent.
+"""`python child.py PARENT ARGUMENTS...`: `flowbatch ARGUMENTS...`, but not without its parent.
 
 Runs before anything else in the child: asks the kernel for SIGTERM at the parent's death, then becomes flowbatch.
 """

@@ -25,6 +25,8 @@ from flowbatch_dsl.clusters import OPEN, Cluster
 
 #: How long `up` may take to say `ready`, and to stop.
 START_S, STOP_S = 60.0, 15.0
+#: Run by its path, so that nothing is imported before it has asked the kernel for its promise.
+_CHILD = Path(__file__).with_name("child.py")
 
 
 class LocalCluster:
@@ -129,7 +131,7 @@ class _Child:
     def _keep(self, arguments: list[str]) -> None:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         process = subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "flowbatch_dsl.child", str(os.getpid()), *arguments],
+            [sys.executable, str(_CHILD), str(os.getpid()), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -30,6 +30,7 @@ _TASK_FIELDS = {
     "minAvailable": "min",
     "maxRetry": "retries",
     "dependsOn.iteration": "iteration",
+    "dependsOn.name": "after",
     "dependsOn": "after",
     "policies": "on",
     "template.spec.restartPolicy": "restart",
