@@ -135,7 +135,7 @@ def names_of(entry: Entry) -> list[str]:
     return [f"{space}.svc.{DOMAIN}", entry.hostname, short, space, f"{space}.svc"]
 
 
-def resolver_file(namespace: str, server: str) -> str:
-    """`/etc/resolv.conf` of a pod."""
-    search = f"{namespace}.svc.{DOMAIN} svc.{DOMAIN} {DOMAIN}"
+def resolver_file(namespace: str, server: str, searches: Iterable[str] = ()) -> str:
+    """`/etc/resolv.conf` of a pod; `searches` are those of its dnsConfig."""
+    search = " ".join([f"{namespace}.svc.{DOMAIN}", f"svc.{DOMAIN}", DOMAIN, *searches])
     return f"nameserver {server}\nsearch {search}\noptions ndots:5 timeout:2 attempts:2\n"

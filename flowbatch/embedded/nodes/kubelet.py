@@ -3,6 +3,7 @@
 One certificate, signed by itself, as kubelets have by default; API servers do not verify it unless told to.
 """
 
+import contextlib
 import ipaddress
 import ssl
 import tempfile
@@ -94,7 +95,7 @@ async def _send(request: web.Request, path: Path, wish: logs.Wish, ended: Callab
 
 
 def wish_of(query: Mapping[str, str], clock: Clock) -> logs.Wish:
-    """The reader's wish; a parameter that is not a number counts as absent, as its like does in kubectl's defaults."""
+    """The reader's wish; a parameter that cannot be read counts as absent."""
 
     def number(name: str) -> int | None:
         value = query.get(name, "")
@@ -104,7 +105,8 @@ def wish_of(query: Mapping[str, str], clock: Clock) -> logs.Wish:
     if (seconds := number("sinceSeconds")) is not None:
         since = clock.now() - timedelta(seconds=seconds)
     elif moment := query.get("sinceTime"):
-        since = datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone(UTC)
+        with contextlib.suppress(ValueError):
+            since = datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone(UTC)
     flags = {name: query.get(name) in ("true", "1") for name in ("follow", "timestamps")}
     return logs.Wish(**flags, tail_lines=number("tailLines"), since=since, limit_bytes=number("limitBytes"))
 

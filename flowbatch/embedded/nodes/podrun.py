@@ -54,7 +54,8 @@ class PodRun:
         self.entry = entry_of(self.pod, self.work.names.addresses.take())
         hosts = self.work.names.add(self.entry)
         names = list(self.life.containers)
-        resolver = resolver_file(self.entry.namespace, self.work.names.addresses.gateway)
+        searches = (self.pod.spec.get("dnsConfig") or {}).get("searches") or ()
+        resolver = resolver_file(self.entry.namespace, self.work.names.addresses.gateway, searches)
         self.sandbox = Sandbox(
             self.work.cluster,
             f"pods/{self.number}",
@@ -78,6 +79,7 @@ class PodRun:
         self._ready = asyncio.Event()
         self._probing = Probing(self)
         self._force = False
+        self._told_to_stop = False
         self.work.remote.add(self.entry.uid, self)
 
     # told from outside
@@ -86,6 +88,7 @@ class PodRun:
         """The API server's newest word on the pod."""
         self.pod = pod
         if pod.metadata.deletion_timestamp is not None and not self.life.stopping:
+            self._told_to_stop = not self.life.finished
             self.life.stop()
             self.wake()
 
@@ -157,7 +160,7 @@ class PodRun:
                 await self.sandbox.close()
                 self.work.names.remove(self.entry)
                 self.work.remote.remove(self.entry.uid)
-                self.reporter.finish()
+                self._close_report()
         finally:
             self._probing.close()
             self.sandbox.abandon()
@@ -167,6 +170,14 @@ class PodRun:
             self.work.names.remove(self.entry)
         if self.pod.metadata.deletion_timestamp is not None and not self._force:
             await confirm_deletion(self.work, self.pod)
+
+    def _close_report(self) -> None:
+        """The last status; spared where the object is about to go and nothing (no finalizer) waits to see it."""
+        deleted = self.pod.metadata.deletion_timestamp is not None
+        if deleted and self._told_to_stop and not self.pod.metadata.finalizers:
+            self.reporter.cancel()
+        else:
+            self.reporter.finish()
 
     async def _live(self) -> None:
         while True:

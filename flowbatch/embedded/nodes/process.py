@@ -77,9 +77,7 @@ class ProcessNodes:
             await kubelet.start()
             registration.port = kubelet.port
             await registration.register()
-            if cluster.isolation == "none":
-                for node in self._nodes:
-                    await work.events.on_node(node, "PodsNotIsolated", note, warning=True)
+            await self._announce(work, note)
             await self._serve(work, registration)
         finally:
             await asyncio.shield(self._end(cluster, kubelet, registration))
@@ -95,6 +93,11 @@ class ProcessNodes:
             note = f"namespaces are forbidden here ({reason}); {PLAIN_NOTE}"
             log.warning(note)
             return await Cluster.start(root=self._root, isolation="none"), note
+
+    async def _announce(self, work: Workplace, note: str) -> None:
+        plain = work.cluster.isolation == "none"
+        for node in self._nodes:
+            await work.events.on_node(node, "PodsNotIsolated" if plain else "ImagesNotPulled", note, warning=plain)
 
     async def _end(self, cluster: Cluster, kubelet: Kubelet, registration: Registration) -> None:
         await cluster.close()

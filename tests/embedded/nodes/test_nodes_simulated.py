@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowbatch.api.kinds import NODE, POD
+from flowbatch.api.kinds import LEASE, NODE, POD
 from flowbatch.embedded.apiserver import ApiServer
 from flowbatch.embedded.nodes import NodeSpecification, SimulatedNodes
 from flowbatch.kube.client import Client
@@ -133,3 +133,23 @@ async def test_a_thousand_nodes_register_within_seconds():
             assert len(await client.list(NODE)) == 1000
         print(f"1000 nodes registered in {took_s:.2f} s")
         assert took_s < 10
+
+
+async def test_heartbeats_are_written_only_when_asked_for():
+    async with ApiServer(tls=False) as server, Client(await from_kubeconfig(server.kubeconfig())) as client:
+        nodes = SimulatedNodes(client, [NodeSpecification("alive", "1", "1Gi")], heartbeat_s=0.1)
+        async with running(nodes.run(), nodes.ready):
+            first = await _renewed(client, "")
+            assert await _renewed(client, first) > first
+
+
+async def _renewed(client: Client, than: str) -> str:
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                found = str((await client.get_json(LEASE, "alive", "kube-node-lease"))["spec"]["renewTime"])
+            except NotFound:
+                found = ""
+            if found > than:
+                return found
+            await asyncio.sleep(0.02)
