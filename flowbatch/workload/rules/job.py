@@ -10,6 +10,7 @@ from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules import names
 from flowbatch.workload.rules.reading import dict_of, dicts_of, replicas_of, task_name, text_of, whole_of
 from flowbatch.workload.rules.table import Rule
+from flowbatch.workload.suspension import SUSPEND_FIELD
 from flowbatch.workload.vocabulary import ITERATIONS, MAX_REPLICAS, NETWORK_MODES, TOPOLOGY_POLICIES
 
 #: Plugins whose objects and volumes are named after the job with an ending of this many characters.
@@ -181,7 +182,7 @@ def _object_names(path: str, name: str, plugins: JsonObject) -> Iterator[SpecErr
 def check_served(manifest: JsonObject, served: frozenset[str] | None) -> Iterator[SpecError]:
     """Fields that flowbatch adds to Volcano's, on a cluster whose schema would silently prune them."""
     spec = dict_of(manifest, "spec")
-    if served is not None and spec.get("suspend") is not None and "Job.spec.suspend" not in served:
+    if served is not None and spec.get("suspend") is not None and SUSPEND_FIELD not in served:
         yield SpecError(
             "spec.suspend",
             "is not served by this cluster's Job CRD",

@@ -1,0 +1,171 @@
+"""The phases of a job, and every move between them: one total table for actions, one function for the rest.
+
+Volcano's machine (volcano.md 4.2, 4.3) with these repairs: an order that arrives while a job restarts is obeyed;
+resuming costs no retry; what a dependency holds back for ever ends the job instead of leaving it to hang.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from flowbatch.workload.vocabulary import Action
+
+
+class Phase(StrEnum):
+    """Where a job is in its life. The empty phase is that of a job nobody has looked at."""
+
+    NEW = ""
+    PENDING = "Pending"
+    RUNNING = "Running"
+    RESTARTING = "Restarting"
+    ABORTING = "Aborting"
+    ABORTED = "Aborted"
+    COMPLETING = "Completing"
+    COMPLETED = "Completed"
+    TERMINATING = "Terminating"
+    TERMINATED = "Terminated"
+    FAILED = "Failed"
+
+
+#: Pods are made, and pods' ends are answered by policies.
+ACTIVE = frozenset({Phase.NEW, Phase.PENDING, Phase.RUNNING, Phase.RESTARTING})
+#: Suspended by a level, a Command or a policy; everything but finished pods is stopped.
+HALTED = frozenset({Phase.ABORTING, Phase.ABORTED})
+#: Nothing leads out of these; what still runs is stopped, what has finished stays for its logs.
+FINISHED = frozenset({Phase.COMPLETED, Phase.TERMINATED, Phase.FAILED})
+#: On the way to an end, until the last pod has stopped.
+ENDING = {
+    Phase.ABORTING: Phase.ABORTED,
+    Phase.COMPLETING: Phase.COMPLETED,
+    Phase.TERMINATING: Phase.TERMINATED,
+}
+
+_RESTARTS: tuple[Action, ...] = ("RestartJob", "RestartTask", "RestartPod", "RestartPartition")
+_FROM_ACTIVE: dict[Action, Phase] = {
+    **dict.fromkeys(_RESTARTS, Phase.RESTARTING),
+    "AbortJob": Phase.ABORTING,
+    "CompleteJob": Phase.COMPLETING,
+    "TerminateJob": Phase.TERMINATING,
+}
+_FROM_HALTED: dict[Action, Phase] = {"ResumeJob": Phase.RESTARTING}
+_NOTHING: dict[Action, Phase] = {}
+
+#: (phase -> action -> next phase); an action that is not named changes nothing.
+MOVES: dict[Phase, dict[Action, Phase]] = {
+    phase: _FROM_ACTIVE if phase in ACTIVE else _FROM_HALTED if phase in HALTED else _NOTHING for phase in Phase
+}
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """A job's pods in numbers, leftovers of earlier incarnations apart."""
+
+    pending: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    unknown: int = 0
+    #: On their way out, and those that this reconcile sends there: their names are taken.
+    terminating: int = 0
+    #: Those of them that still run.
+    stopping: int = 0
+    #: Finished pods among the replicas, per task: succeeded only.
+    succeeded_by_task: dict[str, int] = {}
+    #: Members that a dependency holds back and that can never start.
+    hopeless: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Pods that have ended, either way."""
+        return self.succeeded + self.failed
+
+    @property
+    def live(self) -> int:
+        """Pods that have yet to end."""
+        return self.pending + self.running + self.unknown + self.stopping
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What the spec says that the machine goes by."""
+
+    replicas: int
+    min_available: int
+    task_minimums: dict[str, int] = {}
+    min_success: int | None = None
+    max_retry: int = 3
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A phase to be in, and why."""
+
+    phase: Phase
+    reason: str = ""
+    message: str = ""
+
+
+def after_action(phase: Phase, action: Action) -> Phase | None:
+    """The phase that `action` leads to, or None where it is ignored."""
+    return MOVES[phase].get(action)
+
+
+def after_sync(phase: Phase, tally: Tally, terms: Terms, retry_count: int) -> Move | None:
+    """The move that the pods' states call for, or None."""
+    match phase:
+        case Phase.NEW:
+            return Move(Phase.PENDING)
+        case Phase.PENDING:
+            return Move(Phase.RUNNING) if _started(tally, terms) else _dead_end(tally, terms)
+        case Phase.RUNNING:
+            return _running(tally, terms)
+        case Phase.RESTARTING:
+            return _restarting(tally, terms, retry_count)
+        case _:
+            target = ENDING.get(phase)
+            return Move(target) if target is not None and tally.live == 0 else None
+
+
+def _started(tally: Tally, terms: Terms) -> bool:
+    return terms.min_available <= tally.running + tally.finished
+
+
+def _dead_end(tally: Tally, terms: Terms) -> Move | None:
+    """Everything that could run has ended, and the rest waits for what will not come."""
+    if tally.hopeless and not tally.live and tally.finished + tally.hopeless >= terms.replicas:
+        return Move(Phase.FAILED, "DependencyFailed", "tasks that others wait for have ended without success")
+    return None
+
+
+def _running(tally: Tally, terms: Terms) -> Move | None:
+    if terms.replicas == 0:
+        return None
+    if terms.min_success is not None and tally.succeeded >= terms.min_success:
+        return Move(Phase.COMPLETED)
+    if tally.finished >= terms.replicas:
+        return _verdict(tally, terms)
+    if tally.pending > terms.replicas - terms.min_available:
+        return Move(Phase.PENDING)
+    return _dead_end(tally, terms)
+
+
+def _verdict(tally: Tally, terms: Terms) -> Move:
+    """All pods have ended: well enough?"""
+    if terms.min_available >= sum(terms.task_minimums.values()):
+        for task, least in terms.task_minimums.items():
+            done = tally.succeeded_by_task.get(task, 0)
+            if done < least:
+                said = f"task {task}: {done} of at least {least} pods succeeded"
+                return Move(Phase.FAILED, "TaskBelowMinimum", said)
+    if terms.min_success is not None:
+        said = f"{tally.succeeded} of at least {terms.min_success} pods succeeded"
+        return Move(Phase.FAILED, "BelowMinSuccess", said)
+    if tally.succeeded >= terms.min_available:
+        return Move(Phase.COMPLETED)
+    said = f"{tally.succeeded} of at least {terms.min_available} pods succeeded"
+    return Move(Phase.FAILED, "BelowMinAvailable", said)
+
+
+def _restarting(tally: Tally, terms: Terms, retry_count: int) -> Move | None:
+    if retry_count >= terms.max_retry:
+        return Move(Phase.FAILED, "RetriesSpent", f"failed {retry_count} times: maxRetry is {terms.max_retry}")
+    if terms.replicas - tally.terminating >= terms.min_available:
+        return Move(Phase.PENDING)
+    return None

@@ -1,0 +1,119 @@
+"""What to do about a job now: everything that has to happen, as one value, computed from what there is.
+
+Level-triggered and idempotent: nothing is heard, everything is seen; a settled job yields `Changes.empty`; a crash
+between any two writes loses nothing, because what pays for an action is written before it and what remains to be done
+can be seen. Nothing here waits, asks the time, or talks to anyone.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from flowbatch.api.batch import Job
+from flowbatch.workload.census import Children
+from flowbatch.workload.changes import Changes, Delete, Note
+from flowbatch.workload.dependencies import hopeless_members
+from flowbatch.workload.effective import effective
+from flowbatch.workload.expand import PodHook
+from flowbatch.workload.expand.support import needs_keys
+from flowbatch.workload.lifecycle import ACTIVE, FINISHED, Phase, after_sync
+from flowbatch.workload.reconcile.answers import answer_all
+from flowbatch.workload.reconcile.orders import follow_orders
+from flowbatch.workload.reconcile.summary import summary
+from flowbatch.workload.reconcile.turn import Turn
+from flowbatch.workload.reconcile.upkeep import drop_group, keep_up
+from flowbatch.workload.roles.contract import SshKeys
+
+__all__ = ["Children", "needs_keys", "reconcile"]
+
+#: New, Pending, Running, an end: no job makes more moves at once.
+_MOST_MOVES = 5
+
+
+def reconcile(
+    job: Job,
+    children: Children,
+    now: datetime,
+    keys: SshKeys | None = None,
+    *,
+    served: frozenset[str] | None = None,
+    hooks: Iterable[PodHook] = (),
+) -> Changes:
+    """The changes that `job` calls for.
+
+    `keys`: an ssh key pair, wanted while `needs_keys(job)`. `served`: the optional fields that the cluster's schemas
+    know (None: all). `hooks` finish each pod after the plugins.
+    """
+    if job.metadata.deletion_timestamp is not None:
+        return Changes()
+    turn = Turn(effective(job), children, now, keys, served)
+    follow_orders(turn)
+    if turn.phase in ACTIVE and turn.phase is not Phase.NEW:
+        answer_all(turn)
+    _settle(turn)
+    if turn.phase in ACTIVE:
+        keep_up(turn, hooks)
+    else:
+        _wind_down(turn)
+    _expire(turn)
+    return _changes(turn, job)
+
+
+def _settle(turn: Turn) -> None:
+    """Make the moves that the pods' states call for. A restart is seen before the job goes on."""
+    came_to_restart = turn.phase is Phase.RESTARTING and turn.status.state.reason != "Resumed" and turn.pays
+    for _ in range(_MOST_MOVES):
+        tally = turn.census.tally(hopeless=hopeless_members(turn.census))
+        move = after_sync(turn.phase, tally, turn.terms, turn.status.retry_count)
+        if move is None or (came_to_restart and move.phase is Phase.PENDING):
+            return
+        _enter(turn, move.phase, move.reason, move.message)
+
+
+def _enter(turn: Turn, phase: Phase, reason: str, message: str) -> None:
+    before = turn.status.state
+    if phase is Phase.FAILED:
+        if before.message and turn.phase is Phase.RESTARTING:
+            message = f"{message}; last: {before.message}"
+        turn.notes.append(Note("Warning", "JobFailed", message))
+    elif phase not in ACTIVE and not reason:
+        # The end of a winding down keeps the reason for it.
+        reason, message = before.reason, before.message
+    if phase not in ACTIVE and turn.phase in ACTIVE:
+        turn.new_version()
+        turn.remember(launched={}, timers={}, fired=())
+    turn.move(phase, reason, message)
+
+
+def _wind_down(turn: Turn) -> None:
+    """Stop what still runs; finished pods stay for their logs until the job is deleted."""
+    for member in turn.census.members:
+        if not member.deleting and not member.ended:
+            turn.delete_pod(member)
+    drop_group(turn)
+
+
+def _expire(turn: Turn) -> None:
+    """Delete the job itself when its time after the end is up, and with it all it owns."""
+    ttl, ended = turn.job.spec.ttl_seconds_after_finished, turn.status.state.last_transition_time
+    if turn.phase not in FINISHED or ttl is None or ended is None:
+        return
+    moment = ended + timedelta(seconds=ttl)
+    if moment > turn.moment:
+        turn.wake(moment)
+        return
+    meta = turn.job.metadata
+    turn.deletes.append(Delete("Job", meta.namespace, meta.name, meta.uid, foreground=True))
+
+
+def _changes(turn: Turn, job: Job) -> Changes:
+    status = summary(turn)
+    changed = status != job.status
+    return Changes(
+        creates=tuple(turn.creates),
+        patches=tuple(turn.patches),
+        deletes=tuple(turn.deletes),
+        status=status if changed else None,
+        status_first=changed and (turn.pays or any(each.kind == "Pod" for each in turn.deletes)),
+        notes=tuple(turn.notes),
+        wake_at=min(turn.wakes, default=None),
+    )

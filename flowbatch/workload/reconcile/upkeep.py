@@ -1,0 +1,149 @@
+"""What an active job needs to exist: claims, plugin objects, the PodGroup, and then its pods (volcano.md 4.4)."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from flowbatch.api import names
+from flowbatch.api.meta import JsonObject
+from flowbatch.api.scheduling import PodGroup, PodGroupSpec
+from flowbatch.workload.changes import Create, Delete, Patch
+from flowbatch.workload.dependencies import open_tasks
+from flowbatch.workload.expand import PodHook, PodMaker, needs_keys, pod_group, support_of, wanted_claims
+from flowbatch.workload.reconcile.turn import Turn
+
+#: status.controlledResources key of the digest of what follows the job's size.
+_DIGEST = "flowbatch.dev/content-"
+CLAIM_WAIT_S = 10
+KEYS_WAIT_S = 5
+
+
+def keep_up(turn: Turn, hooks: Iterable[PodHook] = ()) -> None:
+    """Create and update what the job needs, and delete its leftovers."""
+    for member in turn.census.leftovers:
+        turn.delete_pod(member)
+    message = _waiting_for_claims(turn)
+    if message:
+        turn.wake_in(CLAIM_WAIT_S)
+    else:
+        supported = _support(turn)
+        group = _group(turn)
+        if supported and group is not None and group.status.phase not in ("", "Pending"):
+            _pods(turn, hooks)
+        message = _waiting_for_queue(turn, group)
+    if message or turn.phase == "Pending":
+        turn.say(message)
+
+
+def _waiting_for_claims(turn: Turn) -> str:
+    missing = [name for name in wanted_claims(turn.job) if name in turn.children.missing_claims]
+    return f"waits for volume claim {', '.join(missing[:5])}, which does not exist" if missing else ""
+
+
+def _waiting_for_queue(turn: Turn, group: PodGroup | None) -> str:
+    """What is wrong with the queue of a job that is not let in; "" if it only has to wait its turn."""
+    if group is not None and group.status.phase not in ("", "Pending"):
+        return ""
+    name, queue = turn.job.spec.queue, turn.children.queue
+    if queue is None:
+        # The scheduler makes the default queue at its start.
+        return "" if name == names.DEFAULT_QUEUE else f"waits for queue {name}, which does not exist"
+    state = queue.status.state or "Open"
+    return "" if state == "Open" else f"waits for queue {name}, which is {state.lower()}"
+
+
+def _support(turn: Turn) -> bool:
+    """Claims and plugin objects; gives whether all is there that pods need in order to be made."""
+    controlled = dict(turn.status.controlled_resources)
+    complete = True
+    for support in support_of(turn.job, turn.keys if needs_keys(turn.job) else None):
+        if support.key not in controlled:
+            turn.creates += [Create(each) for each in support.objects if _key(each) not in turn.children.present]
+            if not support.complete:
+                complete = False
+                turn.wake_in(KEYS_WAIT_S)
+                continue
+            controlled[support.key] = support.note
+        elif support.follows and controlled.get(_DIGEST + support.note) != support.digest:
+            turn.patches += [_content(each) for each in support.follows]
+        if support.digest:
+            controlled[_DIGEST + support.note] = support.digest
+    if controlled != turn.status.controlled_resources:
+        turn.status = replace(turn.status, controlled_resources=controlled)
+    return complete
+
+
+def _key(manifest: JsonObject) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _content(manifest: JsonObject) -> Patch:
+    meta = manifest["metadata"]
+    return Patch(manifest["kind"], meta["namespace"], meta["name"], {"data": manifest["data"]})
+
+
+def _group(turn: Turn) -> PodGroup | None:
+    """The PodGroup that pods may join, or None while it has to be made."""
+    floor = turn.ledger.floors.get("", 0)
+    wanted = pod_group(turn.job, served=turn.served, priorities=turn.children.priorities, version=floor)
+    group = turn.children.pod_group
+    if group is not None and _version(group) < floor:
+        # The group of an earlier incarnation: a job that starts again queues again.
+        _delete_group(turn, group)
+        group = None
+    elif group is not None and group.metadata.deletion_timestamp is not None:
+        return None
+    if group is None:
+        turn.creates.append(Create(wanted))
+        return None
+    body = _difference(wanted, group)
+    if body:
+        meta = group.metadata
+        turn.patches.append(Patch("PodGroup", meta.namespace, meta.name, body, meta.uid))
+    return group
+
+
+def drop_group(turn: Turn) -> None:
+    """A job that is down or done holds no place in its queue."""
+    group = turn.children.pod_group
+    if group is not None and group.metadata.deletion_timestamp is None:
+        _delete_group(turn, group)
+
+
+def _delete_group(turn: Turn, group: PodGroup) -> None:
+    if group.metadata.deletion_timestamp is None:
+        turn.deletes.append(Delete("PodGroup", group.metadata.namespace, group.metadata.name, group.metadata.uid))
+
+
+def _version(group: PodGroup) -> int:
+    text = group.metadata.annotations.get(names.JOB_VERSION, "0")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _difference(wanted: JsonObject, group: PodGroup) -> JsonObject:
+    """The merge patch that makes `group` what it should be; empty if it is."""
+    spec = msgspec.convert(wanted["spec"], PodGroupSpec)
+    body: JsonObject = {}
+    if spec != group.spec:
+        had, has = msgspec.to_builtins(group.spec), msgspec.to_builtins(spec)
+        body["spec"] = {key: has.get(key) for key in dict.fromkeys((*has, *had)) if has.get(key) != had.get(key)}
+    declared = wanted["metadata"]["annotations"].get(names.DECLARED_TASKS)
+    if declared is not None and declared != group.metadata.annotations.get(names.DECLARED_TASKS):
+        body["metadata"] = {"annotations": {names.DECLARED_TASKS: declared}}
+    return body
+
+
+def _pods(turn: Turn, hooks: Iterable[PodHook]) -> None:
+    """The pods that are missing: neither there, nor done, nor held back, their name free."""
+    maker = PodMaker(replace(turn.job, status=turn.status), hooks)
+    census, allowed = turn.census, open_tasks(turn.census)
+    for name, task in census.tasks.items():
+        if name not in allowed:
+            continue
+        done = census.done(name)
+        turn.creates += [
+            Create(maker.make(task, index))
+            for index in range(task.replicas)
+            if index not in done and (name, index) not in census.held
+        ]
