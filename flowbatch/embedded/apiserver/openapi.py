@@ -17,16 +17,22 @@ from flowbatch.embedded.apiserver.resources import Registry, Resource
 _SCALARS: dict[str, JsonObject] = {
     "string": {"type": "string"},
     "bytes": {"type": "string", "format": "byte"},
-    "time": {"type": "string", "format": "date-time"},
-    "microtime": {"type": "string", "format": "date-time"},
     "int32": {"type": "integer", "format": "int32"},
     "int64": {"type": "integer", "format": "int64"},
     "number": {"type": "number", "format": "double"},
     "bool": {"type": "boolean"},
-    "quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
-    "intstr": {"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"},
     "any": {"type": "object"},
     "schema": {"type": "object"},
+}
+#: Scalars that have a name of their own in OpenAPI, which `kubectl explain` shows.
+_NAMED: dict[str, tuple[str, JsonObject]] = {
+    "quantity": ("io.k8s.apimachinery.pkg.api.resource.Quantity", {"oneOf": [{"type": "string"}, {"type": "number"}]}),
+    "intstr": (
+        "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+        {"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"},
+    ),
+    "time": ("io.k8s.apimachinery.pkg.apis.meta.v1.Time", {"type": "string", "format": "date-time"}),
+    "microtime": ("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", {"type": "string", "format": "date-time"}),
 }
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
@@ -121,7 +127,9 @@ def _add_type(type_name: str, schemas: JsonObject) -> None:
     schemas[name] = {}
     properties = {}
     for each in described.fields.values():
-        if each.base not in SCALARS:
+        if each.base in _NAMED:
+            schemas.setdefault(*_NAMED[each.base])
+        elif each.base not in SCALARS:
             _add_type(each.base, schemas)
         properties[each.name] = _property(each)
     schema: JsonObject = {"type": "object", "properties": properties}
@@ -135,9 +143,8 @@ def _add_type(type_name: str, schemas: JsonObject) -> None:
 
 def _property(known: Field) -> JsonObject:
     inner = _SCALARS.get(known.base)
-    schema: JsonObject = (
-        dict(inner) if inner else {"allOf": [{"$ref": f"#/components/schemas/{schema_name(known.base)}"}]}
-    )
+    name = _NAMED[known.base][0] if known.base in _NAMED else schema_name(known.base)
+    schema: JsonObject = dict(inner) if inner else {"allOf": [{"$ref": f"#/components/schemas/{name}"}]}
     layers = [known.shape[i : i + 2] for i in range(0, len(known.shape), 2)]
     for layer in reversed(layers):
         schema = (

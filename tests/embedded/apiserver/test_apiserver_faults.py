@@ -1,7 +1,6 @@
 """Does each fault do what its word says, and nothing else?"""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -16,14 +15,14 @@ PATH = "/api/v1/namespaces/default/configmaps"
 
 
 @pytest.fixture
-async def faulty(server: ApiServer, connect: Any) -> AsyncIterator[Any]:
+def faulty(server: ApiServer, connect: Any) -> Any:
     """Installs rules and gives a connection."""
 
     def make(*rules: dict[str, Any]) -> Any:
         server.rule = Rules.from_json(rules)
         return connect(server)
 
-    yield make
+    return make
 
 
 async def exists(server: ApiServer, name: str) -> bool:

@@ -58,14 +58,7 @@ async def test_plain_discovery(api: Any) -> None:
     assert not core["nodes"]["namespaced"]
     groups = {each["name"]: each for each in (await api.get("/apis")).json["groups"]}
     assert groups["batch"]["preferredVersion"]["groupVersion"] == "batch/v1"
-    assert {
-        "apps",
-        "scheduling.k8s.io",
-        "coordination.k8s.io",
-        "policy",
-        "apiextensions.k8s.io",
-        "rbac.authorization.k8s.io",
-    } <= set(groups)
+    assert {"apps", "scheduling.k8s.io", "coordination.k8s.io", "policy", "apiextensions.k8s.io"} <= set(groups)
 
 
 async def test_aggregated_discovery(api: Any) -> None:
