@@ -20,6 +20,7 @@ from flowbatch.runtime.clock import now_ms
 from flowbatch.runtime.election import elected, quiet_s
 from flowbatch.runtime.engines import EngineMaker
 from flowbatch.runtime.health import Health
+from flowbatch.runtime.logs import set_up_logs
 from flowbatch.runtime.reload import SettingsWatch
 from flowbatch.runtime.requests import count_requests
 from flowbatch.runtime.settings import Settings
@@ -71,6 +72,7 @@ class Program:
     """What all of them have: settings that are watched, health that is served, a lease where one is wanted."""
 
     def __init__(self, client: Client, settings: Settings, health: Health | None) -> None:
+        set_up_logs(settings.log.level, settings.log.format)
         self.client = client
         self.settings = settings
         self.health = health or Health()

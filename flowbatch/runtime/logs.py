@@ -11,7 +11,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def set_up_logs(level: LogLevel = "info", form: LogFormat = "auto") -> None:
-    """Send structlog and stdlib records to stderr. Call once per process."""
+    """Send structlog and stdlib records to stderr, unless somebody has set up logging already."""
+    if structlog.is_configured():
+        return
     console = sys.stderr.isatty() if form == "auto" else form == "console"
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -31,7 +33,8 @@ def set_up_logs(level: LogLevel = "info", form: LogFormat = "auto") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_meta, *last]))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Without `force`: where records go already (a test, an embedding program), they go on going.
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def _drop_meta(logger: logging.Logger, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
