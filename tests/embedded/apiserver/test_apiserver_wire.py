@@ -125,7 +125,8 @@ async def test_openapi_describes_built_in_and_custom_kinds(api: Any, widgets: An
     [schema] = [
         each
         for each in custom["components"]["schemas"].values()
-        if each.get("x-kubernetes-group-version-kind", [{}])[0].get("kind") == widgets.kind
+        if {"group": widgets.group, "version": "v1", "kind": widgets.kind}
+        in each.get("x-kubernetes-group-version-kind", [])
     ]
     assert schema["properties"]["spec"]["properties"]["size"]["maximum"] == 10
 
