@@ -1,4 +1,4 @@
-"""Does the store keep what is newest, tell what changed, find by index, and share equal parts without mixing them up?"""
+"""Does the store keep the newest, tell what changed, find by index, and share equal parts without mixing them up?"""
 
 from typing import Any
 
