@@ -1,6 +1,7 @@
 """All controllers over one set of informers, in one task group: the shells' own composition root."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
@@ -39,10 +40,15 @@ class Controller(Protocol):
 class Controllers:
     """Job, PodGroup, queue and Command controllers; `settings.enabled` says which."""
 
-    def __init__(self, client: Client, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        settings: Settings | None = None,
+        informer: Callable[..., Informer[Any]] = Informer,
+    ) -> None:
         self.settings = settings or Settings()
         self._client = client
-        self.caches = Caches(client, self.settings.scheduler_names)
+        self.caches = Caches(client, self.settings.scheduler_names, informer)
         self.recorder = Recorder(client, COMPONENT, self.settings.now)
         #: By name, once `run` has begun.
         self.running: dict[str, Controller] = {}

@@ -4,13 +4,13 @@ Secrets, services and config maps are not watched: reading all of them is a righ
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowbatch.api.batch import Job
 from flowbatch.api.bus import Command
-from flowbatch.api.core import Namespace, Pod
-from flowbatch.api.kinds import COMMAND, JOB, NAMESPACE, POD, POD_GROUP, QUEUE, Kind
+from flowbatch.api.core import Namespace, Pod, PriorityClass
+from flowbatch.api.kinds import COMMAND, JOB, NAMESPACE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, Kind
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.names import DEFAULT_QUEUE, GROUP_NAME, JOB_NAME, VOLCANO_GROUP_NAME
 from flowbatch.api.scheduling import PodGroup, Queue
@@ -20,15 +20,20 @@ from flowbatch.kube.client import Client
 
 
 class Caches:
-    """The informers, of which only those that an enabled controller needs are run."""
+    """The informers, of which only those that an enabled controller needs are run.
 
-    def __init__(self, client: Client, scheduler_names: Iterable[str]) -> None:
-        self.jobs: Informer[Job] = Informer(client, JOB, indexes={"queue": _queue_of_job})
+    `informer` is called like `Informer`; a program that holds several shells hands in one that shares watches.
+    """
+
+    def __init__(
+        self, client: Client, scheduler_names: Iterable[str], informer: Callable[..., Informer[Any]] = Informer
+    ) -> None:
+        self.jobs: Informer[Job] = informer(client, JOB, indexes={"queue": _queue_of_job})
         #: Pods made by the job controller, by the job they say they belong to.
-        self.pods: Informer[Pod] = Informer(client, POD, label_selector=JOB_NAME, indexes={"job": _job_of_pod})
+        self.pods: Informer[Pod] = informer(client, POD, label_selector=JOB_NAME, indexes={"job": _job_of_pod})
         #: Pods of anybody else that ask for one of our schedulers.
         self.bare_pods: tuple[Informer[Pod], ...] = tuple(
-            Informer(
+            informer(
                 client,
                 POD,
                 label_selector=f"!{JOB_NAME}",
@@ -37,10 +42,11 @@ class Caches:
             )
             for name in scheduler_names
         )
-        self.pod_groups: Informer[PodGroup] = Informer(client, POD_GROUP, indexes={"queue": _queue_of_group})
-        self.queues: Informer[Queue] = Informer(client, QUEUE, indexes={"parent": _parent_of_queue})
-        self.commands: Informer[Command] = Informer(client, COMMAND, indexes={"target": _target_of_command})
-        self.namespaces: Informer[Namespace] = Informer(client, NAMESPACE)
+        self.pod_groups: Informer[PodGroup] = informer(client, POD_GROUP, indexes={"queue": _queue_of_group})
+        self.queues: Informer[Queue] = informer(client, QUEUE, indexes={"parent": _parent_of_queue})
+        self.commands: Informer[Command] = informer(client, COMMAND, indexes={"target": _target_of_command})
+        self.priority_classes: Informer[PriorityClass] = informer(client, PRIORITY_CLASS)
+        self.namespaces: Informer[Namespace] = informer(client, NAMESPACE)
         self._watched: dict[str, tuple[Informer[Any], ...]] = {
             POD.kind: (self.pods, *self.bare_pods),
             JOB.kind: (self.jobs,),
@@ -55,7 +61,7 @@ class Caches:
         if enabled & {"job", "queue"}:
             needed.append(self.pod_groups)
         if "job" in enabled:
-            needed.append(self.pods)
+            needed += [self.pods, self.priority_classes]
         if "podgroup" in enabled:
             needed += [*self.bare_pods, self.namespaces]
         return needed

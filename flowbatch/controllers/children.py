@@ -1,34 +1,58 @@
-"""What belongs to a job, from the caches; and, for the kinds that are not watched, from what was made or read."""
+"""What belongs to a job: from the caches, and for kinds that are not watched from what was made or read on demand."""
 
 from typing import Any
 
 from flowbatch.api.batch import Job
 from flowbatch.api.bus import Command
 from flowbatch.api.core import Pod
-from flowbatch.api.kinds import JOB, Kind
+from flowbatch.api.kinds import JOB, PERSISTENT_VOLUME_CLAIM, Kind
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.names import DEFAULT_QUEUE
 from flowbatch.controllers.caches import Caches, target_key
 from flowbatch.controllers.effects import Effects
-from flowbatch.workload.reconcile import Children
+from flowbatch.controllers.keys import new_pair
+from flowbatch.workload.expand import pod_group_name, wanted_claims
+from flowbatch.workload.reconcile import Children, needs_keys
+from flowbatch.workload.roles.contract import SshKeys
+
+#: Phases in which a job may yet make pods that mount claims, or log in to each other.
+_MAKING = ("", "Pending", "Restarting")
 
 
 class ChildrenReader:
-    """Gathers a job's children."""
+    """Gathers a job's children, and the keys that it needs to have more."""
 
     def __init__(self, caches: Caches, effects: Effects) -> None:
         self._caches = caches
         self._effects = effects
         effects.on_made = self._made
-        #: By job uid: (kind, name) of what exists and is not watched.
+        #: Per job uid: (kind, name) -> uid of objects that exist and are not watched.
         self._present: dict[str, dict[tuple[str, str], str]] = {}
+        self._keys: dict[str, SshKeys] = {}
 
-    async def read(self, job: Job) -> tuple[Children, None]:
+    async def read(self, job: Job) -> Children:
+        """Everything that `reconcile` wants to know. Raises ApiError, TransportError where it has to ask."""
         meta = job.metadata
-        group = self._caches.pod_groups.store.get(f"{meta.namespace}/{meta.name}-{meta.uid}")
-        queue = self._caches.queues.store.get(job.spec.queue or DEFAULT_QUEUE)
-        present = self._present.get(meta.uid, {})
-        return Children(group, self._pods(job), self._commands(job), queue, dict(present)), None
+        missing = await self._missing_claims(job) if job.spec.volumes and job.status.state.phase in _MAKING else ()
+        return Children(
+            pod_group=self._caches.pod_groups.store.get(f"{meta.namespace}/{pod_group_name(job)}"),
+            pods=self._pods(job),
+            commands=self._commands(job),
+            queue=self._caches.queues.store.get(job.spec.queue or DEFAULT_QUEUE),
+            present=dict(self._present.get(meta.uid, {})),
+            missing_claims=frozenset(missing),
+            priorities={each.metadata.name: each.value for each in self._caches.priority_classes.store.values()},
+        )
+
+    async def keys(self, job: Job) -> SshKeys | None:
+        """A key pair for a job that needs one: the same for as long as its Secret could not be made."""
+        if job.status.state.phase not in _MAKING or not needs_keys(job):
+            self._keys.pop(job.metadata.uid, None)
+            return None
+        pair = self._keys.get(job.metadata.uid)
+        if pair is None:
+            pair = self._keys[job.metadata.uid] = SshKeys(*await new_pair())
+        return pair
 
     def _pods(self, job: Job) -> tuple[Pod, ...]:
         found = self._caches.pods.store.index("job", job.metadata.key)
@@ -39,6 +63,20 @@ class ChildrenReader:
         found = self._caches.commands.store.index("target", key)
         return tuple(each for each in found if each.target and each.target.uid in ("", job.metadata.uid))
 
+    async def _missing_claims(self, job: Job) -> list[str]:
+        """Claims that the job counts on and that are not there. One that was found is taken to stay."""
+        known = self._present.setdefault(job.metadata.uid, {})
+        missing = []
+        for name in wanted_claims(job):
+            if (PERSISTENT_VOLUME_CLAIM.kind, name) in known:
+                continue
+            claim = await self._effects.read(PERSISTENT_VOLUME_CLAIM, name, job.metadata.namespace)
+            if claim is None:
+                missing.append(name)
+            else:
+                known[PERSISTENT_VOLUME_CLAIM.kind, name] = claim.metadata.uid
+        return missing
+
     def _made(self, uid: str, kind: Kind[Any], meta: ObjectMeta) -> None:
         if not self._caches.watches(kind):
             self._present.setdefault(uid, {})[kind.kind, meta.name] = meta.uid
@@ -46,3 +84,4 @@ class ChildrenReader:
     def forget(self, uid: str) -> None:
         """The job is gone."""
         self._present.pop(uid, None)
+        self._keys.pop(uid, None)

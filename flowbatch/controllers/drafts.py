@@ -7,16 +7,20 @@ next reconcile continues from it as if it had been written. A crash forgets a dr
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from flowbatch.api.batch import JobStatus
 from flowbatch.controllers.difference import wire_difference
 from flowbatch.controllers.settings import Settings
+from flowbatch.workload import ledger
 
 #: Phases that may wait to be written. All others end something or ended it.
 _MAY_WAIT = ("", "Pending", "Running")
 _COUNTS = ("pending", "running", "succeeded", "failed", "terminating", "unknown", "task_status_count")
+#: What the ledger says of pods that can be seen again; the rest of it pays for actions or dates timers.
+_SEEN_AGAIN: dict[str, Any] = {"launched": {}, "done": {}, "fired": ()}
 
 
 @dataclass(slots=True)
@@ -89,10 +93,24 @@ def may_wait(written: JobStatus, wanted: JobStatus) -> bool:
         and written.state.phase in _MAY_WAIT
         and wanted.version == written.version
         and wanted.retry_count == written.retry_count
+        and _lasting(written) == _lasting(wanted)
     )
 
 
 def only_counts(written: JobStatus, wanted: JobStatus) -> bool:
     """Whether two statuses differ in numbers of pods alone."""
-    levelled = msgspec.structs.replace(written, **{name: getattr(wanted, name) for name in _COUNTS})
+    if _notes(written) != _notes(wanted) or _lasting(written) != _lasting(wanted):
+        return False
+    counts = {name: getattr(wanted, name) for name in _COUNTS}
+    levelled = replace(written, **counts, controlled_resources=wanted.controlled_resources)
     return not wire_difference(levelled, wanted)
+
+
+def _lasting(status: JobStatus) -> ledger.Ledger:
+    """The part of the ledger that cannot be seen again."""
+    return replace(ledger.read(status), **_SEEN_AGAIN)
+
+
+def _notes(status: JobStatus) -> dict[str, str]:
+    """What the status notes of support objects."""
+    return {name: note for name, note in status.controlled_resources.items() if name != ledger.KEY}

@@ -22,7 +22,7 @@ from flowbatch.controllers.expectations import Expectations
 from flowbatch.controllers.recorder import Recorder
 from flowbatch.controllers.runner import Runner, is_passing
 from flowbatch.controllers.settings import Settings
-from flowbatch.controllers.statuses import StatusWriter
+from flowbatch.controllers.statuses import StatusWriter, without_promises
 from flowbatch.controllers.workqueue import WorkQueue
 from flowbatch.errors import FlowbatchError
 from flowbatch.kube.client import Client
@@ -142,17 +142,20 @@ class JobController:
         now = self._settings.now()
         status = self._statuses.current(job)
         seen = job if status is job.status else replace(job, status=status)
-        children, keys = await self._children.read(seen)
-        changes = reconcile(seen, children, now, keys)
+        children = await self._children.read(seen)
+        changes = reconcile(seen, children, now, await self._children.keys(seen), served=self._served)
         return await self._carry_out(job, status, changes, now)
 
     async def _carry_out(self, job: Job, status: JobStatus, changes: Changes, now: datetime) -> float | None:
         key = job.metadata.key
         wanted = changes.status or status
         if changes.status_first or len(changes.creates) > LARGE_BATCH:
-            await self._statuses.write(job, wanted, exact=changes.status_first)
-            job = replace(job, status=wanted)
+            promised = without_promises(status, wanted)
+            await self._statuses.write(job, promised, exact=changes.status_first)
+            job = replace(job, status=promised)
         problem = await self._act(job, changes)
+        if problem is not None:
+            wanted = without_promises(status, wanted)
         wanted = self._statuses.blamed(key, wanted, problem)
         hurry = bool(changes.deletes or changes.patches)
         waits = [await self._statuses.settle(job, wanted, hurry=hurry)]
@@ -186,7 +189,8 @@ class JobController:
     def _unseen(self, changes: Changes) -> bool:
         """Whether anything was done to a kind whose changes no watch reports."""
         kinds = [kind_of_manifest(each.manifest) for each in changes.creates]
-        kinds += [kind_named(each.kind) for each in (*changes.deletes, *changes.patches)]
+        kinds += [kind_named(each.kind) for each in changes.deletes]
+        kinds += [kind_named(each.kind) for each in changes.patches]
         return not all(self._caches.watches(kind) for kind in kinds)
 
     def _tell(self, key: str, problem: Exception) -> None:

@@ -13,11 +13,18 @@ from flowbatch.controllers.drafts import Drafts, may_wait
 from flowbatch.controllers.effects import Effects, guarded
 from flowbatch.controllers.settings import Settings
 from flowbatch.errors import FlowbatchError
+from flowbatch.workload import ledger
 
 #: The longest piece of an error that is shown in a status.
 MESSAGE_CHARS = 500
 
 _log = structlog.get_logger(__name__)
+
+
+def without_promises(before: JobStatus, wanted: JobStatus) -> JobStatus:
+    """`wanted` as it may be written before its effects: it notes only support objects that `before` noted already."""
+    noted = {name: note for name, note in before.controlled_resources.items() if name != ledger.KEY}
+    return replace(wanted, controlled_resources=ledger.write(noted, ledger.read(wanted)))
 
 
 class StatusWriter:

@@ -248,10 +248,10 @@ async def test_a_job_that_cannot_be_reconciled_does_not_stop_the_others(world, m
 
     reconcile = module.reconcile
 
-    def poisoned(job, *more):
+    def poisoned(job, *more, **named):
         if job.metadata.name == "poison":
             raise KeyError("something nobody thought of")
-        return reconcile(job, *more)
+        return reconcile(job, *more, **named)
 
     monkeypatch.setattr(module, "reconcile", poisoned)
     controllers = await world.start(lanes=1)
