@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE
 from flowbatch.engine.engine import Engine
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
@@ -24,6 +25,8 @@ from flowbatch.runtime.logs import set_up_logs
 from flowbatch.runtime.reload import SettingsWatch
 from flowbatch.runtime.requests import count_requests
 from flowbatch.runtime.settings import Settings
+from flowbatch.runtime.shared import SharedInformers
+from flowbatch.scheduler.caches import Caches
 from flowbatch.scheduler.driver import Habits, Scheduler
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ async def run_scheduler(client: Client, settings: Settings, *, health: Health | 
     """`flowbatch scheduler`: place gangs while leading, stand by warm while not, until cancelled."""
     program = Program(client, settings, health)
     scheduler = program.scheduler()
-    await program.run("flowbatch-scheduler", partial(_inform, scheduler), scheduler.lead)
+    await program.run("flowbatch-scheduler", partial(_inform, scheduler.caches, scheduler.caches.run), scheduler.lead)
 
 
 async def run_controllers(client: Client, settings: Settings, *, health: Health | None = None) -> None:
@@ -49,22 +52,32 @@ async def run_controllers(client: Client, settings: Settings, *, health: Health 
 
 
 async def run_all(client: Client, settings: Settings, *, health: Health | None = None) -> None:
-    """`flowbatch up`: both in one process, under one lease if there is any."""
+    """`flowbatch up`: both in one process, on one set of watches, under one lease if there is any."""
     program = Program(client, settings, health)
-    scheduler, controllers = program.scheduler(), program.controllers()
+    shared = SharedInformers()
+    scheduler = program.scheduler(
+        Caches(
+            pods=shared.base(client, POD),
+            nodes=shared.base(client, NODE),
+            groups=shared.base(client, POD_GROUP),
+            queues=shared.base(client, QUEUE),
+            classes=shared.base(client, PRIORITY_CLASS),
+        )
+    )
+    controllers = program.controllers(shared)
 
     async def lead() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(scheduler.lead)
             tasks.start_soon(controllers.run)
 
-    await program.run("flowbatch", partial(_inform, scheduler), lead)
+    await program.run("flowbatch", partial(_inform, scheduler.caches, shared.run), lead)
 
 
-async def _inform(scheduler: Scheduler) -> None:
+async def _inform(caches: Caches, run: Work) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(scheduler.caches.run)
-        await scheduler.caches.wait_synced()
+        tasks.start_soon(run)
+        await caches.wait_synced()
         memory.settle()
 
 
@@ -80,8 +93,8 @@ class Program:
         self.health.details["settings"] = lambda: self.watch.problem or "ok"
         self._on_change: list[Callable[[Settings], None]] = []
 
-    def scheduler(self) -> Scheduler:
-        """The scheduler these settings describe; a new policy in the file makes its engine anew."""
+    def scheduler(self, caches: Caches | None = None) -> Scheduler:
+        """The scheduler these settings describe; its engine follows a new policy in the file."""
         chosen = self.settings.scheduler
         maker = EngineMaker(chosen)
         habits = Habits(
@@ -92,7 +105,9 @@ class Program:
             run_id=secrets.token_hex(4),
             quiet_s=quiet_s(self.settings.election),
         )
-        scheduler = Scheduler(self.client, make_engine=maker, now=now_ms, habits=habits)
+        scheduler = Scheduler(
+            self.client, make_engine=maker, now=now_ms, caches=caches or Caches.of(self.client), habits=habits
+        )
 
         def changed(fresh: Settings) -> None:
             engine = scheduler.cycles.engine
@@ -123,8 +138,8 @@ class Program:
         self.health.details["unreadable"] = lambda: len(scheduler.feed.poisoned)
         self.health.explain = scheduler.explain
 
-    def controllers(self) -> "Controllers":
-        """The controllers these settings describe."""
+    def controllers(self, informer: Callable[..., Informer[Any]] = Informer) -> "Controllers":
+        """The controllers these settings describe, on informers made by `informer`."""
         from flowbatch.controllers.app import Controllers
         from flowbatch.controllers.settings import CONTROLLERS
         from flowbatch.controllers.settings import Settings as ControllersSettings
@@ -137,6 +152,7 @@ class Program:
                 lanes=chosen.lanes,
                 scheduler_names=self.settings.scheduler.names,
             ),
+            informer=informer,
         )
 
     async def run(self, name: str, inform: Work, lead: Work) -> None:
