@@ -10,17 +10,17 @@ from flowbatch.api.core import Pod
 from flowbatch.api.kinds import POD
 from flowbatch.api.meta import JsonObject
 from flowbatch.embedded.nodes.directory import entry_of, resolver_file
-from flowbatch.embedded.nodes.environment import ConfigError, container_env
+from flowbatch.embedded.nodes.environment import ConfigError
 from flowbatch.embedded.nodes.inside.wire import Message
 from flowbatch.embedded.nodes.lifecycle import Ended, Start, Stop, new_life, resume
+from flowbatch.embedded.nodes.preparation import Preparation
 from flowbatch.embedded.nodes.probes import Probing
 from flowbatch.embedded.nodes.remote import Door
 from flowbatch.embedded.nodes.reporter import Reporter
 from flowbatch.embedded.nodes.runnable import RunnablePod
-from flowbatch.embedded.nodes.sandbox import TERMINATION_LOG, Command, Sandbox
+from flowbatch.embedded.nodes.sandbox import Sandbox
 from flowbatch.embedded.nodes.specification import ADDRESS
 from flowbatch.embedded.nodes.status import pod_status
-from flowbatch.embedded.nodes.volumes import Volume, container_mounts, pod_volumes, references
 from flowbatch.embedded.nodes.workplace import Workplace
 from flowbatch.kube.errors import ApiError, Conflict, NotFound, TransportError
 
@@ -68,7 +68,7 @@ class PodRun:
         )
         self.specs = {each["name"]: each for each in self.pod.containers}
         self.reporter = Reporter(self.work.client, self.pod.metadata, self._status)
-        self._volumes: dict[str, Volume] | None = None
+        self._preparation = Preparation(self.work, self.entry, self.sandbox)
         self._doors: dict[str, Door] = {}
         self._stopping: dict[str, Stopping] = {}
         #: Why a container that is about to be reported as ended did: it could not start, or a probe gave up on it.
@@ -217,7 +217,7 @@ class PodRun:
 
     async def _start(self, name: str, attempt: int) -> None:
         try:
-            command = await self._command(name)
+            command = await self._preparation.command(name, self.pod)
         except ConfigError as problem:
             self._trouble(name, "CreateContainerConfigError", str(problem))
             return
@@ -237,33 +237,11 @@ class PodRun:
             return
         self._open_door(name)
         shown = [path for path in (self.work.cwd, command.env.get("HOME", "")) if path.startswith("/")]
-        self.sandbox.start(name, attempt, command, self._volumes or {}, shown)
+        self.sandbox.start(name, attempt, command, self._preparation.volumes, shown)
 
     def _trouble(self, name: str, reason: str, message: str) -> None:
         retry_at = self.work.clock.now() + timedelta(seconds=CONFIG_RETRY_S)
         self.life.troubled(name, reason, message, retry_at)
-
-    async def _command(self, name: str) -> Command | None:
-        """What to run, with everything it refers to; None without a command. Raises ConfigError, ApiError."""
-        spec, node = self.specs[name], self.work.nodes[self.pod.node]
-        around = await self.work.configuration.surroundings(
-            self.entry.namespace,
-            references(self.pod),
-            pod_ip=self.entry.ip,
-            host_ip=ADDRESS,
-            allocatable=node.resources,
-        )
-        if self._volumes is None:
-            volumes = {volume.name: volume for volume in pod_volumes(self.pod, around)}
-            self.sandbox.fill(volumes)
-            self._volumes = volumes
-        env = container_env(self.pod, spec, around, {**self.work.environment, "HOSTNAME": self.pod.hostname})
-        argv = self.work.command_of(spec, env)
-        if not argv:
-            return None
-        mounts = container_mounts(spec, self._volumes, env)
-        path = str(spec.get("terminationMessagePath") or TERMINATION_LOG)
-        return Command(argv, env, str(spec.get("workingDir") or self.work.cwd), mounts, path)
 
     def _open_door(self, name: str) -> None:
         if name not in self._doors:

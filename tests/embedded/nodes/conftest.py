@@ -104,6 +104,13 @@ class Field:
                 await asyncio.sleep(0.02)
 
 
+async def eventually(true: Callable[[], Awaitable[Any]], timeout_s: float = 10.0) -> None:
+    """Ask until it is so."""
+    async with asyncio.timeout(timeout_s):
+        while not await true():  # noqa: ASYNC110  (what is asked about sends no word)
+            await asyncio.sleep(0.02)
+
+
 @contextlib.asynccontextmanager
 async def running(task: Awaitable[None], ready: asyncio.Event) -> AsyncIterator[None]:
     """`task` in the background, from when it is ready; its own end is an error."""

@@ -1,11 +1,12 @@
 """Are pods apart from one another and from the machine: network, processes, files, names?"""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
 from flowbatch.api.kinds import SERVICE
-from tests.embedded.nodes.conftest import Field
+from tests.embedded.nodes.conftest import Field, eventually
 
 MODES = ("own", "user-namespace")
 LISTEN = "import socket,time; s=socket.create_server(('0.0.0.0', 2222)); print('bound', flush=True); time.sleep(100)"
@@ -30,6 +31,10 @@ else:
 """
 
 
+async def has_printed(field: Field, name: str, text: str) -> bool:
+    return await field.logs(name) == text
+
+
 def python(code: str, *arguments: str) -> list[str]:
     return ["python", "-c", code, *arguments]
 
@@ -39,9 +44,7 @@ async def test_two_pods_of_one_node_bind_the_same_port(field_: Field):
         await field_.run_pod(name, python(LISTEN))
     for name in ("a", "b"):
         await field_.phase(name, "Running")
-        async with asyncio.timeout(10):
-            while await field_.logs(name) != "bound\n":
-                await asyncio.sleep(0.02)
+        await eventually(lambda name=name: has_printed(field_, name, "bound\n"))
 
 
 async def test_two_pytorch_shaped_jobs_run_at_once(field_: Field):
@@ -132,13 +135,30 @@ def processes(marker: str) -> list[int]:
     return found
 
 
+def programs(marker: str) -> list[str]:
+    """The names of the programs that have `marker` among their arguments."""
+    found = []
+    for pid in processes(marker):
+        with contextlib.suppress(OSError):
+            found.append(Path(f"/proc/{pid}/comm").read_text().strip())
+    return found
+
+
+def entries(folder: str) -> list[str]:
+    return sorted(each.name for each in Path(folder).iterdir())
+
+
+def existing(paths: list[str]) -> list[str]:
+    return [path for path in paths if Path(path).exists()]
+
+
 async def test_a_setsid_daemon_dies_with_its_pod(field_: Field):
     marker = f"98765{os.getpid()}"
     await field_.run_pod("daemon", ["sh", "-c", f"setsid sleep {marker} & sleep 0.3; echo out"])
     await field_.phase("daemon", "Running")
     assert processes(marker)
     await field_.finished("daemon")
-    assert not [pid for pid in processes(marker) if b"setsid" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert "sleep" not in programs(marker)
 
 
 async def test_a_pod_sees_only_its_own_processes(field_: Field):
@@ -159,12 +179,12 @@ async def test_nothing_is_written_outside_private_mounts(field_: Field, tmp_path
         ],
         "volumes": [{"name": "v", "emptyDir": {}}],
     }
-    etc = sorted(os.listdir("/etc"))
+    etc = entries("/etc")
     assert (await field_.output("writer", spec)).endswith("/brand/new/place\n")
-    assert not [place for place in places if Path(place).exists()]
+    assert existing(places) == []
     assert there.read_text() == "before"
-    assert sorted(os.listdir("/etc")) == etc
-    assert not Path("/brand").exists()
+    assert entries("/etc") == etc
+    assert existing(["/brand"]) == []
 
 
 async def test_two_pods_do_not_see_each_others_files(field_: Field):

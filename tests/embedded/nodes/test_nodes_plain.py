@@ -2,15 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from flowbatch.api.kinds import CONFIG_MAP, EVENT, NODE
 from flowbatch.embedded.nodes import NodeSpecification, ProcessNodes, process
 from flowbatch.embedded.nodes.cluster import Cluster, NamespacesForbidden
-from tests.embedded.nodes.conftest import Field, api_server, running
-from tests.embedded.nodes.test_nodes_isolation import processes
+from tests.embedded.nodes.conftest import Field, api_server, eventually, running
+from tests.embedded.nodes.test_nodes_isolation import programs
 from tests.embedded.nodes.test_nodes_ssh import start
 
 
@@ -56,17 +55,9 @@ async def test_each_pod_has_an_address_to_bind(plain: Field):
     seen = set()
     for name in ("a", "b"):
         await plain.phase(name, "Running")
-        async with plain_patience():
-            while not (text := await plain.logs(name)):
-                pass
-        seen.add(text)
+        await eventually(lambda name=name: plain.logs(name))
+        seen.add(await plain.logs(name))
     assert len(seen) == 2
-
-
-def plain_patience():
-    import asyncio
-
-    return asyncio.timeout(10)
 
 
 async def test_ssh_and_volumes_by_variable(plain: Field):
@@ -87,4 +78,4 @@ async def test_a_setsid_daemon_dies_with_its_pod(plain: Field):
     await plain.run_pod("daemon", ["sh", "-c", f"(setsid sleep {marker} &) ; sleep 0.3"])
     await plain.phase("daemon", "Running")
     await plain.finished("daemon")
-    assert not [pid for pid in processes(marker) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
+    assert "sleep" not in programs(marker)

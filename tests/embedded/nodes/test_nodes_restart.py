@@ -9,6 +9,7 @@ from flowbatch.api.kinds import NODE
 from flowbatch.embedded.nodes import NodeSpecification, ProcessNodes
 from flowbatch.kube.client import Client
 from tests.embedded.nodes.conftest import Field, api_server, running
+from tests.embedded.nodes.test_nodes_isolation import entries
 
 
 def nodes_of(client: Client) -> ProcessNodes:
@@ -56,5 +57,5 @@ async def test_private_files_can_lie_on_disk_and_are_removed(can_isolate: None, 
         async with running(nodes.run(), nodes.ready):
             field = Field(client, nodes, "default")
             assert await field.output("disk", ["sh", "-c", "echo x > /tmp/y; cat /tmp/y"]) == "x\n"
-            assert list(tmp_path.iterdir())
-    assert not list(tmp_path.iterdir())
+            assert entries(str(tmp_path))
+    assert not entries(str(tmp_path))

@@ -1,13 +1,11 @@
 """Does `ssh` reach the pods of its own job, and only those; does a real mpiexec run over it?"""
 
-import asyncio
 import time
-from pathlib import Path
 
 from flowbatch.api.kinds import CONFIG_MAP
 from flowbatch.api.meta import JsonObject
-from tests.embedded.nodes.conftest import Field
-from tests.embedded.nodes.test_nodes_isolation import processes
+from tests.embedded.nodes.conftest import Field, eventually
+from tests.embedded.nodes.test_nodes_isolation import programs
 
 MODES = ("own", "user-namespace")
 PI = """
@@ -104,19 +102,19 @@ async def test_what_ssh_started_dies_with_its_caller(field_: Field):
     marker = f"8{time.time_ns() % 10**9}"
     await start(field_, "j", "w", ["sshd", "-D"])
     await start(field_, "j", "m", ["ssh", "w.j", f"setsid sleep {marker} & sleep {marker}; true"])
-    async with asyncio.timeout(10):
-        while not [pid for pid in processes(marker) if _program(pid) == "sleep"]:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: runs_sleep(marker))
     await field_.delete("m", grace_seconds=1)
     await field_.gone("m")
-    async with asyncio.timeout(5):
-        while [pid for pid in processes(marker) if _program(pid) == "sleep"]:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: runs_sleep(marker, no=True))
     assert (await field_.pod("w"))["status"]["phase"] == "Running"
 
 
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
+async def runs_sleep(marker: str, *, no: bool = False) -> bool:
+    return ("sleep" in programs(marker)) is not no
+
+
+async def test_no_file_of_the_node_leaks_into_a_pod(field_: Field):
+    await start(field_, "j", "w", ["sshd", "-D"])
+    await start(field_, "j", "m", ["sh", "-c", "ls /proc/self/fd | wc -l; ssh w.j 'ls /proc/self/fd | wc -l'"])
+    await field_.finished("m")
+    assert (await field_.logs("m")).split() == ["4", "4"]

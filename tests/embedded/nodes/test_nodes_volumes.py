@@ -90,7 +90,6 @@ async def test_volumes_of_every_kind_where_nothing_was_before(field_: Field):
 
 async def test_a_host_path_is_this_machines(field_: Field, tmp_path: Path):
     (tmp_path / "data").write_text("from the machine")
-    tmp_path.chmod(0o777)
     container = {"name": "main", "command": ["sh", "-c", "cat /data/data; echo back > /data/out"]}
     container["volumeMounts"] = [{"name": "d", "mountPath": "/data"}]
     spec = {"containers": [container], "volumes": [{"name": "d", "hostPath": {"path": str(tmp_path)}}]}

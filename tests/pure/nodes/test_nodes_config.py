@@ -147,8 +147,7 @@ def test_a_log_is_bounded_and_followed_over_its_rotation(tmp_path: Path, monkeyp
         done = False
 
         async def follow() -> None:
-            async for piece in logs.read(path, logs.Wish(follow=True), lambda: done):
-                seen.append(piece)
+            seen.extend([piece async for piece in logs.read(path, logs.Wish(follow=True), lambda: done)])
 
         reading = asyncio.create_task(follow())
         for number in range(60):

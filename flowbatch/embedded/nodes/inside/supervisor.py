@@ -3,8 +3,6 @@
 What runs when, how often it is restarted and what the pod's phase is are the node's business, told over the channel.
 When this process ends, for whatever reason, the kernel kills everything in the pod.
 """
-# pathlib would double what every pod's first process loads.
-# ruff: noqa: PTH112
 
 import contextlib
 import json
@@ -14,8 +12,9 @@ import signal
 import socket
 from dataclasses import dataclass, field
 
-from flowbatch.embedded.nodes.inside import container, probe, wire
+from flowbatch.embedded.nodes.inside import wire
 from flowbatch.embedded.nodes.inside.logfile import LogFile
+from flowbatch.embedded.nodes.inside.sessions import Session, Sessions, kill_all
 from flowbatch.embedded.nodes.inside.wire import Message
 from flowbatch.embedded.nodes.inside.worlds import World
 
@@ -36,23 +35,17 @@ class Running:
 
 
 @dataclass(slots=True)
-class Session:
-    """A command started inside a container for someone else: a remote shell's, or a probe."""
-
-    number: int
-    pid: int
-    caller: socket.socket | None = None
-
-
-@dataclass(slots=True)
 class Supervisor:
     """The event loop of one pod."""
 
     channel: socket.socket
     world: World
     containers: dict[str, Running] = field(default_factory=dict)
-    sessions: dict[int, Session] = field(default_factory=dict)
+    sessions: Sessions = field(init=False)
     poller: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
+
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self.world, self.poller, self._tell)
 
     def run(self) -> None:
         """Serve the node until it says quit or is gone."""
@@ -72,7 +65,7 @@ class Supervisor:
                     if not self._obey():
                         return
                 elif isinstance(key.data, Session):
-                    self._hang_up(key.data)
+                    self.sessions.hang_up(key.data)
                 else:
                     self._copy_output(key.data)
 
@@ -86,10 +79,11 @@ class Supervisor:
                 self._start(path)
             case {"do": "signal", "container": name, "signal": number}:
                 self._signal(name, number)
-            case {"do": "exec"}:
-                self._exec(message, files)
+            case {"do": "exec", "container": name}:
+                running = self.containers.get(name)
+                self.sessions.start(message, running.mounts if running else None, running.run if running else {}, files)
             case {"do": "probe"}:
-                self._probe(message)
+                self.sessions.probe(message)
             case _:
                 raise AssertionError(f"unknown order {message}")
         return True
@@ -153,7 +147,7 @@ class Supervisor:
 
     def _kill_rest(self, running: Running) -> None:
         """Kill what a container left behind."""
-        _kill(self.world.leftovers(running.pid, running.mounts))
+        kill_all(self.world.leftovers(running.pid, running.mounts))
 
     def _reap(self) -> None:
         while True:
@@ -174,8 +168,8 @@ class Supervisor:
             if running.mounts >= 0:
                 os.close(running.mounts)
             self._tell({"is": "exited", "container": running.name, "attempt": running.attempt, "code": code})
-        elif session := self.sessions.pop(pid, None):
-            self._end(session, code)
+        else:
+            self.sessions.reaped(pid, code)
 
     def _finish_output(self, running: Running) -> None:
         """Everything the container wrote is in the pipe by now; who else holds the pipe may still add to it."""
@@ -194,71 +188,6 @@ class Supervisor:
         for running in self.containers.values():
             self._finish_output(running)
 
-    # commands inside containers
-
-    def _exec(self, order: Message, files: list[int]) -> None:
-        """Start a command in a container with the given files as its stdin, stdout, stderr; a fourth is its caller."""
-        running = self.containers.get(order["container"])
-        caller = socket.socket(fileno=files[3]) if len(files) > 3 else None
-        if running is None or not self.world.holds(running.mounts):
-            self._refuse(order, caller, f"container {order['container']} is not running")
-        else:
-            env = {**running.run["env"], **order.get("env", {})}
-            cwd = order.get("cwd") or running.run["cwd"]
-            pid = os.fork()
-            if pid == 0:
-                self._join(running.mounts, files[:3], order["argv"], env, cwd)
-            session = Session(order["id"], pid, caller)
-            self.sessions[pid] = session
-            if caller is not None:
-                self.poller.register(caller, selectors.EVENT_READ, session)
-        for file in files[:3]:
-            os.close(file)
-
-    def _join(self, mounts: int, files: list[int], argv: list[str], env: dict[str, str], cwd: str) -> None:
-        """Become `argv` inside the container whose mount namespace this is."""
-        try:
-            os.setsid()
-            for target, source in enumerate(files):
-                os.dup2(source, target)
-            self.world.enter(mounts)
-            container.execute(argv, env, cwd if os.path.isdir(cwd) else "/")
-        except OSError as error:
-            os.write(2, f"{error.strerror or error}\n".encode())
-        finally:
-            os._exit(127)
-
-    def _refuse(self, order: Message, caller: socket.socket | None, why: str) -> None:
-        if caller is not None:
-            wire.send(caller, {"error": why})
-            caller.close()
-        self._tell({"is": "done", "id": order["id"], "code": 255, "message": why})
-
-    def _hang_up(self, session: Session) -> None:
-        """The caller is gone (or says so): what it started goes too."""
-        if session.caller is None:
-            return  # ended by another event of the same round
-        self.poller.unregister(session.caller)
-        session.caller.close()
-        session.caller = None
-        _kill(self.world.family(session.pid))
-
-    def _end(self, session: Session, code: int) -> None:
-        shell_code = 128 - code if code < 0 else code
-        if session.caller is not None:
-            self.poller.unregister(session.caller)
-            with contextlib.suppress(OSError):  # the caller may leave at the same moment
-                wire.send(session.caller, {"code": shell_code})
-            session.caller.close()
-            session.caller = None
-        self._tell({"is": "done", "id": session.number, "code": shell_code})
-
-    def _probe(self, order: Message) -> None:
-        pid = os.fork()
-        if pid == 0:
-            probe.become(order)
-        self.sessions[pid] = Session(order["id"], pid)
-
 
 def _await_start(report: socket.socket) -> tuple[int, str]:
     """The child's mount namespace, and what went wrong; the socket closes by itself when the command is executed."""
@@ -268,15 +197,8 @@ def _await_start(report: socket.socket) -> tuple[int, str]:
             data, files, _, _ = socket.recv_fds(report, 8192, 1)
             if files:
                 mounts = files[0]
+                os.set_inheritable(mounts, False)
             elif data:
                 problem = data.decode(errors="replace")
             else:
                 return mounts, problem
-
-
-def _kill(pids: list[int]) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue

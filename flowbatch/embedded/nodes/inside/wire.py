@@ -5,6 +5,7 @@ the caller's own stdin, stdout and stderr.
 """
 
 import json
+import os
 import socket
 import struct
 import sys
@@ -41,10 +42,17 @@ def send(channel: socket.socket, message: Message, files: tuple[int, ...] = ()) 
 def receive(channel: socket.socket) -> tuple[Message | None, list[int]]:
     """The next message and its files; None when the other end is gone."""
     if channel.type == socket.SOCK_SEQPACKET:
-        data, files, _, _ = socket.recv_fds(channel, MAX_BYTES, MAX_FILES)
+        data, files = _receive(channel, MAX_BYTES)
         return (json.loads(data) if data else None), files
-    head, files, _, _ = socket.recv_fds(channel, _LENGTH.size, MAX_FILES)
+    head, files = _receive(channel, _LENGTH.size)
     return (_rest_of(channel, head) if head else None), files
+
+
+def _receive(channel: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    data, files, _, _ = socket.recv_fds(channel, size, MAX_FILES)
+    for file in files:
+        os.set_inheritable(file, False)  # received files are not, unlike opened ones; a pod must not get ours
+    return data, files
 
 
 def _rest_of(channel: socket.socket, head: bytes) -> Message:
