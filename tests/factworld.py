@@ -1,7 +1,7 @@
 """A tiny cluster of facts that answers an engine's plans, for property tests.
 
-It keeps the last level of every object, plays the API server (a binding succeeds, fails, or is answered later) and judges
-each plan from those levels alone, with arithmetic of its own.
+It keeps the last level of every object, plays the API server (a binding succeeds, fails, or is answered later) and
+judges each plan from those levels alone, with arithmetic of its own.
 """
 
 from collections.abc import Iterable

@@ -8,6 +8,8 @@ A gang that already runs in part (a failed binding, a lost member, a crash) is i
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.placement import Placement, Room, admits_empty
@@ -154,8 +156,7 @@ class Attempts:
             assert needs is not None
             blocker = self._capacity(shape, int(rooms[shape.id][1].sum()), needs)
         shapes = tuple(rooms)
-        hopeless = blocker.hopeless
-        return Outcome(blocker=NeedsCapacity(shapes, blocker.fits, blocker.needs, hopeless), rooms=rooms, needs=needs)
+        return Outcome(blocker=msgspec.structs.replace(blocker, shapes=shapes), rooms=rooms, needs=needs)
 
     def _tightness(self, shape: Shape, fits: int, needs: int) -> Blocker:
         """Why one shape found too little: no node at all, or full ones."""
@@ -165,8 +166,8 @@ class Attempts:
         return self._capacity(shape, fits, needs)
 
     def _capacity(self, shape: Shape, fits: int, needs: int) -> NeedsCapacity:
-        hopeless = admits_empty(self._state, self._fits.of(shape).mask, shape) < needs
-        return NeedsCapacity((shape.id,), fits, needs, hopeless)
+        most = admits_empty(self._state, self._fits.of(shape).mask, shape)
+        return NeedsCapacity((shape.id,), fits, needs, most, most < needs)
 
     # -- what queues may hold
 

@@ -1,7 +1,8 @@
 """The engine: events in, decisions out. Control flow only; what is computed is in the modules it calls.
 
-`observe` folds facts into the state and decides nothing. `cycle` looks only at what has changed: gangs with new facts are
-sorted anew, lanes whose cure may have come are woken, and those in line are tried in order until the budget is spent.
+`observe` folds facts into the state and decides nothing. `cycle` looks only at what has changed: gangs with new facts
+are sorted anew, lanes whose cure may have come are woken, and those in line are tried in order until the budget is
+spent.
 No clock, no luck, no I/O: the same events and ticks give the same plans.
 """
 

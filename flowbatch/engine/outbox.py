@@ -47,7 +47,7 @@ class Outbox:
         self._said.pop(gang, None)
 
     def news(self, report: Report, gang: Gang) -> bool:
-        """Whether `report` is worth a write. Mere counts wait until the gang has settled: one write, not one per pod."""
+        """Whether `report` is worth a write. Mere counts wait until the gang has settled: not one write per pod."""
         last = self._said.get(report.gang)
         if last == report:
             return False

@@ -1,7 +1,7 @@
 """A journal is what went into an engine and the digest of what came out; replaying it finds the first difference.
 
-A bug report is such a file. A golden one in the tests is a regression test, and two runs under different hash seeds must
-give equal digests.
+A bug report is such a file. A golden one in the tests is a regression test, and two runs under different hash seeds
+must give equal digests.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,14 +1,14 @@
 """Why a gang waits, in words and numbers: for PodGroup conditions, pod conditions and `flowbatch why`.
 
-Texts follow Volcano ("x/y tasks in gang unschedulable: ...") and kube-scheduler ("0/12 nodes are available: ..."), because
-people search for those; what they leave out (how much is short, which limit, whether it can ever fit) comes after.
+Texts follow Volcano ("x/y tasks in gang unschedulable: ...") and kube-scheduler ("0/12 nodes are available: ..."),
+because people search for those; what they leave out (how much is short, which limit, whether it can ever fit) is added.
 """
 
 import msgspec
-import numpy as np
 
 from flowbatch.engine.decisions import Report, TaskReport
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.reasons import Reasons, format_amount, format_amounts
 from flowbatch.model.blockers import (
     Blocker,
     Gated,
@@ -30,73 +30,6 @@ from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.resources import AMOUNT_MAX, PODS
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
-
-
-def format_amount(name: str, units: int) -> str:
-    """One resource as people write it: "3 cpu", "2.5 cpu", "4Gi memory", "1 nvidia.com/gpu"."""
-    if name == "cpu":
-        whole, rest = divmod(units, 1000)
-        return f"{whole}{f'.{rest:03d}'.rstrip('0') if rest else ''} cpu"
-    if name in ("memory", "ephemeral-storage") or name.startswith("hugepages-"):
-        for suffix, size in (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
-            if units >= size:
-                tenths = -(-units * 10 // size)
-                return f"{tenths // 10}{f'.{tenths % 10}' if tenths % 10 else ''}{suffix} {name}"
-    return f"{units} {name}"
-
-
-def format_amounts(amounts: Amounts) -> str:
-    """Several, joined."""
-    return ", ".join(format_amount(name, units) for name, units in amounts) or "nothing"
-
-
-class Reasons:
-    """Counts why nodes do not take a shape. Good for one moment: built anew for each cycle that needs it."""
-
-    def __init__(self, state: ClusterState, fits: Fits) -> None:
-        self._state = state
-        self._fits = fits
-        self._texts: dict[int, str] = {}
-
-    def text(self, shape: Shape) -> str:
-        """ "0/12 nodes are available: 8 Insufficient cpu, 4 node(s) had untolerated taint {k: v}." """
-        known = self._texts.get(shape.id)
-        if known is None:
-            known = self._texts[shape.id] = self._count(shape)
-        return known
-
-    def _count(self, shape: Shape) -> str:
-        state, table = self._state, self._state.table
-        exists = np.zeros(table.size, np.bool_)
-        exists[[node.row for node in state.nodes.values() if node.fact is not None]] = True
-        counts: dict[str, int] = {}
-        left = exists.copy()
-        self._note(counts, "node(s) were not ready", left & ~table.ready[: table.size])
-        left &= table.ready[: table.size]
-        for rows, reason in self._fits.refusals(shape):
-            self._note(counts, reason, left & rows)
-            left &= ~rows
-        self._note(counts, "node(s) use more than they have", left & table.over[: table.size])
-        left &= ~table.over[: table.size]
-        available = left.copy()
-        for axis, amount in shape.request:
-            lacking = left & (table.free[axis, : table.size] < amount)
-            self._note(counts, "Too many pods" if axis == PODS else f"Insufficient {state.axes.names[axis]}", lacking)
-            available &= ~lacking
-        if shape.spec.ports:
-            taken = np.zeros(table.size, np.bool_)
-            taken[state.ports.taken(shape.spec.ports)] = True
-            self._note(counts, "node(s) didn't have free ports for the requested pod ports", available & taken)
-            available &= ~taken
-        reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
-        head = f"{int(available.sum())}/{int(exists.sum())} nodes are available"
-        return f"{head}: {reasons}." if reasons else f"{head}."
-
-    @staticmethod
-    def _note(counts: dict[str, int], reason: str, rows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
-        number = int(rows.sum())
-        if number:
-            counts[reason] = counts.get(reason, 0) + number
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,19 +73,8 @@ class Words:
     def why(self, blocker: Blocker, gang: Gang) -> str:
         """One sentence with numbers."""
         match blocker:
-            case NeedsGang():
-                return "its PodGroup does not exist"
-            case QueueMissing(queue=queue):
-                return f'queue "{queue}" does not exist'
-            case QueueClosed(queue=queue, state=state):
-                return f'queue "{queue}" is {state} and admits nothing new'
-            case NeedsMembers(have=have, need=need, task=task):
-                of = f' of task "{task}"' if task else ""
-                return f"only {have} of the {need} pods{of} that must start together exist"
-            case Gated(gated=gated, ungated=ungated, need=need):
-                return f"{gated} pods have scheduling gates, {ungated} have none; {need} must start together"
             case NeedsQuota():
-                return self._quota(blocker, gang)
+                return self._quota(blocker)
             case NeedsHeadroom(short=short):
                 return f"admitted jobs have been promised the cluster's room already: short {format_amounts(short)}"
             case NeedsNode():
@@ -166,9 +88,27 @@ class Words:
             case Refused(policy=policy, why=why):
                 return f"policy {policy} refuses: {why}"
             case _:
+                return self._absent(blocker)
+
+    @staticmethod
+    def _absent(blocker: Blocker) -> str:
+        """Something that must exist does not."""
+        match blocker:
+            case NeedsGang():
+                return "its PodGroup does not exist"
+            case QueueMissing(queue=queue):
+                return f'queue "{queue}" does not exist'
+            case QueueClosed(queue=queue, state=state):
+                return f'queue "{queue}" is {state} and admits nothing new'
+            case NeedsMembers(have=have, need=need, task=task):
+                of = f' of task "{task}"' if task else ""
+                return f"only {have} of the {need} pods{of} that must start together exist"
+            case Gated(gated=gated, ungated=ungated, need=need):
+                return f"{gated} pods have scheduling gates, {ungated} have none; {need} must start together"
+            case _:
                 return blocker.name
 
-    def _quota(self, blocker: NeedsQuota, gang: Gang) -> str:
+    def _quota(self, blocker: NeedsQuota) -> str:
         axes, queue = self._state.axes, self._state.queues.by_name.get(blocker.queue)
         held = axes.amounts(queue.held()) if queue else ()
         named = dict(blocker.short)
@@ -180,19 +120,18 @@ class Words:
         nodes = self._nodes(gang, blocker)
         if not blocker.hopeless:
             return f"room for {blocker.fits} of {blocker.needs} pods. {nodes}"
-        return f"it can never fit: {blocker.needs} pods need more than all nodes have ({self._largest(gang)}). {nodes}"
+        if not blocker.most:
+            return f"it can never fit: {self._larger_than_any(gang, blocker)}. {nodes}"
+        return f"it can never fit: empty nodes would hold {blocker.most} of {blocker.needs} pods. {nodes}"
 
-    def _largest(self, gang: Gang) -> str:
-        names = self._state.axes.names
-        axes = {axis: None for task in gang.pending.values() for axis, _ in task.shape.request if axis != PODS}
-        most = self._state.table.largest()
-        largest = ", ".join(format_amount(names[axis], most.get(axis, 0)) for axis in axes)
-        shapes = {task.shape.id: task.shape for task in gang.pending.values()}
-        asks = " or ".join(
-            format_amounts(tuple((names[a], min(n, AMOUNT_MAX)) for a, n in shape.request if a != PODS))
-            for shape in list(shapes.values())[:2]
-        )
-        return f"a pod asks for {asks}; the largest node has {largest}"
+    def _larger_than_any(self, gang: Gang, blocker: NeedsCapacity) -> str:
+        names, most = self._state.axes.names, self._state.table.largest()
+        shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
+        asked = [(axis, amount) for axis, amount in shape.request if axis != PODS] if shape else []
+        above = [(axis, amount) for axis, amount in asked if amount > most.get(axis, 0)] or asked
+        pod = format_amounts(tuple((names[axis], min(amount, AMOUNT_MAX)) for axis, amount in above))
+        node = ", ".join(format_amount(names[axis], most.get(axis, 0)) for axis, _ in above)
+        return f"one pod asks for {pod}, the largest node has {node}"
 
     def _nodes(self, gang: Gang, blocker: Blocker) -> str:
         tight = blocker.shapes if isinstance(blocker, NeedsCapacity) else (getattr(blocker, "shape", None),)
@@ -233,7 +172,7 @@ class Words:
             message=self.message(gang, blocker) if blocker else self._fine(gang),
             cure=self.cure(blocker) if blocker else "",
             hopeless=getattr(blocker, "hopeless", isinstance(blocker, NeedsNode)),
-            short=getattr(blocker, "short", ()),
+            short=self._short(gang, blocker),
             behind=behind,
             members=len(gang.tasks),
             ready=gang.ready,
@@ -243,6 +182,13 @@ class Words:
             min_members=gang.min_members,
             tasks=self.tasks(gang, blocker) if blocker else (),
         )
+
+    def _short(self, gang: Gang, blocker: Blocker | None) -> Amounts:
+        if not isinstance(blocker, NeedsCapacity):
+            return tuple(getattr(blocker, "short", ()))
+        shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
+        missing = blocker.needs - blocker.fits
+        return self._state.axes.amounts({a: n * missing for a, n in shape.request if a != PODS}) if shape else ()
 
     @staticmethod
     def _fine(gang: Gang) -> str:

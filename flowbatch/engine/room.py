@@ -1,6 +1,6 @@
 """Lanes that wait for room, by shape, and the test whether rows with more room than before could cure any of them.
 
-One comparison of all watched requests with the most that the freed rows offer leaves few shapes; only those are counted.
+One comparison of all watched requests with the most that the freed rows offer leaves few shapes; those are counted.
 """
 
 import numpy as np

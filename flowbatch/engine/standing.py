@@ -161,7 +161,7 @@ def _spread_need(parts: list[Part], lack: dict[str, int], need: int) -> int:
 
 
 def _reserve(gang: Gang, lack: dict[str, int], need: int) -> tuple[list[tuple[Role, int]], int]:
-    """For whom room must be held: declared minima of tasks held back, then as many as the gang's minimum still needs."""
+    """For whom to hold room: declared minima of tasks held back, then as many as the gang's minimum still needs."""
     counts: dict[str, int] = {}
     position = _positions(gang)
     roles = sorted((role for role in gang.roles.values() if role.held_back), key=lambda role: position[role.name])

@@ -78,12 +78,14 @@ class NeedsNode(Blocker, frozen=True):
 class NeedsCapacity(Blocker, frozen=True):
     """Nodes that would do are full: `fits` of `needs` found room. Cure: room on a node that admits one of `shapes`.
 
-    `hopeless`: not even the empty cluster could hold it, so only a change of nodes cures it.
+    `most` is how many the nodes would hold if they were empty. `hopeless`: not even that is enough, so only a change of
+    nodes cures it.
     """
 
     shapes: tuple[ShapeId, ...]
     fits: int
     needs: int
+    most: int = 0
     hopeless: bool = False
 
 

@@ -7,6 +7,7 @@ from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
 from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Ints
 
 
 class InvariantBroken(FlowbatchError):
@@ -47,6 +48,25 @@ def _check_tasks(state: ClusterState, wrong: list[str]) -> None:
 def _check_table(state: ClusterState, wrong: list[str]) -> None:
     table = state.table
     table.fit_axes()
+    capacity, used, releasing, reserved = _recount(state, wrong)
+    size, axes = table.size, len(state.axes)
+    for name, kept, found in (
+        ("capacity", table.capacity, capacity),
+        ("releasing", table.releasing, releasing),
+        ("reserved", table.reserved, reserved),
+        ("free", table.free, capacity - used - reserved),
+    ):
+        if not np.array_equal(kept[:axes, :size], found):
+            wrong.append(f"{name} differs on rows {np.unique(np.nonzero(kept[:axes, :size] != found)[1]).tolist()}")
+    over = (capacity - used - reserved < 0).any(axis=0)
+    if not np.array_equal(table.over[:size], over):
+        wrong.append(f"over differs on rows {np.flatnonzero(table.over[:size] != over).tolist()}")
+    _same(wrong, "ports", state.ports.content(), _ports(state))
+
+
+def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Capacity, use, releasing and reserved of all rows, from nodes, tasks and gangs."""
+    table = state.table
     shape = (len(state.axes), table.size)
     used, releasing, reserved = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     capacity = np.zeros(shape, np.int64)
@@ -65,19 +85,7 @@ def _check_table(state: ClusterState, wrong: list[str]) -> None:
             for row, count in zip(reservation.rows.tolist(), reservation.counts.tolist(), strict=True):
                 for axis, amount in reservation.shape.request:
                     reserved[axis, row] += amount * count
-    size, axes = table.size, len(state.axes)
-    for name, kept, found in (
-        ("capacity", table.capacity, capacity),
-        ("releasing", table.releasing, releasing),
-        ("reserved", table.reserved, reserved),
-        ("free", table.free, capacity - used - reserved),
-    ):
-        if not np.array_equal(kept[:axes, :size], found):
-            wrong.append(f"{name} differs on rows {np.unique(np.nonzero(kept[:axes, :size] != found)[1]).tolist()}")
-    over = (capacity - used - reserved < 0).any(axis=0)
-    if not np.array_equal(table.over[:size], over):
-        wrong.append(f"over differs on rows {np.flatnonzero(table.over[:size] != over).tolist()}")
-    _same(wrong, "ports", state.ports.content(), _ports(state))
+    return capacity, used, releasing, reserved
 
 
 def _ports(state: ClusterState) -> list[tuple[str, int, int, str, int]]:

@@ -1,7 +1,7 @@
 """Gangs and their tasks: identity, membership and counts.
 
-A gang owns *members*, with or without a pod. A declared task that a dependency holds back has no pods yet, but it counts:
-the gang starts only if there is room for its minimum too, and that room stays reserved until its pods come.
+A gang owns *members*, with or without a pod. A declared task that a dependency holds back has no pods yet, but it
+counts: the gang starts only if there is room for its minimum too, and that room stays reserved until its pods come.
 """
 
 from dataclasses import dataclass, field

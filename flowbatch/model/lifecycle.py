@@ -91,14 +91,19 @@ class Storied(Protocol):
     """Something that can say who it is and what happened to it; asked only when something went wrong."""
 
     @property
-    def uid(self) -> str: ...
+    def uid(self) -> str:
+        """Who it is."""
+        ...
+
     @property
-    def story(self) -> str: ...
+    def story(self) -> str:
+        """What happened to it."""
+        ...
 
 
 def next_state(state: TaskState, stimulus: Stimulus, task: Storied) -> TaskState:
     """Where `stimulus` leads from `state`; raises InvalidTransition where the table says ILLEGAL."""
     new = TRANSITIONS[state][stimulus]
-    if new is ILLEGAL:
+    if new is None:
         raise InvalidTransition(task.uid, state, stimulus, task.story)
     return new

@@ -90,7 +90,7 @@ class QueueTree:
             del self.by_name[queue.name]
 
     def link(self) -> None:
-        """Find every queue's path again, after a queue came, went or changed its parent. No recursion: depth is input."""
+        """Find every queue's path again, after one came, went or changed its parent. No recursion: depth is input."""
         for queue in self.by_name.values():
             queue.path, queue.orphaned = self._path(queue)
 

@@ -269,7 +269,7 @@ class ClusterState:
             del self.gangs[gang.id]
 
     def set_promises(self, gang: Gang, inqueue: Sums, elastic: Sums) -> None:
-        """What its queue must keep for a gang that was admitted and has not started; what it holds beyond its minimum."""
+        """What its queue must keep for a gang that has not started, and what the gang holds beyond its minimum."""
         if gang.inqueue != inqueue:
             path = gang.queue.path if gang.queue else ()
             for sums in (self.inqueue, *(queue.inqueue for queue in path)):
@@ -320,7 +320,7 @@ class ClusterState:
             self._remove(task)
 
     def refuse(self, uid: PodUid, node: NodeName, *, permanent: bool) -> None:
-        """An order to bind failed: take the capacity back; a permanent refusal drops the task until it is seen again."""
+        """An order to bind failed: take the capacity back; a permanent refusal drops the task until seen again."""
         task = self.tasks.get(uid)
         if task is None or task.confirmed or task.node is None or task.node.name != node:
             return

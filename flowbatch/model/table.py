@@ -130,7 +130,7 @@ class NodeTable:
         return result
 
     def copies(self, request: Request, where: Bools) -> Ints:
-        """How many times `request` fits on each row of the mask `where`; zero elsewhere and where even once is too much.
+        """How many times `request` fits on each row of the mask `where`; zero elsewhere, or where not even once.
 
         Divides in float64, which is exact here: amounts are at most 2**50, so a quotient that is not whole is further
         from the next whole number than its rounding error.

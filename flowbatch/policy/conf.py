@@ -69,9 +69,8 @@ def read_policy(mapping: Mapping[str, Any], extra: Mapping[str, Maker] | None = 
 
 
 def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list[SpecError]) -> Policy:
-    for key in mapping:
-        if key not in KEYS:
-            problems.append(SpecError(str(key), "no such setting", hint=did_you_mean(str(key), KEYS)))
+    unknown = [str(key) for key in mapping if key not in KEYS]
+    problems.extend(SpecError(key, "no such setting", hint=did_you_mean(key, KEYS)) for key in unknown)
     changes: dict[str, Any] = {"name": _text(mapping, "name", "custom", problems)}
     for key, (field, known) in LISTS.items():
         if key in mapping:

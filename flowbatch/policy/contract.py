@@ -53,9 +53,15 @@ class NodeScore(Protocol):
     """Which of the nodes that would do is better."""
 
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """How much it counts among the scores."""
+        ...
+
     @property
-    def trend(self) -> Trend: ...
+    def trend(self) -> Trend:
+        """How it moves as more of a shape land on one node."""
+        ...
+
     def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
         """One number in [0, 1] per row for placing one more of `shape`, given `extra` more of it there already."""
         ...
@@ -64,19 +70,25 @@ class NodeScore(Protocol):
 class GangOrder(Protocol):
     """Who comes first in a queue. Reads only the gang, its queue and totals."""
 
-    def key(self, gang: Gang, view: ClusterView) -> Key: ...
+    def key(self, gang: Gang, view: ClusterView) -> Key:
+        """Part of the sort key; smaller comes first."""
+        ...
 
 
 class QueueOrder(Protocol):
     """Which queue's turn it is. Asked again whenever the queue's sums move."""
 
-    def key(self, queue: Queue, view: ClusterView) -> Key: ...
+    def key(self, queue: Queue, view: ClusterView) -> Key:
+        """Part of the sort key; smaller comes first."""
+        ...
 
 
 class Admission(Protocol):
     """May it go on now? Else what is it waiting for."""
 
-    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None: ...
+    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
+        """None to go on, or what must be cured first."""
+        ...
 
 
 class QueueLimit(Protocol):
@@ -116,8 +128,13 @@ class VictimFilter(Protocol):
 class Ledger(Protocol):
     """Derived state of a policy, one object per engine. `removed` is the exact inverse of `placed`."""
 
-    def placed(self, gang: Gang, shape: Shape, count: int) -> None: ...
-    def removed(self, gang: Gang, shape: Shape, count: int) -> None: ...
+    def placed(self, gang: Gang, shape: Shape, count: int) -> None:
+        """`count` of `shape` took their places."""
+        ...
+
+    def removed(self, gang: Gang, shape: Shape, count: int) -> None:
+        """They gave them back."""
+        ...
 
 
 class Confirmation(Protocol):
@@ -131,4 +148,6 @@ class Confirmation(Protocol):
 class StepSource(Protocol):
     """What must be done before a binding is sent."""
 
-    def steps(self, task: Task, node: Node, view: ClusterView) -> tuple[Step, ...]: ...
+    def steps(self, task: Task, node: Node, view: ClusterView) -> tuple[Step, ...]:
+        """In the order in which they are to be done."""
+        ...

@@ -4,7 +4,7 @@ Pods of gangs that cannot start soon only cost the API server; so a gang is let 
 queue may hold and what the whole cluster can promise. A gang without `minResources` always passes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flowbatch.model.blockers import Blocker, NeedsHeadroom, NeedsQuota, QueueClosed
 from flowbatch.model.gangs import Gang
@@ -36,9 +36,9 @@ class QueueOpen:
 
 @dataclass(frozen=True)
 class QueueRoom:
-    """minResources + allocated + inqueue - elastic must be within what the queue may ever hold (Volcano: proportion)."""
+    """minResources + allocated + inqueue - elastic is within what the queue may ever hold (Volcano: proportion)."""
 
-    ceiling: Capability = Capability()
+    ceiling: Capability = field(default_factory=Capability)
     alike = True
 
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:

@@ -1,6 +1,6 @@
 """Which nodes a shape may be on at all, full or empty. Each filter judges columns: each distinct value once.
 
-Readiness, resources, the pod count and host ports are not here: the engine itself never overcommits, whatever policies say.
+Readiness, resources, the pod count and host ports are not here: the engine never overcommits, whatever policies say.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Which node is better. Vectors over rows, each in [0, 1]; `extra` says how many more of the shape a row has already."""
+"""Which node is better. Vectors over rows, each in [0, 1]; `extra` says how many of the shape a row has in addition."""
 
 from dataclasses import dataclass, field
 

@@ -1,0 +1,83 @@
+"""Counts of why nodes do not take a shape, in kube-scheduler's words, and amounts as people write them."""
+
+import numpy as np
+
+from flowbatch.engine.fits import Fits
+from flowbatch.model.ids import Amounts
+from flowbatch.model.resources import PODS
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Bools
+
+
+def format_amount(name: str, units: int) -> str:
+    """One resource as people write it: "3 cpu", "2.5 cpu", "4Gi memory", "1 nvidia.com/gpu"."""
+    if name == "cpu":
+        whole, rest = divmod(units, 1000)
+        return f"{whole}{f'.{rest:03d}'.rstrip('0') if rest else ''} cpu"
+    if name in ("memory", "ephemeral-storage") or name.startswith("hugepages-"):
+        for suffix, size in (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
+            if units >= size:
+                tenths = -(-units * 10 // size)
+                return f"{tenths // 10}{f'.{tenths % 10}' if tenths % 10 else ''}{suffix} {name}"
+    return f"{units} {name}"
+
+
+def format_amounts(amounts: Amounts) -> str:
+    """Several, joined."""
+    return ", ".join(format_amount(name, units) for name, units in amounts) or "nothing"
+
+
+class Reasons:
+    """Counts why nodes do not take a shape. Good for one moment: built anew for each cycle that needs it."""
+
+    def __init__(self, state: ClusterState, fits: Fits) -> None:
+        self._state = state
+        self._fits = fits
+        self._texts: dict[int, str] = {}
+        self._exists: Bools | None = None
+
+    def text(self, shape: Shape) -> str:
+        """ "0/12 nodes are available: 8 Insufficient cpu, 4 node(s) had untolerated taint {k: v}." """
+        known = self._texts.get(shape.id)
+        if known is None:
+            known = self._texts[shape.id] = self._count(shape)
+        return known
+
+    def _count(self, shape: Shape) -> str:
+        state, table = self._state, self._state.table
+        exists = self._known()
+        counts: dict[str, int] = {}
+        left = exists.copy()
+        self._note(counts, "node(s) were not ready", left & ~table.ready[: table.size])
+        left &= table.ready[: table.size]
+        for rows, reason in self._fits.refusals(shape):
+            self._note(counts, reason, left & rows)
+            left &= ~rows
+        self._note(counts, "node(s) use more than they have", left & table.over[: table.size])
+        left &= ~table.over[: table.size]
+        available = left.copy()
+        for axis, amount in shape.request:
+            lacking = left & (table.free[axis, : table.size] < amount)
+            self._note(counts, "Too many pods" if axis == PODS else f"Insufficient {state.axes.names[axis]}", lacking)
+            available &= ~lacking
+        if shape.spec.ports:
+            taken = np.zeros(table.size, np.bool_)
+            taken[state.ports.taken(shape.spec.ports)] = True
+            self._note(counts, "node(s) didn't have free ports for the requested pod ports", available & taken)
+            available &= ~taken
+        reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
+        head = f"{int(available.sum())}/{int(exists.sum())} nodes are available"
+        return f"{head}: {reasons}." if reasons else f"{head}."
+
+    def _known(self) -> Bools:
+        if self._exists is None:
+            exists = self._exists = np.zeros(self._state.table.size, np.bool_)
+            exists[[node.row for node in self._state.nodes.values() if node.fact is not None]] = True
+        return self._exists
+
+    @staticmethod
+    def _note(counts: dict[str, int], reason: str, rows: Bools) -> None:
+        number = int(rows.sum())
+        if number:
+            counts[reason] = counts.get(reason, 0) + number
