@@ -66,7 +66,8 @@ def _at(job: Job) -> str:
 def _finished(job: Job, phase: str) -> str:
     state = job.status.state
     told = f": {state.message}" if state.message else f": {state.reason}" if state.reason else ""
-    retries = f" after {job.status.retry_count} retries" if job.status.retry_count else ""
+    count = job.status.retry_count
+    retries = f" after {count} retr{'y' if count == 1 else 'ies'}" if count else ""
     return f"{phase.lower()}{retries}{told}"
 
 

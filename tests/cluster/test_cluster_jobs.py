@@ -123,7 +123,7 @@ def test_an_exit_code_policy_ends_the_job(cluster):
 
 
 def test_scaling_up_and_down_while_it_runs(cluster):
-    cluster.apply(job("elastic", replicas=2, minimum=1))
+    cluster.apply(job("elastic", replicas=2, minimum=1, task={"minAvailable": 1}))
     cluster.wait_phase("elastic", "Running")
     for replicas in (4, 1):
         patch = [{"op": "replace", "path": "/spec/tasks/0/replicas", "value": replicas}]
