@@ -141,7 +141,7 @@ class Sandbox:
         layer, work = self._layer(name, attempt), self.cluster.work
         self.cluster.write(f"{layer}/termination", b"", 0o666)
         mounts = [self._mount(mount, volumes[mount.volume]) for mount in command.mounts]
-        words = {"source": f"{work}/{layer}/termination", "target": command.termination_path}
+        words = {"source": f"{work}/{layer}/termination", "target": command.termination_path, "within": work}
         mounts.append({**words, "read_only": False, "host": False, "shown": command.termination_path})
         self.socket_dir(name)
         run = {
@@ -182,6 +182,7 @@ class Sandbox:
         shown = source if volume.host_path else f"{volume.name}/{mount.sub_path}"
         return {"source": source, "target": mount.target, "read_only": mount.read_only} | {
             "host": bool(volume.host_path),
+            "within": root,
             "shown": shown,
         }
 

@@ -126,3 +126,21 @@ async def test_commands_expand_and_find_their_directory(field_: Field):
     container["env"] = [{"name": "GREETING", "value": "hi"}]
     assert await field_.output("expand", {"containers": [container]}) == "hi\n/usr\n"
     assert await field_.output("here", ["sh", "-c", "pwd"]) == f"{Path.cwd()}\n"
+
+
+async def test_a_sub_path_cannot_lead_out_of_its_volume(field_: Field, tmp_path: Path):
+    (tmp_path / "secret").write_text("the machine's")
+    volume = {"name": "v", "mountPath": "/v"}
+    planted = {"name": "plant", "command": ["ln", "-s", str(tmp_path), "/v/out"], "volumeMounts": [volume]}
+    reader = {"name": "main", "command": ["ls", "/v"], "volumeMounts": [{**volume, "subPath": "out"}]}
+    spec = {"initContainers": [planted], "containers": [reader], "volumes": [{"name": "v", "emptyDir": {}}]}
+    await field_.run_pod("escape", spec)
+    ended = (await field_.finished("escape"))["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert ended["reason"] == "CreateContainerError"
+    assert "leads out of its volume" in ended["message"]
+
+
+async def test_an_impossible_argument_is_an_error_of_the_container(field_: Field):
+    await field_.run_pod("null", ["echo", "a\0b"])
+    ended = (await field_.finished("null"))["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert "null byte" in ended["message"]

@@ -36,7 +36,7 @@ def become(layout: Layout, run: Message, report: socket.socket) -> None:
             linux.drop_capabilities()
         stage = "StartError"
         execute(run["argv"], run["env"], run["cwd"])
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
         report.send(f"{stage}\n{error}".encode()[:4096])
     finally:
         os._exit(CANNOT_START)
@@ -49,7 +49,7 @@ def become_plain(run: Message, report: socket.socket) -> None:
         if sys.platform.startswith("linux"):
             linux.die_with_parent(signal.SIGKILL)
         execute(run["argv"], run["env"], run["cwd"])
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
         report.send(f"StartError\n{error}".encode()[:4096])
     finally:
         os._exit(CANNOT_START)
@@ -118,6 +118,8 @@ def _bind(root: str, mount: Message, host_targets: list[str]) -> None:
     target, source = root + os.path.normpath("/" + mount["target"]), mount["source"]
     if not os.path.exists(source):
         raise BadMount(2, f"volume path {mount['shown']} does not exist")
+    if not mount["host"] and not f"{os.path.realpath(source)}/".startswith(f"{os.path.realpath(mount['within'])}/"):
+        raise BadMount(1, f"volume path {mount['shown']} leads out of its volume")
     if not os.path.lexists(target):
         if any(mount["target"].startswith(host + "/") for host in host_targets):
             raise BadMount(2, f"{mount['target']} does not exist in the hostPath volume it lies in")
