@@ -79,6 +79,9 @@ class Handler:
             if request.transport is not None:
                 request.transport.abort()
             response = web.Response(status=500)
+        except ConnectionError:
+            # Nobody is there to read an answer.
+            response = web.Response(status=499)
         self.audit.count(verb, resource, request.headers.get("User-Agent", ""), response.status)
         return response
 

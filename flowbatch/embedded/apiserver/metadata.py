@@ -4,6 +4,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from flowbatch.api.meta import JsonObject
@@ -45,6 +46,7 @@ _LABEL_NAMED = {"core.v1.Namespace"}
 _PATH_NAMED = {"rbac.v1.Role", "rbac.v1.RoleBinding", "rbac.v1.ClusterRole", "rbac.v1.ClusterRoleBinding"}
 
 
+@lru_cache(maxsize=8192)
 def subdomain_problem(name: str) -> str:
     """Why `name` is no DNS subdomain, or the empty string."""
     if len(name) > 253:
@@ -52,6 +54,7 @@ def subdomain_problem(name: str) -> str:
     return "" if SUBDOMAIN_1123.fullmatch(name) else _SUBDOMAIN_RULE
 
 
+@lru_cache(maxsize=8192)
 def label_problem(name: str) -> str:
     """Why `name` is no DNS label, or the empty string."""
     if len(name) > 63:
@@ -157,6 +160,7 @@ def check_metadata(resource: Resource, metadata: JsonObject) -> list[Cause]:
     return causes
 
 
+@lru_cache(maxsize=8192)
 def key_problem(key: str) -> str:
     """Why `key` is no qualified name (label keys, annotation keys, finalizers), or the empty string."""
     prefix, slash, name = key.rpartition("/")

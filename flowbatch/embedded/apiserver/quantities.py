@@ -14,20 +14,24 @@ _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 1
 
 
 @cache
-def _holding(type_name: str) -> tuple[Field, ...]:
+def _holding(type_name: str) -> dict[str, Field]:
     """Fields of a type at or below which there are quantities."""
     fields = all_types()[type_name].fields.values()
-    return tuple(
-        each for each in fields if each.base == "quantity" or (each.base in all_types() and _holding(each.base))
-    )
+    return {
+        each.name: each
+        for each in fields
+        if each.base == "quantity" or (each.base in all_types() and _holding(each.base))
+    }
 
 
 def canonicalize(type_name: str, obj: JsonObject) -> None:
     """Rewrite every quantity of `obj` in place; raises a 400 Refusal for one that does not parse."""
-    for known in _holding(type_name):
-        value = obj.get(known.name)
-        if value is not None:
-            obj[known.name] = _rewritten(known, known.shape, value)
+    holding = _holding(type_name)
+    for name, value in obj.items():
+        known = holding.get(name)
+        if known is not None and value is not None:
+            # Only values change, so the walk over the keys stays sound.
+            obj[name] = _rewritten(known, known.shape, value)
 
 
 def _rewritten(known: Field, shape: str, value: Any) -> Any:

@@ -52,6 +52,9 @@ async def stream_watch(
     except Ended as ended:
         if ended.reset and transport is not None:
             transport.abort()
+    except ConnectionError:
+        # The reader went away in the middle of a write: a watch's usual end.
+        pass
     finally:
         watch.stop()
     return response
