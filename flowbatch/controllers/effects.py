@@ -121,7 +121,8 @@ class Effects:
             return None
         except Invalid as problem:
             if any(cause.get("field") == "metadata.uid" for cause in problem.causes):
-                return None  # a namesake has taken its place
+                # A namesake has taken its place, which some servers call a bad patch.
+                raise Conflict(409, "Conflict", problem.message) from None
             raise
         except TransportError:
             # Unknown outcome: whatever the server has now is what the cache must show before we decide again.
