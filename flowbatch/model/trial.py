@@ -57,11 +57,11 @@ class Trial:
         placed = (tasks, np.repeat(rows, counts))
         self._placed.append(placed)
         ports = shape.spec.ports
-        for row in rows.tolist() if ports else ():
+        for row in placed[1].tolist() if ports else ():
             state.ports.take(Row(row), ports)
 
         def back() -> None:
-            for row in rows.tolist() if ports else ():
+            for row in placed[1].tolist() if ports else ():
                 state.ports.take(Row(row), ports, -1)
             self._placed.remove(placed)
             state.charge(gang, shape.request, -count)

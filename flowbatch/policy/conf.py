@@ -140,17 +140,17 @@ def _argument(path: str, key: str, value: Any, maker: Maker, problems: list[Spec
         if not isinstance(value, bool):
             problems.append(SpecError(path, "must be true or false", value))
     elif isinstance(default, int | float):
-        return _number(path, value, problems)
+        return _number(path, value, problems, getattr(maker, "least", {}).get(key, 0))
     elif isinstance(default, tuple):
         return _weights(path, value, problems)
     return value
 
 
-def _number(path: str, value: Any, problems: list[SpecError]) -> float:
+def _number(path: str, value: Any, problems: list[SpecError], least: float = 0) -> float:
     number = not isinstance(value, bool) and isinstance(value, int | float)
-    if number and 0 <= value <= MOST_WEIGHT:
+    if number and least <= value <= MOST_WEIGHT:
         return float(value)
-    problems.append(SpecError(path, f"must be a number from 0 to {MOST_WEIGHT}", value))
+    problems.append(SpecError(path, f"must be a number from {least:g} to {MOST_WEIGHT}", value))
     return 0.0
 
 

@@ -67,6 +67,8 @@ class Overcommit:
 
     factor: float = 1.2
     alike = True
+    #: Smallest sensible arguments.
+    least = {"factor": 1.0}
 
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
         """NeedsHeadroom while too much is promised."""

@@ -14,13 +14,17 @@ from flowbatch.model.view import ClusterView
 
 
 def real_capability(queue: Queue, total: Sums, guaranteed: Sums) -> Sums:
-    """All that `queue` may ever hold: the cluster without what others are guaranteed, and its own capability."""
+    """All that `queue` may ever hold: the cluster without what others are guaranteed, and its own capability.
+
+    Guarantees may add up to more than there is; a queue may then still have its own, if it comes first.
+    """
     if not guaranteed and not queue.capability:
         return total
     real: Sums = {}
     for axis, whole in total.items():
-        others = guaranteed.get(axis, 0) - queue.guarantee.get(axis, 0)
-        real[axis] = max(0, min(whole - others, queue.capability.get(axis, whole)))
+        own = queue.guarantee.get(axis, 0)
+        others = guaranteed.get(axis, 0) - own
+        real[axis] = max(0, min(max(whole - others, min(own, whole)), queue.capability.get(axis, whole)))
     return real
 
 
@@ -51,32 +55,31 @@ class Proportion:
 
 
 def fill(whole: int, weights: Sequence[int], ceilings: Sequence[int], floors: Sequence[int]) -> list[int]:
-    """Divide `whole` by weight so that each part is at most its ceiling, but at least its floor."""
+    """Divide `whole` by weight, each part between its floor and its ceiling; a floor above the ceiling wins.
+
+    Parts that the weights would push past a bound are fixed there and the rest is divided again, as CSS does with
+    flexible boxes: too much given away fixes floors, too little fixes ceilings.
+    """
     if sum(ceilings) <= whole and not any(floors):
         return list(ceilings)
-    parts = [min(floor, max(ceiling, floor)) for ceiling, floor in zip(ceilings, floors, strict=True)]
-    left = whole - sum(parts)
-    hungry = [i for i, part in enumerate(parts) if part < ceilings[i]]
-    while left > 0 and hungry:
-        weight = sum(weights[i] for i in hungry)
-        level = _level(parts, hungry, weights, ceilings, left, weight)
-        if not level:
+    parts = [0] * len(weights)
+    free = list(range(len(weights)))
+    left = whole
+    while free:
+        weight = sum(weights[i] for i in free)
+        fair = {i: max(0, left) * weights[i] // weight for i in free}
+        for i in free:
+            parts[i] = max(floors[i], min(fair[i], ceilings[i]))
+        error = sum(parts[i] - fair[i] for i in free)
+        fixed = dict.fromkeys(i for i in free if (parts[i] - fair[i]) * (1 if error > 0 else -1) > 0)
+        if not fixed or not error:
             break
-        for i, more in level:
-            parts[i] += more
-            left -= more
-        hungry = [i for i in hungry if parts[i] < ceilings[i]]
-    for i in hungry[:left]:
-        parts[i] += 1
+        left -= sum(parts[i] for i in fixed)
+        free = [i for i in free if i not in fixed]
+    spare = whole - sum(parts)
+    for i in [i for i in range(len(parts)) if parts[i] < ceilings[i]][: max(0, spare)]:
+        parts[i] += 1  # the last indivisible units
     return parts
-
-
-def _level(
-    parts: Sequence[int], hungry: Sequence[int], weights: Sequence[int], ceilings: Sequence[int], left: int, weight: int
-) -> list[tuple[int, int]]:
-    """One round: who gets how much more; empty when only indivisible units are left."""
-    given = [(i, min(left * weights[i] // weight, ceilings[i] - parts[i])) for i in hungry]
-    return [(i, more) for i, more in given if more > 0]
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,12 @@ class EngineMachine(RuleBasedStateMachine):
             )
         )
 
-    @rule(data=st.data(), shape=shapes, size=st.integers(1, 4), queue=st.sampled_from(QUEUES))
+    @rule(
+        data=st.data(),
+        shape=shapes,
+        size=st.integers(1, 4),
+        queue=st.sampled_from(("default", "default", "default", *QUEUES)),
+    )
     def gang_comes(self, data: st.DataObject, shape: ShapeSpec, size: int, queue: str) -> None:
         if len(self.world.gangs) >= 6:
             return

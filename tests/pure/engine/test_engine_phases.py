@@ -21,8 +21,8 @@ from tests.textcluster import (
 def test_pending_gang_is_admitted_before_it_has_pods():
     engine = engine_with("1 nodes: cpu=4")
     engine.observe([GangSeen("ns/a", "u", "default", min_members=2, min_resources=(("cpu", 2000),), phase="Pending")])
-    assert "Inqueue" == reports(cycle(engine))["a"].phase
-    assert "NeedsMembers" == blocker(engine, "a")
+    assert reports(cycle(engine))["a"].phase == "Inqueue"
+    assert blocker(engine, "a") == "NeedsMembers"
 
 
 def test_overcommitted_cluster_keeps_gangs_pending():
@@ -32,7 +32,7 @@ def test_overcommitted_cluster_keeps_gangs_pending():
             [GangSeen(f"ns/{name}", name, "default", min_members=2, min_resources=(("cpu", 7000),), phase="Pending")]
         )
     cycle(engine)
-    assert ["Inqueue", "Pending"] == [phase(engine, "a"), phase(engine, "b")]
+    assert [phase(engine, "a"), phase(engine, "b")] == ["Inqueue", "Pending"]
     assert "short 2 cpu" in why(engine, "b")
 
 
@@ -47,20 +47,20 @@ def test_promises_end_with_the_gang_on_every_way_out():
     cycle(engine)
     engine.observe([GangGone("ns/a")])
     cycle(engine)
-    assert "Inqueue" == phase(engine, "b")
+    assert phase(engine, "b") == "Inqueue"
 
 
 def test_gated_members_are_not_promised_room():
     engine = engine_with("1 nodes: cpu=10", "gang a: 1x cpu=9 gated, needs(cpu=9)", "gang b: 1x cpu=9, needs(cpu=9)")
-    assert {"b": 1} == gangs_bound(cycle(engine))
+    assert gangs_bound(cycle(engine)) == {"b": 1}
 
 
 def test_closed_queue_admits_nothing_new_but_lets_admitted_gangs_go_on():
     engine = engine_with(
         "1 nodes: cpu=4", "queue q: closed", "gang new: 1x cpu=1, queue q", "gang old: 1x cpu=1, queue q, phase Inqueue"
     )
-    assert {"old": 1} == gangs_bound(cycle(engine))
-    assert "QueueClosed" == blocker(engine, "new")
+    assert gangs_bound(cycle(engine)) == {"old": 1}
+    assert blocker(engine, "new") == "QueueClosed"
     assert '"q" is Closed' in why(engine, "new")
 
 
@@ -70,7 +70,7 @@ def test_missing_queue_is_said_and_cured():
     engine = engine_with("1 nodes: cpu=4", "gang a: 1x cpu=1, queue ghost")
     assert 'queue "ghost" does not exist' in reports(cycle(engine))["a"].message
     engine.observe([queue("ghost")])
-    assert {"a": 1} == gangs_bound(cycle(engine))
+    assert gangs_bound(cycle(engine)) == {"a": 1}
 
 
 def test_gang_that_terminates_gracefully_stays_running():
@@ -78,7 +78,7 @@ def test_gang_that_terminates_gracefully_stays_running():
     confirm(engine, cycle(engine))
     engine.observe([seen_again(engine, f"a-{i}", deleting=True) for i in (0, 1)])
     cycle(engine)
-    assert "Running" == phase(engine, "a")
+    assert phase(engine, "a") == "Running"
 
 
 def test_gang_whose_members_are_all_lost_is_pending_again():
@@ -87,7 +87,7 @@ def test_gang_whose_members_are_all_lost_is_pending_again():
     engine.observe([PodGone("a-0"), PodGone("a-1")])
     plan = cycle(engine)
     assert reports(plan)["a"].phase in ("Pending", "Inqueue")
-    assert "Running" != phase(engine, "a")
+    assert phase(engine, "a") != "Running"
 
 
 def test_completed_only_when_as_many_have_finished_as_are_expected():
@@ -95,10 +95,10 @@ def test_completed_only_when_as_many_have_finished_as_are_expected():
     confirm(engine, cycle(engine))
     finish(engine, ["a-0"])
     cycle(engine)
-    assert "Running" == phase(engine, "a")
+    assert phase(engine, "a") == "Running"
     finish(engine, ["a-1"], phase="Failed")
     cycle(engine)
-    assert "Completed" == phase(engine, "a")
+    assert phase(engine, "a") == "Completed"
 
 
 def test_member_that_is_being_replaced_does_not_flap_the_phase():
@@ -106,10 +106,10 @@ def test_member_that_is_being_replaced_does_not_flap_the_phase():
     confirm(engine, cycle(engine))
     engine.observe([PodGone("a-0")])
     plan = cycle(engine, now=10_000)
-    assert "Running" == phase(engine, "a")
-    assert 12_000 == plan.wake_at
+    assert phase(engine, "a") == "Running"
+    assert plan.wake_at == 12_000
     cycle(engine, now=12_000)
-    assert "Unknown" == phase(engine, "a")
+    assert phase(engine, "a") == "Unknown"
 
 
 def test_running_gang_that_cannot_be_completed_is_unknown_at_once():
@@ -120,7 +120,7 @@ def test_running_gang_that_cannot_be_completed_is_unknown_at_once():
     from tests.textcluster import pod
 
     engine.observe([node(home, "cpu=1 cordoned"), PodGone("a-0"), pod("a-0b", lost.shape, "a", task="task")])
-    assert "Unknown" == reports(cycle(engine))["a"].phase
+    assert reports(cycle(engine))["a"].phase == "Unknown"
 
 
 def test_message_counts_tasks_nodes_and_reasons():
@@ -128,8 +128,8 @@ def test_message_counts_tasks_nodes_and_reasons():
     report = reports(cycle(engine))["a"]
     assert report.message.startswith("2/2 tasks in gang unschedulable: ")
     assert "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu." in report.message
-    assert "NotEnoughResources" == report.reason
-    assert ["a-0", "a-1"] == [name for _, _, name in report.tasks[0].pods]
+    assert report.reason == "NotEnoughResources"
+    assert [name for _, _, name in report.tasks[0].pods] == ["a-0", "a-1"]
 
 
 def test_impossible_gang_is_told_so_with_the_largest_node():
@@ -149,8 +149,8 @@ def test_gang_above_its_queues_capability_is_told_so():
 def test_explanation_names_who_comes_first():
     engine = engine_with("1 nodes: cpu=1", "gang a: 1x cpu=1", "gang b: 1x cpu=1", "gang c: 1x cpu=1")
     cycle(engine)
-    assert ("ns/b",) == engine.explain("ns/c").behind
-    assert "room for 1 more pods" == engine.explain("ns/c").cure
+    assert engine.explain("ns/c").behind == ("ns/b",)
+    assert engine.explain("ns/c").cure == "room for 1 more pods"
 
 
 def test_settled_gang_is_reported_once_and_not_per_pod():
@@ -160,7 +160,7 @@ def test_settled_gang_is_reported_once_and_not_per_pod():
     for name in bound(plan):
         engine.observe([seen_again(engine, name, node="n1", phase="Running")])
         said.append("a" in reports(cycle(engine)))
-    assert [True, False, False, True] == said
+    assert said == [True, False, False, True]
 
 
 def test_idle_cluster_says_and_does_nothing():
@@ -168,7 +168,7 @@ def test_idle_cluster_says_and_does_nothing():
     confirm(engine, cycle(engine))
     cycle(engine)
     before = engine.counters.as_dict()
-    assert () == cycle(engine, now=99_000).decisions
+    assert cycle(engine, now=99_000).decisions == ()
     after = engine.counters.as_dict()
     assert {"cycles"} == {name for name in after if after[name] != before[name]}
 
@@ -182,4 +182,4 @@ def test_queue_reports_what_it_holds():
 def test_restarted_engine_repeats_nothing_that_the_wire_says_already():
     engine = engine_with("1 nodes: cpu=4", "gang a: 1x cpu=1, phase Running")
     engine.observe([seen_again(engine, "a-0", node="n1", phase="Running")])
-    assert {} == reports(cycle(engine))
+    assert reports(cycle(engine)) == {}
