@@ -1,6 +1,5 @@
 """The HTTP face: authentication, routing, negotiation, Status bodies, and the one place where a Refusal is answered."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl
@@ -10,34 +9,30 @@ import yaml
 from aiohttp import web
 
 from flowbatch.api.meta import JsonObject
-from flowbatch.embedded.apiserver import discovery, subresources
+from flowbatch.embedded.apiserver import discovery, injection, subresources
 from flowbatch.embedded.apiserver.audit import Audit
 from flowbatch.embedded.apiserver.call import Call, Outcome
 from flowbatch.embedded.apiserver.listing import list_page
 from flowbatch.embedded.apiserver.logs import Logs
 from flowbatch.embedded.apiserver.negotiation import Answer, negotiate
 from flowbatch.embedded.apiserver.openapi import Documents
-from flowbatch.embedded.apiserver.refusals import Refusal, expired, no_such_path, unauthorized
+from flowbatch.embedded.apiserver.refusals import Refusal, no_such_path, unauthorized
+from flowbatch.embedded.apiserver.replies import JSON_HEADERS, refused, reply
 from flowbatch.embedded.apiserver.rest import Rest
 from flowbatch.embedded.apiserver.reviews import answer as review
 from flowbatch.embedded.apiserver.routing import route
-from flowbatch.embedded.apiserver.streaming import LineFault, stream_watch
+from flowbatch.embedded.apiserver.streaming import stream_watch
 from flowbatch.embedded.apiserver.tables import partial, partial_list, table, table_render
 from flowbatch.embedded.apiserver.watch import Render
 from flowbatch.embedded.apiserver.watching import Watch
-from flowbatch.embedded.faults import Fault, Moment, StoreRule
+from flowbatch.embedded.faults import StoreRule
 
 #: What we say we are; minor versions gate features in clients.
 VERSION = "v1.36.1+flowbatch"
 _HEALTH = ("/healthz", "/livez", "/readyz")
-_JSON = {"Content-Type": "application/json"}
 
 #: (user, call) -> why it is not allowed, or the empty string. The place for authorization.
 Authorize = Callable[[str, Call], str]
-
-
-class Drop(Exception):
-    """A fault rule wants the connection closed without a word."""
 
 
 class Handler:
@@ -75,7 +70,7 @@ class Handler:
                 response = await self._call(request, call)
         except Refusal as refusal:
             response = refused(refusal)
-        except Drop:
+        except injection.Drop:
             if request.transport is not None:
                 request.transport.abort()
             response = web.Response(status=500)
@@ -103,26 +98,26 @@ class Handler:
             call.body = await request.read()
             call.content_type = request.headers.get("Content-Type", "application/json")
         if self.rule is not None:
-            faked = await self._fault(self.rule(_moment("request", call, call.body)))
+            faked = await injection.at_request(self.rule, call)
             if faked is not None:
                 return faked
         if call.verb == "watch":
             watch = Watch(self.rest, call, self._render(call, answer))
-            return await stream_watch(request, call, watch, self._line_fault(call))
+            return await stream_watch(request, call, watch, injection.line_fault(self.rule, call))
         if call.subresource == "log":
             return await self.logs.stream(request, call)
         response = self._answer(call, answer)
         if self.rule is not None:
-            return await self._reply_fault(request, call, response)
+            return await injection.at_reply(self.rule, request, call, response)
         return response
 
     def _answer(self, call: Call, answer: Answer) -> web.Response:
         """The reply to everything that is not a stream."""
         if call.verb == "list":
-            return web.Response(body=self._list(call, answer), headers=_JSON)
+            return web.Response(body=self._list(call, answer), headers=JSON_HEADERS)
         outcome = self._perform(call)
         data = self._encode(call, outcome, answer)
-        headers = {"Content-Type": "application/yaml"} if answer.yaml else _JSON
+        headers = {"Content-Type": "application/yaml"} if answer.yaml else JSON_HEADERS
         response = web.Response(status=outcome.code, body=data, headers=headers)
         for text in call.warnings:
             response.headers.add("Warning", '299 - "' + text.replace("\\", "\\\\").replace('"', '\\"') + '"')
@@ -240,69 +235,7 @@ class Handler:
         document = self._documents.document(path)
         if document is None:
             raise no_such_path()
-        return web.Response(body=document, headers=_JSON)
-
-    # ── faults ──
-
-    def _line_fault(self, call: Call) -> LineFault | None:
-        rule = self.rule
-        return None if rule is None else lambda line: rule(_moment("event", call, line))
-
-    async def _fault(self, fault: Fault | None) -> web.Response | None:
-        """Do what a rule wants at the start of a request; a response where that is the end of it."""
-        if fault is None:
-            return None
-        if fault.action == "delay":
-            await asyncio.sleep(fault.seconds)
-            return None
-        if fault.action == "gone_410":
-            raise expired("too old resource version: injected fault")
-        if fault.action == "status":
-            return _faulty_status(fault)
-        if fault.action == "garbage":
-            return web.Response(body=b"<html>not JSON</html>", content_type="text/html")
-        raise Drop
-
-    async def _reply_fault(self, request: web.BaseRequest, call: Call, response: web.Response) -> web.StreamResponse:
-        """Do what a rule wants with a reply; the work is already done."""
-        assert self.rule is not None
-        body = response.body if isinstance(response.body, bytes) else b""
-        fault = self.rule(_moment("reply", call, body))
-        if fault is None:
-            return response
-        if fault.action in ("truncate", "reset_mid_body"):
-            return await _half(request, response, body)
-        faked = await self._fault(fault)
-        return response if faked is None else faked
-
-
-async def _half(request: web.BaseRequest, response: web.Response, body: bytes) -> web.StreamResponse:
-    """The first half of a reply, and then the connection breaks."""
-    stream = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
-    stream.content_length = len(body)
-    await stream.prepare(request)
-    await stream.write(body[: len(body) // 2])
-    raise Drop
-
-
-def _faulty_status(fault: Fault) -> web.Response:
-    refusal = Refusal(fault.code, fault.reason, fault.message)
-    if fault.retry_after_s is not None:
-        refusal.details = {"retryAfterSeconds": fault.retry_after_s}
-    return refused(refusal)
-
-
-def _moment(point: str, call: Call, data: bytes) -> Moment:
-    return Moment(
-        point,  # type: ignore[arg-type]  # one of the three literals
-        call.verb,
-        call.resource.plural,
-        call.subresource,
-        call.namespace,
-        call.name,
-        call.user_agent,
-        data,
-    )
+        return web.Response(body=document, headers=JSON_HEADERS)
 
 
 def _is_resource(path: str) -> bool:
@@ -317,20 +250,6 @@ def _is_resource(path: str) -> bool:
 
 def _shown(call: Call) -> str:
     return f"{call.resource.plural}/{call.subresource}" if call.subresource else call.resource.plural
-
-
-def reply(obj: JsonObject, code: int = 200) -> web.Response:
-    """A JSON answer."""
-    return web.Response(status=code, body=orjson.dumps(obj), headers=_JSON)
-
-
-def refused(refusal: Refusal) -> web.Response:
-    """A Refusal as its Status; a wait that it names becomes Retry-After."""
-    response = reply(refusal.status, refusal.code)
-    seconds = (refusal.details or {}).get("retryAfterSeconds")
-    if seconds is not None:
-        response.headers["Retry-After"] = str(seconds)
-    return response
 
 
 def _version() -> JsonObject:

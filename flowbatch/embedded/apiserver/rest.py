@@ -10,7 +10,8 @@ from flowbatch.embedded.apiserver import deletion
 from flowbatch.embedded.apiserver.admission import Admission, unshared
 from flowbatch.embedded.apiserver.builtin import node_name
 from flowbatch.embedded.apiserver.call import Call, Outcome
-from flowbatch.embedded.apiserver.decoding import check_fields, check_kind, parse_body, parse_object
+from flowbatch.embedded.apiserver.decoding import check_fields, check_kind, parse_object
+from flowbatch.embedded.apiserver.isolation import isolated, spec_changed
 from flowbatch.embedded.apiserver.metadata import (
     check_metadata,
     check_metadata_update,
@@ -18,7 +19,7 @@ from flowbatch.embedded.apiserver.metadata import (
     keep_system_fields,
     stamp_new,
 )
-from flowbatch.embedded.apiserver.patch import json_patch, merge_patch
+from flowbatch.embedded.apiserver.patching import patched
 from flowbatch.embedded.apiserver.refusals import (
     Cause,
     Refusal,
@@ -27,19 +28,12 @@ from flowbatch.embedded.apiserver.refusals import (
     invalid,
     invalid_value,
     not_found,
-    unsupported_media,
 )
 from flowbatch.embedded.apiserver.resources import Registry, Resource
 from flowbatch.embedded.apiserver.selectors import Selection
 from flowbatch.embedded.apiserver.store import Collection, Entry, ObjectStore
-from flowbatch.embedded.apiserver.strategic import strategic_patch
 from flowbatch.embedded.apiserver.strategies import strategy_of
 
-PATCH_TYPES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-)
 Stored = Callable[[Resource, JsonObject | None, JsonObject | None], None]
 
 
@@ -227,24 +221,8 @@ class Rest:
     def patch(self, call: Call) -> Outcome:
         """PATCH by media type."""
         resource = call.resource
-        media = call.content_type.partition(";")[0].strip()
-        if media not in PATCH_TYPES or (media == PATCH_TYPES[2] and resource.custom):
-            allowed = PATCH_TYPES[:2] if resource.custom else PATCH_TYPES
-            raise unsupported_media(", ".join(allowed))
-        patch = parse_body(call.body, "application/json")
-        if media != PATCH_TYPES[0] and not isinstance(patch, dict):
-            raise bad_request("error decoding patch: a merge patch is an object")
         old = self.entry(call)
-        current = self.outward(resource, old.obj)
-        if media == PATCH_TYPES[0]:
-            changed = json_patch(current, patch)
-        elif media == PATCH_TYPES[1]:
-            changed = merge_patch(current, patch)
-        else:
-            changed = strategic_patch(resource.type_name, current, patch)
-        if not isinstance(changed, dict):
-            raise bad_request("the patched value is not an object")
-        changed = unshared(changed)
+        changed = unshared(patched(call, self.outward(resource, old.obj)))
         try:
             check_kind(resource, changed)
             call.warnings += check_fields(resource, changed, call.field_validation)
@@ -265,7 +243,7 @@ class Rest:
         if resource.outward is not None:
             new["apiVersion"] = before["apiVersion"]
         keep_system_fields(resource, new["metadata"], before["metadata"], patched=call.verb == "patch")
-        new = self._isolated(call, new, before)
+        new = isolated(call, new, before)
         strategy = strategy_of(resource)
         if call.subresource != "status":
             if resource.structural is not None:
@@ -282,21 +260,10 @@ class Rest:
         self._before(resource, before, new)
         return self.commit(call, old, new)
 
-    def _isolated(self, call: Call, new: JsonObject, before: JsonObject) -> JsonObject:
-        """The status endpoint writes only status, the main one everything else."""
-        resource = call.resource
-        if not resource.has_status:
-            return new
-        if call.subresource != "status":
-            return _with_field(new, "status", before)
-        metadata = before["metadata"] if resource.custom else new["metadata"]
-        isolated = {**before, "metadata": dict(metadata)}
-        return _with_field(isolated, "status", new)
-
     def commit(self, call: Call, old: Entry, new: JsonObject) -> Outcome:
         """Store the new version, unless nothing changed; an object with nothing left to wait for goes away."""
         resource, before = call.resource, old.obj
-        if self._counts(resource) and _spec_changed(resource, new, before):
+        if self._counts(resource) and spec_changed(resource, new, before):
             new["metadata"]["generation"] = (before["metadata"].get("generation") or 0) + 1
         if new == before:
             return self.show(200, resource, old)
@@ -384,18 +351,3 @@ class Rest:
         hook = self.after.get(resource.type_name)
         if hook is not None:
             hook(resource, old, new)
-
-
-def _with_field(obj: JsonObject, field: str, source: JsonObject) -> JsonObject:
-    if field in source:
-        return {**obj, field: source[field]}
-    return {key: value for key, value in obj.items() if key != field}
-
-
-def _spec_changed(resource: Resource, new: JsonObject, old: JsonObject) -> bool:
-    """Whether the change counts as a new generation: custom kinds count everything but metadata and their status."""
-    if not resource.custom and "spec" in new:
-        return bool(new.get("spec") != old.get("spec"))
-    ignored = {"metadata", "status"} if resource.has_status or not resource.custom else {"metadata"}
-    ignored |= {"apiVersion", "kind"}
-    return {k: v for k, v in new.items() if k not in ignored} != {k: v for k, v in old.items() if k not in ignored}

@@ -11,6 +11,7 @@ from flowbatch.embedded.apiserver.columns import read
 from flowbatch.embedded.apiserver.decoding import parse_body, parse_object
 from flowbatch.embedded.apiserver.metadata import uid_conflict
 from flowbatch.embedded.apiserver.patch import json_patch, merge_patch
+from flowbatch.embedded.apiserver.patching import PATCH_TYPES
 from flowbatch.embedded.apiserver.refusals import (
     MODIFIED,
     Refusal,
@@ -22,7 +23,7 @@ from flowbatch.embedded.apiserver.refusals import (
     unsupported_media,
     unsupported_value,
 )
-from flowbatch.embedded.apiserver.rest import PATCH_TYPES, Rest
+from flowbatch.embedded.apiserver.rest import Rest
 from flowbatch.embedded.apiserver.selectors import parse_labels
 from flowbatch.embedded.apiserver.store import Entry
 
