@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, TypeVar
 
+import anyio
 import msgspec
 
 from flowbatch import __version__
@@ -103,7 +104,9 @@ class Client:
         """Close every connection; streams that are open end with a TransportError."""
         transport, self._transport = self._transport, None
         if transport is not None:
-            await transport.close()
+            # Also for a program that is being cancelled: half closed sessions would complain when they are collected.
+            with anyio.CancelScope(shield=True):
+                await transport.close()
 
     def _open(self) -> Transport:
         if self._transport is None:
