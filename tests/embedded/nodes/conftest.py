@@ -26,6 +26,16 @@ PATIENCE_S = 20.0
 _numbers = itertools.count()
 
 
+async def create_pod(client: Client, manifest: JsonObject, namespace: str) -> Pod:
+    while True:
+        try:
+            return await client.create(POD, manifest, namespace)
+        except Forbidden as problem:  # a new namespace of a real cluster has no service account for a moment
+            if "serviceaccount" not in str(problem):
+                raise
+            await asyncio.sleep(0.05)
+
+
 @dataclass
 class Field:
     """Where pods are played: one server, one client, some nodes."""
@@ -43,18 +53,9 @@ class Field:
         for container in (*spec["containers"], *spec.get("initContainers", ())):
             container.setdefault("image", "test")
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **metadata}, "spec": spec}
-        made = await self._create_pod(manifest)
+        made = await create_pod(self.client, manifest, self.namespace)
         await self.client.send(build.bind_pod(self.namespace, name, made.metadata.uid, node))
         return await self.pod(name)
-
-    async def _create_pod(self, manifest: JsonObject) -> Pod:
-        while True:
-            try:
-                return await self.client.create(POD, manifest, self.namespace)
-            except Forbidden as problem:  # a new namespace of a real cluster has no service account for a moment
-                if "serviceaccount" not in str(problem):
-                    raise
-                await asyncio.sleep(0.05)
 
     async def create(self, kind: Any, manifest: JsonObject) -> None:
         await self.client.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, **manifest}, self.namespace)

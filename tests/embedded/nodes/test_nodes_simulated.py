@@ -14,7 +14,7 @@ from flowbatch.kube.client import Client
 from flowbatch.kube.config import from_kubeconfig
 from flowbatch.kube.errors import NotFound
 from flowbatch.kube.request import bind_pod
-from tests.embedded.nodes.conftest import running
+from tests.embedded.nodes.conftest import api_server, create_pod, running
 
 NODES = 50
 
@@ -32,7 +32,7 @@ class Play:
         notes = {f"flowbatch.dev/sim-{key.replace('_', '-')}": str(value) for key, value in annotations.items()}
         spec = {"restartPolicy": policy, "containers": [{"name": "main", "image": "any"}]}
         meta = {"name": name, "annotations": notes}
-        made = await self.client.create(POD, {"metadata": meta, "spec": spec}, "default")
+        made = await create_pod(self.client, {"metadata": meta, "spec": spec}, "default")
         await self.client.send(bind_pod("default", name, made.metadata.uid, f"sim-{len(name) % NODES}"))
 
     async def phase(self, name: str, phase: str) -> Any:
@@ -57,8 +57,8 @@ class Play:
 
 
 @pytest.fixture
-async def play() -> AsyncIterator[Play]:
-    async with ApiServer(tls=False) as server, Client(await from_kubeconfig(server.kubeconfig())) as client:
+async def play(request: pytest.FixtureRequest) -> AsyncIterator[Play]:
+    async with api_server(request.config.getoption("--on")) as client:
         nodes = SimulatedNodes(client, [NodeSpecification(f"sim-{i}", "8", "32Gi") for i in range(NODES)])
         async with running(nodes.run(), nodes.ready):
             yield Play(client, nodes)
