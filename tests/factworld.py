@@ -231,7 +231,6 @@ def digest(engine: Engine) -> object:
             name: (
                 [each.name for each in queue.path],
                 state.axes.amounts(queue.allocated),
-                state.axes.amounts(queue.wanted),
             )
             for name, queue in sorted(state.queues.by_name.items())
         },

@@ -111,18 +111,33 @@ class Attempts:
                 if allowed < wanted:
                     missed = self._over_limit(gang, part.shape)
                     wanted = allowed
-            self._put(trial, gang, part, wanted, room)
+            found = self._put(trial, gang, part, wanted, room)
+            if found < wanted:
+                missed = self._tightness(part.shape, found, part.must)
+                if whole:
+                    return missed
         return missed
 
-    def _put(self, trial: Trial, gang: Gang, part: Part, count: int, room: Room) -> None:
-        if count <= 0:
+    def _put(self, trial: Trial, gang: Gang, part: Part, count: int, room: Room) -> int:
+        """Place the first `count` of `part`; returns how many found a place."""
+        if not self._placement.one_by_one:
+            self._put_all(trial, gang, part, part.tasks[:count], room)
+            return count
+        for placed, task in enumerate(part.tasks[:count]):
+            here = self._placement.room(part.shape)
+            if not here.total:
+                return placed
+            self._put_all(trial, gang, part, [task], here)
+        return count
+
+    def _put_all(self, trial: Trial, gang: Gang, part: Part, tasks: list[Task], room: Room) -> None:
+        if not tasks:
             return
-        tasks = part.tasks[:count]
         avoided = self._avoided(tasks)
         if avoided:
             elsewhere = room.but(avoided)
-            room = elsewhere if elsewhere.total >= count else room
-        rows, counts = self._placement.choose(part.shape, count, room)
+            room = elsewhere if elsewhere.total >= len(tasks) else room
+        rows, counts = self._placement.choose(part.shape, len(tasks), room)
         trial.place(gang, part.shape, tasks, rows, counts)
 
     def _avoided(self, tasks: list[Task]) -> list[Row]:
@@ -233,8 +248,7 @@ class Attempts:
         if allowed == 0:
             return 0, self._over_limit(gang, part.shape)
         room = self._placement.room(part.shape)
-        count = min(allowed, room.total)
-        self._put(trial, gang, part, count, room)
+        count = self._put(trial, gang, part, min(allowed, room.total), room)
         if count:
             return count, None
         rooms[part.shape.id] = (part.shape, room.by_row)

@@ -33,6 +33,7 @@ from flowbatch.engine.events import (
 )
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.ledgers import Ledgers
 from flowbatch.engine.outbox import Outbox
 from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Lane, Pending
@@ -41,11 +42,11 @@ from flowbatch.engine.placement import Placement
 from flowbatch.engine.questions import Questions
 from flowbatch.engine.report import Explanation, Words
 from flowbatch.engine.standing import Demand, LaneKey, demand, missing
-from flowbatch.model.blockers import Blocker
+from flowbatch.model.blockers import Blocker, Refused
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.resources import Sums, add, positive_difference
 from flowbatch.model.state import ClusterState
@@ -72,7 +73,6 @@ class Engine:
         self._outbox = Outbox()
         self._questions = Questions()
         self._short: dict[GangId, Instant] = {}
-        self._usage: dict[NodeName, UsageSeen] = {}
         self._now = Instant(0)
         self.adopt(policy)
 
@@ -83,6 +83,7 @@ class Engine:
         self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement)
+        self._ledgers = Ledgers(self.state, [make() for make in policy.ledgers], self.guard)
         self._parking = Parking(self.state, self._fits)
         self._words = Words(self.state, self._fits)
         self._enqueue = Pending()
@@ -116,7 +117,7 @@ class Engine:
                 state.observe_node(event)
             case NodeGone():
                 state.forget_node(event.name)
-                self._usage.pop(event.name, None)
+                self._view.measured.pop(event.name, None)
             case QueueSeen():
                 state.observe_queue(event)
             case QueueGone():
@@ -135,7 +136,7 @@ class Engine:
             case Answered():
                 self._answered(event)
             case UsageSeen():
-                self._usage[event.node] = event
+                self._view.measured[event.node] = event.permille
             case PolicyDropped():
                 self.guard.drop(event.policy, event.reason)
                 self.adopt_again()
@@ -344,7 +345,8 @@ class Engine:
             self._blockers.pop(gang.id, None)
         elif isinstance(what, Demand):
             lane_key = what.lane(gang, gang.queue.name)
-            if self.policy.admission and not all(getattr(each, "alike", False) for each in self.policy.admission):
+            own = self.policy.admission and not all(getattr(each, "alike", False) for each in self.policy.admission)
+            if own or self.placement.one_by_one:
                 lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
             self._put(self._place, gang, lane_key, what)
         else:
@@ -459,6 +461,10 @@ class Engine:
         lane, blocker = entry.lane, outcome.blocker
         assert blocker is not None
         stage.sleep(lane, blocker, tuple(outcome.also))
+        if self.placement.one_by_one:
+            # What decides may be anybody's place: anything that happens may be the cure.
+            outcome.also.append(Refused("placement", "depends on where others are"))
+            lane.also = tuple(outcome.also)
         for each in (blocker, *outcome.also):
             self._parking.park(lane, each, outcome.rooms, outcome.needs)
         for gang_id in lane.members:

@@ -22,6 +22,11 @@ from flowbatch.policy.policy import Policy
 PATCH_MAX = 32
 
 
+def is_by_placement(policy: object) -> bool:
+    """It looks at where others have been placed, so it cannot be cached and forbids placing many at once."""
+    return bool(getattr(policy, "by_placement", False))
+
+
 @dataclass(slots=True, eq=False)
 class Fit:
     """One shape's mask over rows, and the sum of its fixed scores (None: no such scores)."""
@@ -61,7 +66,7 @@ class Fits:
         self._forget_dead()
         size = self._state.table.size
         mask = np.ones(size, np.bool_)
-        for rows, _ in self.refusals(shape):
+        for rows, _ in self.refusals(shape, by_placement=False):
             mask &= ~rows
         fit = self._fits[shape.id] = Fit(self._state.columns.version, size, mask, self._fixed(shape))
         return fit
@@ -83,14 +88,19 @@ class Fits:
             fit.mask[row] = node is not None and all(
                 self._guard.call(each, each.admits, None, shape, node, self._view) is None
                 for each in self._policy.filters
+                if not is_by_placement(each)
             )
         fit.version = self._state.columns.version
 
-    def refusals(self, shape: Shape) -> list[tuple[Bools, str]]:
-        """Rows that filters refuse, with the reason; a row may occur more than once, its first reason counts."""
+    def refusals(self, shape: Shape, *, by_placement: bool | None = None) -> list[tuple[Bools, str]]:
+        """Rows that filters refuse, with the reason; a row may occur more than once, its first reason counts.
+
+        `by_placement` picks filters that look at where others are, or those that do not; None takes all.
+        """
         result: list[tuple[Bools, str]] = []
         for each in self._policy.filters:
-            result.extend(self._guard.call(each, self._ask, [], each, shape))
+            if by_placement is None or by_placement == is_by_placement(each):
+                result.extend(self._guard.call(each, self._ask, [], each, shape))
         return result
 
     def _ask(self, each: NodeFilter, shape: Shape) -> list[tuple[Bools, str]]:

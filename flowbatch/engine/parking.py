@@ -106,7 +106,7 @@ class Parking:
             found |= self._headroom
         if changes.nodes:
             found |= self._nodes
-        if changes.headroom or changes.nodes or changes.queues:
+        if changes.any():
             found |= self._any
         if changes.freed:
             found |= dict.fromkeys(self._room.woken(changes.freed))

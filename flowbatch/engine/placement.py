@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowbatch.engine.counters import Counters
-from flowbatch.engine.fits import Fits
+from flowbatch.engine.fits import Fits, is_by_placement
 from flowbatch.engine.guard import Guard
 from flowbatch.model.ids import Row
 from flowbatch.model.shapes import Shape
@@ -63,6 +63,8 @@ class Placement:
         self._fits = fits
         self._counters = counters
         self._scores: tuple[NodeScore, ...] = tuple(score for score in policy.scores if score.trend != "fixed")
+        #: Some policy looks at where others are, so no two pods are placed by one search.
+        self.one_by_one = any(is_by_placement(each) for each in (*policy.filters, *policy.scores))
         self._rising = all(score.trend == "rising" for score in self._scores)
         self._weight = sum(max(score.weight, 0.0) for score in policy.scores) or 1.0
 
@@ -73,6 +75,9 @@ class Placement:
         self._counters.shapes_evaluated += 1
         self._counters.nodes_examined += size
         open_rows = self._fits.of(shape).mask & table.open_rows()
+        if self.one_by_one:
+            for refused, _ in self._fits.refusals(shape, by_placement=True):
+                open_rows &= ~refused
         copies = table.copies(shape.request, open_rows)
         ports = shape.spec.ports
         if ports:

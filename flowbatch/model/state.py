@@ -4,6 +4,8 @@ There is one writer, the engine. Facts are folded in by `observe_*`, decisions b
 through `_move`, which keeps table, ports, gang, queue and counts in step. `model.check` recomputes all of it.
 """
 
+from collections.abc import Callable
+
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.facts import GangSeen, NodeSeen, PodSeen, QueueSeen
@@ -14,7 +16,7 @@ from flowbatch.model.nodes import Node
 from flowbatch.model.ports import HostPorts
 from flowbatch.model.queues import Queue, QueueTree, charge
 from flowbatch.model.resources import Axes, Sums, add
-from flowbatch.model.shapes import ShapeTable
+from flowbatch.model.shapes import Shape, ShapeTable
 from flowbatch.model.table import NodeTable
 
 #: Nodes remembered as having refused one task.
@@ -42,6 +44,8 @@ class ClusterState:
         self.used: Sums = {}
         #: Promised to admitted gangs that have not started.
         self.inqueue: Sums = {}
+        #: Told of every placement (gang, shape, +count) and removal (-count), tentative ones included.
+        self.listener: Callable[[Gang, Shape, int], None] | None = None
 
     # -- nodes
 
@@ -482,6 +486,8 @@ class ClusterState:
         add(self.used, request, sign)
         if gang is not None:
             add(gang.allocated, request, sign)
+            if self.listener is not None:
+                self.listener(gang, task.shape, sign)
             if gang.queue is not None:
                 charge(gang.queue, request, sign)
                 if sign < 0:
@@ -521,8 +527,11 @@ class ClusterState:
         """A decision about a task that stays where it is."""
         self._move(task, stimulus, task.node)
 
-    def charge(self, gang: Gang, request: tuple[tuple[int, int], ...], count: int) -> None:
-        """`count` placements of `request` on the accounts of the cluster, the gang and its queue path."""
+    def charge(self, gang: Gang, shape: Shape, count: int) -> None:
+        """`count` placements of `shape` on the accounts of the cluster, the gang and its queue path."""
+        request = shape.request
+        if self.listener is not None:
+            self.listener(gang, shape, count)
         add(self.used, request, count)
         add(gang.allocated, request, count)
         if gang.queue is not None:

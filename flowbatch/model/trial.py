@@ -53,7 +53,7 @@ class Trial:
         """Take room for `tasks`, all of `shape`: `counts` of them on each of `rows`."""
         state, count = self._state, len(tasks)
         state.table.take_rows(rows, counts, shape.request)
-        state.charge(gang, shape.request, count)
+        state.charge(gang, shape, count)
         placed = (tasks, np.repeat(rows, counts))
         self._placed.append(placed)
         ports = shape.spec.ports
@@ -64,7 +64,7 @@ class Trial:
             for row in placed[1].tolist() if ports else ():
                 state.ports.take(Row(row), ports, -1)
             self._placed.remove(placed)
-            state.charge(gang, shape.request, -count)
+            state.charge(gang, shape, -count)
             state.table.take_rows(rows, counts, shape.request, -1)
 
         self._undo.append(back)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import GangId, Instant, NodeName
+from flowbatch.model.ids import Amounts, GangId, Instant, NodeName
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import QueueTree
 from flowbatch.model.resources import Axes, Sums
@@ -66,6 +66,11 @@ class ClusterView(Protocol):
         """Promised to admitted gangs that have not started."""
         ...
 
+    @property
+    def measured(self) -> Mapping[NodeName, Amounts]:
+        """Measured use of nodes, in parts per thousand of their allocatable."""
+        ...
+
 
 class View:
     """The view of one engine; `now` is set when a cycle begins."""
@@ -73,6 +78,7 @@ class View:
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self.now = Instant(0)
+        self.measured: dict[NodeName, Amounts] = {}
         self.axes = state.axes
         self.table = state.table
         self.columns = state.columns

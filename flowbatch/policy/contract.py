@@ -33,7 +33,11 @@ Key = tuple[float | int | str, ...]
 
 
 class NodeFilter(Protocol):
-    """A static yes or no, cached per shape until the node's labels, taints or cordon change."""
+    """A static yes or no, cached per shape until the node's labels, taints or cordon change.
+
+    A filter or score that looks at where others have been placed says so with an attribute `by_placement = True`: then
+    nothing of it is cached, and pods are placed one by one.
+    """
 
     def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:
         """None, or why not, for people ("node(s) were unschedulable")."""

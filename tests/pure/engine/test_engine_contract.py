@@ -211,6 +211,46 @@ def test_adopting_another_policy_keeps_what_is_placed_and_decides_the_rest_anew(
     assert blocker(engine, "b") == "NeedsCapacity"
 
 
+@dataclass(frozen=True)
+class Apart:
+    """No two pods of one gang on one node."""
+
+    by_placement = True
+
+    def admits(self, shape, node, view):
+        placed = view.table.capacity_at(1, node.row) - view.table.free_at(1, node.row)
+        return "somebody is here" if placed else None
+
+
+def test_filters_that_look_at_placements_see_those_of_this_attempt():
+    policy = replace(DEFAULT, filters=(*DEFAULT.filters, Apart()))
+    engine = engine_with("2 nodes: cpu=4", "gang a: 2x cpu=1", "gang b: 1x cpu=1", policy=policy)
+    first = cycle(engine)
+    assert sorted(bound(first).values()) == ["n1", "n2"]
+    confirm(engine, first)
+    assert bound(cycle(engine)) == {}
+    finish(engine, ["a-1"])
+    assert gangs_bound(cycle(engine)) == {"b": 1}
+
+
+def test_ledgers_hear_of_every_placement_and_removal():
+    class Count:
+        total = 0
+
+        def placed(self, gang, shape, count):
+            Count.total += count
+
+        def removed(self, gang, shape, count):
+            Count.total -= count
+
+    policy = replace(DEFAULT, ledgers=(Count,))
+    engine = engine_with("1 nodes: cpu=4", "gang a: 3x cpu=1", "gang b: 3x cpu=1", policy=policy)
+    confirm(engine, cycle(engine))
+    assert Count.total == 3
+    finish(engine, ["a-0"])
+    assert Count.total == 2
+
+
 # -- work that is not done
 
 
