@@ -84,6 +84,16 @@ class Store(Generic[T]):
         else:
             self._update(key, held, new)
 
+    def take(self, new: T) -> None:
+        """Take in what another store has judged to be new, and may share parts with what is held here: no comparing."""
+        thing: Any = new
+        key = thing.metadata.key
+        held = self._objects.get(key)
+        if held is None:
+            self._add(key, new)
+        else:
+            self._change(key, held, new)
+
     def _add(self, key: str, new: T) -> None:
         if self._compact is not None:
             self._compact(new, None)
@@ -97,11 +107,14 @@ class Store(Generic[T]):
         if _differs(held, new):
             if self._compact is not None:
                 self._compact(new, held)
-            self._objects[key] = new
-            for each in self._indexes.values():
-                each.move(key, held, new)
-            for handler in self._handlers:
-                handler(held, new)
+            self._change(key, held, new)
+
+    def _change(self, key: str, held: Any, new: Any) -> None:
+        self._objects[key] = new
+        for each in self._indexes.values():
+            each.move(key, held, new)
+        for handler in self._handlers:
+            handler(held, new)
 
     def remove(self, key: str, resource_version: str = "") -> None:
         """Forget an object; unless what is held is newer than the version that was deleted."""

@@ -42,7 +42,8 @@ class View(Informer[T]):
 
     def _changed(self, old: T | None, new: T | None) -> None:
         if new is not None and self._wanted(new):
-            self.store.put(new)
+            # Old and new share what is equal between them, so comparing their versions here would tell nothing.
+            self.store.take(new)
         elif old is not None:
             gone: Any = old
             self.store.remove(gone.metadata.key)
