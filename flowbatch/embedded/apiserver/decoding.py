@@ -1,6 +1,5 @@
 """From a request body to an object: media type, JSON or YAML, the right kind, and unknown fields as asked."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,14 +15,10 @@ from flowbatch.embedded.apiserver.resources import Resource
 MAX_BODY_BYTES = 3 * 2**20
 _JSON_TYPES = ("application/json", "")
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
-
-
-@dataclass(slots=True)
-class Decoded:
-    """An object and what was said about it on the way in."""
-
-    obj: JsonObject
-    warnings: list[str] = field(default_factory=list)
+#: What someone meets whose kubectl encodes `kubectl create KIND ...` in protobuf.
+_PROTOBUF_HINT = (
+    " (protobuf is not spoken here: add `--dry-run=client -o json | kubectl create -f -`, or use `kubectl apply -f`)"
+)
 
 
 def parse_body(body: bytes, content_type: str) -> Any:
@@ -39,7 +34,8 @@ def parse_body(body: bytes, content_type: str) -> Any:
             return orjson.loads(orjson.dumps(yaml.safe_load(body), default=str))
         except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as error:
             raise bad_request(f"error decoding the body: {error}") from None
-    raise unsupported_media("application/json, application/yaml")
+    accepted = "application/json, application/yaml"
+    raise unsupported_media(accepted + _PROTOBUF_HINT if "protobuf" in media else accepted)
 
 
 def parse_object(body: bytes, content_type: str) -> JsonObject:

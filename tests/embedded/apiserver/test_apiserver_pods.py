@@ -227,6 +227,14 @@ async def test_unbound_pod_goes_at_once_and_bound_one_in_grace(api: Any, pods: s
     assert (await api.get(f"{pods}/bound")).status == 404
 
 
+async def test_dying_pod_can_still_be_written_to(api: Any, pods: str, make_pod: Any) -> None:
+    await api.post(pods, make_pod("a", nodeName="n-1"))
+    await api.delete(f"{pods}/a")
+    status = {"status": {"phase": "Running", "message": "stopping"}}
+    assert (await api.merge(f"{pods}/a/status", status)).json["status"]["message"] == "stopping"
+    assert (await api.get(f"{pods}/a")).json["metadata"]["deletionGracePeriodSeconds"] == 30
+
+
 async def test_grace_zero_waits_for_finalizers(api: Any, pods: str, make_pod: Any) -> None:
     body = make_pod("a", nodeName="n-1")
     body["metadata"]["finalizers"] = ["flowbatch.test/hold"]

@@ -180,6 +180,9 @@ async def test_protobuf_is_declined(connect: Any, server: Any) -> None:
     api = connect(server)
     assert (await accept(api, "/api/v1/pods", PROTOBUF)).status == 406
     assert (await accept(api, "/api/v1/pods", f"{PROTOBUF},application/json")).status == 200
+    refused = await api.call("POST", "/api/v1/namespaces", b"k8s\0", content=PROTOBUF)
+    assert (refused.status, refused.reason) == (415, "UnsupportedMediaType")
+    assert "kubectl create -f -" in refused.json["message"]
 
 
 async def test_tls_is_verified_by_the_servers_own_authority() -> None:
