@@ -5,12 +5,13 @@ from what is there:
 
 - a gang admitted (Pending to Inqueue) at once, because its pods are made on that word;
 - another phase or another reason after `settle_s`: most gangs are placed before they could say that they wait;
-- new counts after `count_s`; the same reason in new words after `reword_s`;
+- new counts, and that pods are still missing, after `count_s`; the same reason in new words after `reword_s`;
 - a queue's allocation every `queue_s` at most.
 """
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,9 @@ from flowbatch.scheduler.bindings import Sender, doubled
 from flowbatch.scheduler.lanes import Lanes, Rank
 from flowbatch.scheduler.mirror import Mirror
 from flowbatch.scheduler.timers import Timers
+
+#: The blocker of a gang whose pods are still being made: usual, and soon over.
+NEEDS_MEMBERS: Final = "NeedsMembers"
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -148,6 +152,8 @@ class Statuses:
 def patience_s(report: Report, group: PodGroup, pace: Pace) -> float | None:
     """Seconds that this news may wait; None where the PodGroup says it already."""
     said = next((each for each in group.status.conditions if each.type == requests.UNSCHEDULABLE), None)
+    if report.blocker == NEEDS_MEMBERS and said is None and report.phase in (group.status.phase, "Inqueue"):
+        return pace.count_s
     if (report.phase and report.phase != group.status.phase) or (said is not None) != bool(report.blocker):
         return pace.settle_s
     if said is not None and said.reason != requests.reason_of(report):

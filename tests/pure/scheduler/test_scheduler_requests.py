@@ -114,11 +114,17 @@ def test_admission_writes_the_phase_alone():
         (Report("ns/g", "Inqueue"), None),
         (Report("ns/g", "Inqueue", running=1), "count_s"),
         (WAITS, "settle_s"),
+        (Report("ns/g", "Inqueue", "NeedsMembers", "NotEnoughTasks", "2/5 pods exist"), "count_s"),
     ],
 )
 def test_news_waits_as_long_as_it_may(report, patience):
     pace = Pace()
     assert patience_s(report, group(phase="Inqueue"), pace) == (getattr(pace, patience) if patience else None)
+
+
+def test_a_gang_just_admitted_says_nothing_of_pods_that_are_still_being_made():
+    report = Report("ns/g", "Inqueue", "NeedsMembers", "NotEnoughTasks", "0/5 pods exist")
+    assert patience_s(report, group(phase="Pending"), Pace()) == Pace().count_s
 
 
 def test_the_same_reason_in_new_words_waits_longest():
