@@ -133,6 +133,8 @@ class PodSpec(Wire, frozen=True, kw_only=True):
     tolerations: tuple[Toleration, ...] = ()
     scheduling_gates: tuple[PodSchedulingGate, ...] = ()
     overhead: dict[str, str | int | float] = {}
+    #: Of the pod as a whole (KEP-2837): they stand in for what its containers add up to.
+    resources: ResourceRequirements = ResourceRequirements()
     priority: int = 0
     priority_class_name: str = ""
     preemption_policy: str = ""

@@ -19,6 +19,7 @@ MAX_CHARS = 64
 MAX_EXPONENT = 64
 
 _FORM = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?")
+_MEANT = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)\s*((?![xX])[A-Za-z]*)", re.ASCII)
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _EXPECTED = 'expected a number with an optional suffix (n u m k M G T P E, Ki Mi Gi Ti Pi Ei), e.g. "4" or "500m"'
@@ -58,7 +59,9 @@ def _power_of_ten(exponent: int) -> Fraction:
 
 
 def _suggestion(text: str) -> str:
-    match = re.fullmatch(r"\s*([+-]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*).*", text[:MAX_CHARS], re.ASCII | re.DOTALL)
+    """What was probably meant: a known suffix in its right spelling, a point for a comma, no blanks."""
+    plain = text[:MAX_CHARS].strip().replace("_", "")
+    match = _MEANT.fullmatch(plain if "." in plain else plain.replace(",", ".", 1))
     if match is None:
         return ""
     suffix = _NEAR.get(match.group(2), match.group(2))
@@ -71,9 +74,17 @@ def amount(value: str | int | float, scale: int = 1, rounding: Rounding = "up") 
 
     A JSON number counts as its own text, as in Kubernetes. Raises QuantityError.
     """
-    exact = parse(value if isinstance(value, str) else repr(value)) * scale
+    exact = exact_value(value) * scale
     whole = -(-exact.numerator // exact.denominator) if rounding == "up" else exact.numerator // exact.denominator
     return max(-MAX_AMOUNT, min(MAX_AMOUNT, whole))
+
+
+def exact_value(value: str | int | float) -> Fraction:
+    """The exact value of a quantity as JSON may write it: a string, or a number that counts as its own text."""
+    if isinstance(value, bool):
+        raise QuantityError(f"is not a quantity: {_EXPECTED}")
+    # Not by way of text: Python refuses to print integers of more than 4300 digits.
+    return Fraction(value) if isinstance(value, int) else parse(value if isinstance(value, str) else repr(value))
 
 
 def millis(value: str | int | float, rounding: Rounding = "up") -> int:

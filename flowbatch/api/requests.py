@@ -1,12 +1,13 @@
 """What a pod asks of its node, by Kubernetes' own arithmetic.
 
 Main containers and sidecars add up; an ordinary init container runs alone beside the sidecars started before it,
-so only the largest such moment counts; overhead comes on top. A limit without a request is a request.
+so only the largest such moment counts; overhead comes on top. A limit without a request is a request. What the pod as
+a whole asks for (KEP-2837: cpu, memory, huge pages) stands in for the sum of its containers.
 """
 
 from collections.abc import Iterable
 
-from flowbatch.api.core import Container, PodSpec
+from flowbatch.api.core import Container, PodSpec, ResourceRequirements
 from flowbatch.api.quantity import amount, scale_of
 
 Amounts = tuple[tuple[str, int], ...]
@@ -30,14 +31,24 @@ def pod_requests(spec: PodSpec) -> Amounts:
             _add(moment, asked)
             _raise_to(peak, moment)
     _raise_to(running, peak)
+    running |= {name: units for name, units in _asked(spec.resources).items() if _of_pods(name)}
     _add(running, {name: amount(value, scale_of(name)) for name, value in spec.overhead.items()})
     return tuple(sorted((name, units) for name, units in running.items() if units > 0))
 
 
 def container_requests(container: Container) -> dict[str, int]:
     """Requests of one container, with limits standing in where no request is given."""
-    asked = {**container.resources.limits, **container.resources.requests}
+    return _asked(container.resources)
+
+
+def _asked(resources: ResourceRequirements) -> dict[str, int]:
+    asked = {**resources.limits, **resources.requests}
     return {name: amount(value, scale_of(name)) for name, value in asked.items()}
+
+
+def _of_pods(name: str) -> bool:
+    """Whether a pod as a whole may ask for the resource."""
+    return name in ("cpu", "memory") or name.startswith("hugepages-")
 
 
 def sum_amounts(many: Iterable[Amounts]) -> Amounts:

@@ -140,10 +140,11 @@ def _readable(spec: Any) -> Any:
     for key in ("containers", "initContainers"):
         if isinstance(kept.get(key), list):
             kept[key] = [_asking(each) for each in kept[key]]
-    return kept
+    return {**kept, "resources": _asking(spec)["resources"]}
 
 
 def _asking(container: Any) -> Any:
+    """What is asked for, by a container or by a pod as a whole."""
     if not isinstance(container, dict):
         return container
     resources = container.get("resources") or {}

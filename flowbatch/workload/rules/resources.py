@@ -1,15 +1,19 @@
 """What a container asks for: readable quantities, nothing negative, requests within limits, whole devices."""
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 from flowbatch.api.meta import JsonObject
-from flowbatch.api.quantity import QuantityError, parse
+from flowbatch.api.quantity import QuantityError, exact_value
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules.names import label_key_problem
 from flowbatch.workload.rules.reading import dict_of
 
+_DIGIT = re.compile(r"\+?\.?[0-9]")
+#: Kubernetes keeps amounts in 64 bits; what is far beyond is a slip of the keyboard.
+MOST = 2**127
 #: Resources without a domain that Kubernetes knows in containers.
 STANDARD = ("cpu", "memory", "ephemeral-storage")
 
@@ -35,14 +39,17 @@ def read_quantity(value: Any, where: str) -> tuple[Fraction | None, SpecError | 
     """The exact value, or what is wrong with it; nothing of either for a value of the wrong type."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None, None
-    if isinstance(value, int) and abs(value) >= 2**127:
-        return None, SpecError(where, "is larger than any amount")
     try:
-        exact = parse(value if isinstance(value, str) else repr(value))
+        exact = exact_value(value)
     except QuantityError as problem:
         return None, SpecError(where, str(problem), value)
-    if exact < 0:
+    if abs(exact) >= MOST:
+        return None, SpecError(where, "is larger than any amount")
+    if exact < 0 or (isinstance(value, str) and value.startswith("-")):
         return None, SpecError(where, "must not be negative", value)
+    if isinstance(value, str) and not _DIGIT.match(value):
+        # Kubernetes reads ".", "+" and "Gi" as 0; nobody means that.
+        return None, SpecError(where, "has no digits", value)
     return exact, None
 
 
