@@ -60,9 +60,14 @@ def resolve(cluster: ClusterLike | None) -> Cluster:
 @contextlib.asynccontextmanager
 async def connect(cluster: Cluster) -> "AsyncIterator[Client]":
     """A client for as long as one verb needs it: handles hold no connection, so nothing is left to close."""
+    import anyio
+
     from flowbatch.kube.client import Client
     from flowbatch.kube.config import load_config
 
-    config = await load_config(cluster.kubeconfig, cluster.context)
-    async with Client(config, component="dsl") as client:
+    client = Client(await load_config(cluster.kubeconfig, cluster.context), component="dsl")
+    try:
         yield client
+    finally:
+        with anyio.CancelScope(shield=True):  # a verb that is cut short closes its connections all the same
+            await client.close()

@@ -5,9 +5,10 @@ another task; a cancel scope that is open across a `yield` would not survive tha
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Generic, TypeVar
+
+import anyio
 
 from flowbatch.api.batch import Job
 from flowbatch.api.kinds import JOB, Kind
@@ -39,9 +40,7 @@ class Follower(Generic[T]):
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await self._task
+        await closed({self._task})
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         problem = None if task.cancelled() else task.exception()
@@ -71,7 +70,8 @@ async def job_states(client: Client, namespace: str, name: str, uid: str) -> Asy
 
 
 async def closed(tasks: "set[asyncio.Task[Any]]") -> None:
-    """Cancel `tasks` and wait until they have ended, whatever they say."""
+    """Cancel `tasks` and wait until they have ended, whatever they say, even if we are being cancelled ourselves."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    with anyio.CancelScope(shield=True):
+        await asyncio.gather(*tasks, return_exceptions=True)

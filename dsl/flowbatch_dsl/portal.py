@@ -8,7 +8,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 import anyio
@@ -85,6 +85,8 @@ def iterate(make: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
                 yield from portal.call(batch)
             except anyio.EndOfStream:
                 break
+            except CancelledError:
+                return  # The interpreter is ending, and the loop ended first.
         future.result()
     finally:
         future.cancel()

@@ -292,3 +292,26 @@ def test_two_threads_share_one_portal() -> None:
     for thread in threads:
         thread.join()
     assert set(names) == {"flowbatch-portal"}
+
+
+async def test_a_script_that_ends_while_a_thread_still_follows_ends_in_silence(stage) -> None:
+    run = await submitted(stage)
+    stage.say(await stage.pod(run, "a"), "one")
+    code = f"""
+import threading
+from flowbatch_dsl import Run
+
+run, seen = Run.attach('j', cluster={stage.cluster.kubeconfig!r}), threading.Event()
+
+
+def read():
+    for line in run.logs('a', follow=True):
+        seen.set()
+
+
+threading.Thread(target=read, daemon=True).start()
+seen.wait()
+"""
+    async with asyncio.timeout(20):
+        ended = await anyio.run_process([sys.executable, "-c", code], check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
