@@ -48,6 +48,7 @@ class Stage:
         self.client = client
         self.admitting = True
         self.binding = True
+        self.ending = True
         self.pods = Informer(client, POD)
         self.groups = Informer(client, POD_GROUP)
         self._work: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue()
@@ -75,9 +76,18 @@ class Stage:
         if new is None:
             return
         if new.metadata.deletion_timestamp is not None and (old is None or old.metadata.deletion_timestamp is None):
-            self._work.put_nowait(lambda: self._end(new))
+            if self.ending:
+                self._work.put_nowait(lambda: self._end(new))
         elif not new.spec.node_name and self.binding and old is None:
             self._work.put_nowait(lambda: self.start(new))
+
+    async def end_all(self) -> None:
+        """Let the pods go that were held back while `ending` was off."""
+        self.ending = True
+        for pod in list(self.pods.store.values()):
+            if pod.metadata.deletion_timestamp is not None:
+                with contextlib.suppress(NotFound, Conflict):
+                    await self._end(pod)
 
     async def _end(self, pod: Pod) -> None:
         await self.client.delete(POD, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid, grace_seconds=0)

@@ -124,6 +124,40 @@ async def test_suspending_frees_the_pods_keeps_what_succeeded_and_costs_no_retry
     assert await world.client.list(COMMAND) == []
 
 
+async def test_a_job_suspended_while_it_restarts_stays_suspended_and_the_resume_is_free(world):
+    await world.start()
+    await world.submit("j", task(replicas=2), policies=RESTART)
+    await world.until_phase("j", "Running")
+    world.stage.ending = False
+    pod = (await world.pods("j"))[0]
+    await world.stage.pod_phase(pod, "Failed", exit_code=1)
+    await world.until_phase("j", "Restarting")
+    await world.command("AbortJob", "j")
+    await world.until_phase("j", "Aborting")
+    await world.stage.end_all()
+    await world.until_phase("j", "Aborted")
+    await world.settled()
+    assert await world.pods("j") == []
+    assert await world.phase("j") == "Aborted"
+    await world.command("ResumeJob", "j")
+    await world.until_pods("j", {"j-worker-0": "Running", "j-worker-1": "Running"})
+    assert (await world.client.get(JOB, "j", "default")).status.retry_count == 1, "only the failure costs a retry"
+
+
+async def test_the_annotation_suspends_as_a_level_and_survives_a_new_controller(world):
+    await world.start()
+    await world.submit("j", task(replicas=2))
+    await world.until_phase("j", "Running")
+    await world.kill()
+    note = {"metadata": {"annotations": {"flowbatch.dev/suspended": "true"}}}
+    await world.client.patch(JOB, "j", note, "default")
+    await world.start()
+    await world.until_phase("j", "Aborted")
+    await world.until_pods("j", {})
+    await world.client.patch(JOB, "j", {"metadata": {"annotations": {"flowbatch.dev/suspended": None}}}, "default")
+    await world.until_phase("j", "Running")
+
+
 async def test_a_job_suspended_from_the_start_makes_no_pod_until_resumed(world):
     await world.start()
     await world.submit("j", task(replicas=2), suspend=True)
