@@ -5,6 +5,7 @@ microseconds (quantities are exact fractions); looking it up by its own bytes co
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -23,7 +24,23 @@ MAX_QUEUE_UNITS: Final = 2**60
 #: Distinct pod specs remembered; past it the memory starts afresh, which costs sharing, never truth.
 REMEMBERED: Final = 65_536
 
+#: Fields of a pod that say nothing about where it fits. Named by exclusion: a field that is added later makes, at
+#: worst, two memories of one shape, never one of two.
+_ELSEWHERE: Final = frozenset(
+    {
+        "node_name",
+        "scheduler_name",
+        "scheduling_gates",
+        "priority",
+        "priority_class_name",
+        "preemption_policy",
+        "restart_policy",
+        "termination_grace_period_seconds",
+    }
+)
+
 _encode = msgspec.json.Encoder().encode
+_content = attrgetter(*(name for name in PodSpec.__struct_fields__ if name not in _ELSEWHERE))
 
 
 class Shapes:
@@ -35,17 +52,7 @@ class Shapes:
 
     def of_pod(self, spec: PodSpec) -> events.ShapeSpec:
         """The shape of a pod. Raises QuantityError when an amount cannot be read."""
-        key = _encode(
-            (
-                spec.containers,
-                spec.init_containers,
-                spec.overhead,
-                spec.node_selector,
-                spec.affinity,
-                spec.tolerations,
-                spec.host_network,
-            )
-        )
+        key = _encode(_content(spec))
         shape = self._by_bytes.get(key)
         if shape is None:
             shape = self._intern(pod_shape(spec))

@@ -49,6 +49,16 @@ def test_equal_pods_share_one_shape():
     assert one.shape.requests == (("cpu", 1000), ("pods", 1))
 
 
+def test_pods_that_ask_for_different_things_as_a_whole_do_not_share_a_shape():
+    shapes = Shapes()
+    small, large = (
+        translate.pod_fact(pod({"resources": {"requests": {"cpu": cpu}}}), OURS, shapes.of_pod) for cpu in ("1", "2")
+    )
+    assert small is not None
+    assert large is not None
+    assert (dict(small.shape.requests)["cpu"], dict(large.shape.requests)["cpu"]) == (1000, 2000)
+
+
 def test_a_gang_is_named_by_annotation_before_label_and_kubernetes_before_volcano():
     both = {"scheduling.volcano.sh/group-name": "v", "scheduling.k8s.io/group-name": "k"}
     assert seen(annotations=both).gang == "ns/k"
