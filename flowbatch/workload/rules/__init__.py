@@ -59,8 +59,8 @@ _JOB_CHECKS: tuple[Check, ...] = (
 
 def check_job(manifest: JsonObject, *, served: frozenset[str] | None = None) -> list[SpecError]:
     """Every problem of a Job. `served`: the optional fields that the cluster's schema has (None: not known, all)."""
-    found = _check(manifest, JOB, schema.JOB, job.JOB_RULES, _JOB_CHECKS)
-    return bounded((*found, *job.check_served(manifest, served))) if isinstance(manifest, dict) else found
+    checks = (*_JOB_CHECKS, lambda raw: job.check_served(raw, served))
+    return _check(manifest, JOB, schema.JOB, job.JOB_RULES, checks)
 
 
 def check_job_update(old: JsonObject, new: JsonObject) -> list[SpecError]:

@@ -45,7 +45,7 @@ def check_graph(manifest: JsonObject) -> Iterator[SpecError]:
 
 def find_cycle(waits: dict[int, list[int]]) -> list[int]:
     """One cycle of `waits` (task -> tasks it waits for), or an empty list."""
-    left = {index: len(targets) for index, targets in waits.items()}
+    left = {index: len(targets) for index, targets in waits.items() if targets}
     followers: dict[int, list[int]] = {}
     for index, targets in waits.items():
         for target in targets:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.rules import names
-from flowbatch.workload.rules.reading import dict_of
+from flowbatch.workload.rules.reading import dict_of, items_of
 
 #: Kubernetes' bound on all annotations of an object together.
 ANNOTATION_BYTES = 256 * 1024
@@ -23,9 +23,9 @@ def check_type(manifest: JsonObject, api_version: str, kind: str) -> Iterator[Sp
 
 def check_metadata(holder: JsonObject, path: str) -> Iterator[SpecError]:
     """Labels and annotations at `path` of `holder`."""
-    for key, value in dict_of(holder, "metadata", "labels").items():
-        where = f"{path}.labels.{str(key)[:100]}"
-        if isinstance(key, str) and (problem := names.label_key_problem(key)):
+    for key, value in items_of(holder, "metadata", "labels"):
+        where = f"{path}.labels.{key[:100]}"
+        if problem := names.label_key_problem(key):
             yield SpecError(where, problem)
         if isinstance(value, str) and (problem := names.label_value_problem(value)):
             yield SpecError(where, problem, value)
@@ -34,10 +34,10 @@ def check_metadata(holder: JsonObject, path: str) -> Iterator[SpecError]:
 
 def _annotations(annotations: JsonObject, path: str) -> Iterator[SpecError]:
     size = 0
-    for key, value in annotations.items():
-        if isinstance(key, str) and (problem := names.label_key_problem(key.lower())):
+    for key, value in items_of(annotations):
+        if problem := names.label_key_problem(key.lower()):
             yield SpecError(f"{path}.{key[:100]}", problem)
-        size += len(str(key)) + (len(value) if isinstance(value, str) else 0)
+        size += len(key) + (len(value) if isinstance(value, str) else 0)
     if size > ANNOTATION_BYTES:
         yield SpecError(path, f"hold {size} characters in all: at most {ANNOTATION_BYTES}")
     yield from _budget(annotations, path)

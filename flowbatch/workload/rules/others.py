@@ -7,7 +7,7 @@ from flowbatch.api.names import ROOT_QUEUE
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules import names
 from flowbatch.workload.rules.graph import find_cycle
-from flowbatch.workload.rules.reading import dict_of, dicts_of, text_of, texts_of, whole_of
+from flowbatch.workload.rules.reading import dict_of, dicts_of, items_of, text_of, texts_of, whole_of
 from flowbatch.workload.rules.resources import read_quantity
 from flowbatch.workload.rules.table import Rule
 from flowbatch.workload.vocabulary import NETWORK_MODES, ORDERS
@@ -26,10 +26,11 @@ POD_GROUP_RULES: tuple[Rule, ...] = (
 def check_members(manifest: JsonObject) -> Iterator[SpecError]:
     """Counts and amounts of a PodGroup."""
     spec = dict_of(manifest, "spec")
-    for task, count in dict_of(spec, "minTaskMember").items():
-        if isinstance(count, int) and not isinstance(count, bool) and count < 0:
+    for task, _ in items_of(spec, "minTaskMember"):
+        count = whole_of(spec, "minTaskMember", task)
+        if count is not None and count < 0:
             yield SpecError(f"spec.minTaskMember.{task}", "must be at least 0", count)
-    for name, value in dict_of(spec, "minResources").items():
+    for name, value in items_of(spec, "minResources"):
         _, problem = read_quantity(value, f"spec.minResources.{name}")
         if problem is not None:
             yield problem
@@ -52,7 +53,7 @@ def check_declared(manifest: JsonObject) -> Iterator[SpecError]:
         count, least = whole_of(task, "count") or 0, whole_of(task, "minimum") or 0
         if least > count:
             yield SpecError(f"{path}.minimum", "must not be greater than count", least)
-        for resource, value in dict_of(task, "requests").items():
+        for resource, value in items_of(task, "requests"):
             _, problem = read_quantity(value, f"{path}.requests.{resource}")
             if problem is not None:
                 yield problem

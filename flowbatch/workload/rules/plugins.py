@@ -6,17 +6,17 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.roles import PLUGINS, parse_flags
 from flowbatch.workload.roles.missing import bad_ports
-from flowbatch.workload.rules.reading import dict_of, dicts_of, list_of, task_name, texts_of
+from flowbatch.workload.rules.reading import dict_of, dicts_of, items_of, list_of, task_name, texts_of
 
 
 def check_plugins(manifest: JsonObject) -> Iterator[SpecError]:
     """spec.plugins of a job."""
     spec = dict_of(manifest, "spec")
     tasks = {task_name(index, task): index for index, task in dicts_of(spec, "tasks")}
-    for name in dict_of(spec, "plugins"):
-        path = f"spec.plugins.{str(name)[:100]}"
+    for name, _ in items_of(spec, "plugins"):
+        path = f"spec.plugins.{name[:100]}"
         if name not in PLUGINS:
-            yield SpecError(path, "is not a plugin", name, did_you_mean(str(name)[:100], PLUGINS))
+            yield SpecError(path, "is not a plugin", name, did_you_mean(name[:100], PLUGINS))
             continue
         arguments = [text for _, text in texts_of(spec, "plugins", name)]
         if len(arguments) != len(list_of(spec, "plugins", name)):

@@ -10,7 +10,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules import names
 from flowbatch.workload.rules.metadata import check_metadata
-from flowbatch.workload.rules.reading import dict_of, dicts_of, list_of, text_of, whole_of
+from flowbatch.workload.rules.reading import dict_of, dicts_of, items_of, list_of, text_of, whole_of
 from flowbatch.workload.rules.resources import check_resources, read_quantity
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -67,13 +67,13 @@ def _enumerations(spec: JsonObject, path: str) -> Iterator[SpecError]:
             yield from names.named(
                 f"{path}.{field}", value, names.label_problem(value) if isinstance(value, str) else ""
             )
-    for key, value in dict_of(spec, "nodeSelector").items():
-        where = f"{path}.nodeSelector.{str(key)[:100]}"
-        if isinstance(key, str) and (problem := names.label_key_problem(key)):
+    for key, value in items_of(spec, "nodeSelector"):
+        where = f"{path}.nodeSelector.{key[:100]}"
+        if problem := names.label_key_problem(key):
             yield SpecError(where, problem)
         if isinstance(value, str) and (problem := names.label_value_problem(value)):
             yield SpecError(where, problem, value)
-    for key, value in dict_of(spec, "overhead").items():
+    for key, value in items_of(spec, "overhead"):
         _, refused = read_quantity(value, f"{path}.overhead.{key}")
         if refused is not None:
             yield refused

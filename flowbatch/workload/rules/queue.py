@@ -7,7 +7,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import ROOT_QUEUE
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules import names
-from flowbatch.workload.rules.reading import dict_of, text_of
+from flowbatch.workload.rules.reading import dict_of, items_of, text_of
 from flowbatch.workload.rules.resources import read_quantity
 from flowbatch.workload.rules.table import Rule
 from flowbatch.workload.vocabulary import QUEUE_STATES
@@ -55,10 +55,10 @@ def check_claims(manifest: JsonObject) -> Iterator[SpecError]:
     read: list[dict[str, Fraction]] = []
     for part in _PARTS:
         amounts: dict[str, Fraction] = {}
-        for name, value in dict_of(manifest, "spec", *part).items():
+        for name, value in items_of(manifest, "spec", *part):
             where = f"spec.{'.'.join(part)}.{name}"
             exact, problem = read_quantity(value, where)
-            if isinstance(name, str) and (complaint := names.label_key_problem(name)):
+            if complaint := names.label_key_problem(name):
                 yield SpecError(where, complaint)
             if problem is not None:
                 yield problem

@@ -28,6 +28,11 @@ def dicts_of(value: Any, *path: str) -> Iterator[tuple[int, JsonObject]]:
     return ((index, item) for index, item in enumerate(list_of(value, *path)) if isinstance(item, dict))
 
 
+def items_of(value: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    """The fields of the object at `path`; names that are no strings (YAML has them) are refused elsewhere."""
+    return ((key, item) for key, item in dict_of(value, *path).items() if isinstance(key, str))
+
+
 def texts_of(value: Any, *path: str) -> list[tuple[int, str]]:
     """The strings of the list at `path`, with their indexes."""
     return [(index, item) for index, item in enumerate(list_of(value, *path)) if isinstance(item, str)]
@@ -40,9 +45,10 @@ def text_of(value: Any, *path: str) -> str:
 
 
 def whole_of(value: Any, *path: str) -> int | None:
-    """The integer at `path`, or None."""
+    """The integer at `path`, or None; one beyond 64 bits, which Python may refuse to print, is refused as such."""
     inside = dict_of(value, *path[:-1]).get(path[-1])
-    return inside if isinstance(inside, int) and not isinstance(inside, bool) else None
+    fits = isinstance(inside, int) and not isinstance(inside, bool) and abs(inside) < 2**63
+    return inside if fits else None
 
 
 def task_name(index: int, task: JsonObject) -> str:

@@ -9,7 +9,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.api.quantity import QuantityError, exact_value
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules.names import label_key_problem
-from flowbatch.workload.rules.reading import dict_of
+from flowbatch.workload.rules.reading import dict_of, items_of
 
 _DIGIT = re.compile(r"\+?\.?[0-9]")
 #: Kubernetes keeps amounts in 64 bits; what is far beyond is a slip of the keyboard.
@@ -23,7 +23,7 @@ def check_resources(container: JsonObject, path: str) -> Iterator[SpecError]:
     read: dict[str, dict[str, Fraction]] = {}
     for part in ("requests", "limits"):
         read[part] = {}
-        for name, value in dict_of(container, "resources", part).items():
+        for name, value in items_of(container, "resources", part):
             where = f"{path}.resources.{part}.{name}"
             yield from _known(name, where)
             exact, problem = read_quantity(value, where)

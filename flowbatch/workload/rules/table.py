@@ -10,6 +10,8 @@ from typing import Any
 
 from flowbatch.errors import SpecError
 
+#: Paths, problems and hints quote names from the input; no quotation is longer than this.
+LONGEST_TEXT = 400
 #: More problems than this are counted, not shown: a list of a million bad labels helps nobody.
 MOST_PROBLEMS = 200
 
@@ -68,7 +70,7 @@ def bounded(problems: Iterable[SpecError]) -> list[SpecError]:
         if key in kept:
             continue
         if len(kept) < MOST_PROBLEMS:
-            kept[key] = problem
+            kept[key] = _readable(problem)
         else:
             more += 1
     shown = list(kept.values())
@@ -77,8 +79,20 @@ def bounded(problems: Iterable[SpecError]) -> list[SpecError]:
     return shown
 
 
+def _readable(problem: SpecError) -> SpecError:
+    """`problem` without walls of text that somebody's input has put into it."""
+    texts = (problem.path, problem.problem, problem.hint)
+    if max(map(len, texts)) <= LONGEST_TEXT:
+        return problem
+    path, said, hint = (text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…" for text in texts)
+    return SpecError(path, said, problem.value, hint)
+
+
 def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    """Whether the rule speaks about such a value. Integers beyond 64 bits are refused for that, and by nothing else."""
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, kind)
 
 
 def _problem(rule: Rule, path: str, value: Any) -> SpecError:

@@ -9,7 +9,7 @@ from typing import Any
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.defaults import default_job
-from flowbatch.workload.rules.reading import dict_of, dicts_of, list_of, task_name
+from flowbatch.workload.rules.reading import dict_of, dicts_of, task_name
 
 #: Fields of spec, and of each task, that may change.
 JOB_FIELDS = ("minAvailable", "priorityClassName", "suspend")
@@ -39,7 +39,7 @@ def _tasks(before: JsonObject, after: JsonObject) -> Iterator[SpecError]:
             "spec.tasks", "must not be added, removed or moved" + ": now " * bool(said) + " and ".join(said)
         )
         return
-    for index, (one, other) in enumerate(zip(list_of(before, "tasks"), list_of(after, "tasks"), strict=True)):
+    for (index, one), (_, other) in zip(dicts_of(before, "tasks"), dicts_of(after, "tasks"), strict=True):
         for field in dict.fromkeys((*one, *other)):
             if field not in TASK_FIELDS and one.get(field) != other.get(field):
                 yield SpecError(f"spec.tasks[{index}].{field}", "must not change", _scalar(other.get(field)), _HINT)

@@ -1,4 +1,4 @@
-"""Does a job live as it should, from its first look to its end, when nothing goes wrong but people change their minds?"""
+"""Does a job live as it should, from its first look to its end, while people change their minds?"""
 
 import pytest
 from msgspec.structs import replace
