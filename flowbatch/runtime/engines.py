@@ -1,7 +1,11 @@
-"""The engine that the settings ask for: its policy is a preset or a plugin by name."""
+"""The engine that the settings ask for: its policy is named (a preset, a plugin) or described (`policy.conf`)."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from flowbatch.engine.engine import Engine
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
+from flowbatch.policy.conf import read_policy
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT, PRESETS
 from flowbatch.runtime.plugins import found_policies
@@ -33,17 +37,24 @@ class EngineMaker:
 
 
 def policy_of(settings: SchedulerSettings) -> Policy:
-    """The policy that the settings name; the default where they name none. Raises SpecErrors."""
-    if not settings.policy:
+    """The policy that the settings name or describe; the default where they do neither. Raises SpecErrors."""
+    asked = settings.policy
+    if not asked:
         return DEFAULT
-    if settings.policy in PRESETS:
-        return PRESETS[settings.policy]
+    if isinstance(asked, dict):
+        return read_policy(asked, _classes(found_policies()))
+    return PRESETS[asked] if asked in PRESETS else _plugin(asked)
+
+
+def _classes(plugins: Mapping[str, Any]) -> dict[str, type[Any]]:
+    """The plugins that may stand in a description's lists; whole policies are named instead."""
+    return {name: found for name, found in plugins.items() if isinstance(found, type)}
+
+
+def _plugin(name: str) -> Policy:
     plugins = found_policies()
-    found = plugins.get(settings.policy)
-    if found is None:
-        hint = did_you_mean(settings.policy, [*PRESETS, *plugins])
-        raise SpecErrors([SpecError("scheduler.policy", "no such policy", settings.policy, hint)], "settings")
-    policy = found() if callable(found) else found
-    if not isinstance(policy, Policy):
-        raise SpecErrors([SpecError("scheduler.policy", "is no Policy", settings.policy)], "settings")
-    return policy
+    found = plugins.get(name)
+    if isinstance(found, Policy):
+        return found
+    hint = did_you_mean(name, [*PRESETS, *(each for each, thing in plugins.items() if isinstance(thing, Policy))])
+    raise SpecErrors([SpecError("scheduler.policy", "no such policy", name, hint)], "settings")

@@ -25,10 +25,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class SchedulerSettings(Section, frozen=True):
-    """How gangs are placed. `policy` names a preset (default, spread, fifo) or a plugin."""
+    """How gangs are placed."""
 
     names: tuple[str, ...] = (SCHEDULER_NAME,)
-    policy: str = ""
+    #: A preset (default, spread, fifo) or a plugin by name, or a description as `policy.conf` reads it.
+    policy: str | dict[str, Any] = ""
     lanes: int = 64
     pace: Pace = Pace()
     #: A file for every fact and tick; empty for none.

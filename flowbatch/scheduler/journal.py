@@ -6,7 +6,6 @@ as JSON lines. A bug report is such a file, and `engine.replay` finds the first 
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Final
 
@@ -14,27 +13,12 @@ import msgspec
 
 from flowbatch.engine.decisions import Plan, Tick
 from flowbatch.engine.events import Event
+from flowbatch.engine.replay import Cycled, Ended, Entry, Observed, decode, digest_of, encode
 
 #: Steps kept in memory.
 RING_STEPS: Final = 512
 #: A journal file stops growing here, rather than fill the disk; it then says so in its last line.
 MAX_FILE_BYTES: Final = 4 * 2**30
-
-_encode = msgspec.json.Encoder().encode
-
-
-class Observed(msgspec.Struct, frozen=True, tag_field="step", tag="observed"):
-    """Facts folded in, in this order."""
-
-    events: tuple[Event, ...]
-
-
-class Cycled(msgspec.Struct, frozen=True, tag_field="step", tag="cycled"):
-    """One cycle: its tick, and the digest of the plan it gave."""
-
-    tick: Tick
-    cycle: int
-    digest: str
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -42,21 +26,6 @@ class Decided(msgspec.Struct, frozen=True):
 
     tick: Tick
     plan: Plan
-
-
-class Ended(msgspec.Struct, frozen=True, tag_field="step", tag="ended"):
-    """The journal was cut off here."""
-
-    reason: str
-
-
-Entry = Observed | Cycled | Ended
-_decoder = msgspec.json.Decoder(Entry)
-
-
-def digest_of(plan: Plan) -> str:
-    """A short hash of everything that a plan says."""
-    return blake2b(_encode(plan), digest_size=8).hexdigest()
 
 
 class Journal:
@@ -95,11 +64,11 @@ class Journal:
 
     def _write(self, entry: Entry) -> None:
         assert self._file is not None
-        line = _encode(entry) + b"\n"
+        line = encode(entry) + b"\n"
         try:
             self._written += self._file.write(line)
             if self._written > MAX_FILE_BYTES:
-                self._file.write(_encode(Ended("the file reached its largest size")) + b"\n")
+                self._file.write(encode(Ended("the file reached its largest size")) + b"\n")
                 self.close()
         except OSError:
             # A full disk must not stop scheduling (reliability.md 3.2, row 30).
@@ -109,5 +78,4 @@ class Journal:
 def read_journal(path: Path) -> Iterator[Entry]:
     """The entries of a journal file."""
     with path.open("rb") as lines:
-        for line in lines:
-            yield _decoder.decode(line)
+        yield from decode(lines)

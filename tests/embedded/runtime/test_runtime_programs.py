@@ -136,6 +136,13 @@ def test_an_unknown_policy_is_refused_with_the_nearest_name():
         EngineMaker(SchedulerSettings(policy="spred"))
 
 
+def test_a_policy_may_be_described_and_every_mistake_in_it_is_named():
+    described = {"preset": "fifo", "scores": [{"name": "binPack", "weight": 2}]}
+    assert EngineMaker(SchedulerSettings(policy=described))().policy.scores[0].weight == 2
+    with pytest.raises(SpecErrors, match="2 problems"):
+        EngineMaker(SchedulerSettings(policy={"scroes": [], "surplusBatch": 0}))
+
+
 @pytest.mark.parametrize(
     ("path", "resource"),
     [

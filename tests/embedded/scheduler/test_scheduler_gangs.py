@@ -7,8 +7,8 @@ import pytest
 
 from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE
 from flowbatch.embedded.nodes import NodeSpecification, SimulatedNodes
-from flowbatch.engine.engine import Engine
-from flowbatch.scheduler.journal import Cycled, Observed, digest_of, read_journal
+from flowbatch.engine.replay import Cycled, replay
+from flowbatch.scheduler.journal import read_journal
 from tests.embedded.scheduler.conftest import BRISK
 
 
@@ -257,11 +257,6 @@ async def test_a_journal_replays_to_the_same_plans(cluster, tmp_path):
         await cluster.gang("waits", 9)
         await cluster.until_bound("runs", 3)
         await cluster.until_condition("waits", "Unschedulable")
-    engine, cycles = Engine(), 0
-    for entry in read_journal(path):
-        if isinstance(entry, Observed):
-            engine.observe(entry.events)
-        elif isinstance(entry, Cycled):
-            cycles += 1
-            assert digest_of(engine.cycle(entry.tick)) == entry.digest
-    assert cycles > 1
+    entries = list(read_journal(path))
+    assert sum(isinstance(entry, Cycled) for entry in entries) > 1
+    assert replay(entries) is None
