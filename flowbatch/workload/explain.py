@@ -90,7 +90,9 @@ def _queue_lines(queue: Queue | None, job: Job) -> tuple[str, ...]:
         return (f"queue {name} is {state}; open it: flowbatch queue open {name}",)
     limits = ", ".join(f"{resource} {value}" for resource, value in queue.spec.capability.items())
     used = ", ".join(f"{resource} {value}" for resource, value in queue.status.allocated.items())
-    return (f"queue {name}: weight {queue.spec.weight}, limit {limits or 'none'}, in use {used or 'nothing'}",)
+    # Use is written a moment after it changes: an empty one may only be late, so it is not called nothing.
+    in_use = f", in use {used}" if used else ""
+    return (f"queue {name}: weight {queue.spec.weight}, limit {limits or 'none'}{in_use}",)
 
 
 def _held_back(tasks: Iterable[TaskSpec], pods: Sequence[Pod]) -> Iterable[str]:

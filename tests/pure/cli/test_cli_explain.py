@@ -32,7 +32,7 @@ def group(phase="Inqueue", message=""):
 def test_the_schedulers_reason_comes_first_with_the_queue_below():
     said = explain(job(), group(message="short 3 cpu"), OPEN, [])
     assert "short 3 cpu" == said.headline
-    assert said.details == ("queue q: weight 1, limit cpu 4, in use nothing",)
+    assert said.details == ("queue q: weight 1, limit cpu 4",)
 
 
 def test_a_suspended_job_says_how_to_resume_it():
