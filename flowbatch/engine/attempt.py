@@ -186,12 +186,15 @@ class Attempts:
 
     # -- what queues may hold
 
-    def _limits(self, queue: Queue) -> Iterable[tuple[QueueLimit, Queue, dict[int, int]]]:
+    def _limits(self, queue: Queue) -> Iterable[tuple[QueueLimit, Queue, Sums, dict[int, int]]]:
+        """Every limit on the way to the root that applies: with the queue, what it holds, and its ceilings."""
         for each in queue.path:
             for limit in self._policy.limits:
+                if limit.own and each is not queue:
+                    continue
                 ceiling = self._guard.call(limit, limit.limit, {}, each, self._view)
                 if ceiling:
-                    yield limit, each, dict(ceiling)
+                    yield limit, each, each.own if limit.own else each.held(), dict(ceiling)
 
     def _quota(self, gang: Gang, parts: list[Part], reserve: list[tuple[Role, int]]) -> Blocker | None:
         asked: Sums = {}
@@ -202,8 +205,7 @@ class Attempts:
                 add(asked, role.shape.request, count)
         queue = gang.queue
         assert queue is not None
-        for limit, each, ceiling in self._limits(queue):
-            held = each.held()
+        for limit, each, held, ceiling in self._limits(queue):
             if limit.first_gang_may_exceed and not held:
                 continue
             short = shortfall(asked.items(), held, ceiling)
@@ -217,8 +219,7 @@ class Attempts:
         queue = gang.queue
         assert queue is not None
         most = len(gang.pending)
-        for _, each, ceiling in self._limits(queue):
-            held = each.held()
+        for _, _, held, ceiling in self._limits(queue):
             for axis, amount in shape.request:
                 if axis in ceiling:
                     most = min(most, max(0, ceiling[axis] - held.get(axis, 0)) // amount)
@@ -258,8 +259,8 @@ class Attempts:
         part = Part(Role(""), shape, [], must=1)
         queue = gang.queue
         assert queue is not None
-        for limit, each, ceiling in self._limits(queue):
-            short = shortfall(part.shape.request, each.held(), ceiling)
+        for limit, each, held, ceiling in self._limits(queue):
+            short = shortfall(part.shape.request, held, ceiling)
             if short:
                 return NeedsQuota(each.name, limit.kind, self._state.axes.amounts(short))
         return None

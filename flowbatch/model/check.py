@@ -137,7 +137,7 @@ def _check_queues(state: ClusterState, wrong: list[str]) -> None:
     used: Sums = {}
     inqueue: Sums = {}
     sums: dict[str, dict[str, Sums]] = {
-        name: {"allocated": {}, "reserved": {}, "inqueue": {}, "elastic": {}, "wanted": {}}
+        name: {"own": {}, "allocated": {}, "reserved": {}, "inqueue": {}, "elastic": {}, "wanted": {}}
         for name in state.queues.by_name
     }
     for task in state.tasks.values():
@@ -152,6 +152,8 @@ def _check_queues(state: ClusterState, wrong: list[str]) -> None:
             add(sums[queue.name]["inqueue"], gang.inqueue.items())
             add(sums[queue.name]["elastic"], gang.elastic.items())
         if gang.queue:
+            add(sums[gang.queue.name]["own"], gang.allocated.items())
+            add(sums[gang.queue.name]["own"], gang.reserved.items())
             add(sums[gang.queue.name]["wanted"], gang.wanted.items())
             add(sums[gang.queue.name]["wanted"], gang.awaited.items())
             _same(wrong, f"queue of {gang.id}", gang.queue.gangs.get(gang.id), gang)

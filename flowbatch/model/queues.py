@@ -28,6 +28,8 @@ class Queue:
     #: The parent that was asked for does not exist, or asks for us.
     orphaned: bool = False
     gangs: "dict[GangId, Gang]" = field(default_factory=dict)
+    #: Held by, and reserved for, its own gangs only: what its share is compared with.
+    own: Sums = field(default_factory=dict)
     #: Held by tasks of this queue and everything below it.
     allocated: Sums = field(default_factory=dict)
     #: Held for members that have no pod yet.
@@ -121,5 +123,6 @@ class QueueTree:
 def charge(queue: Queue | None, request: Request, count: int = 1) -> None:
     """Add to what `queue` and its ancestors have allocated; a negative count takes it away."""
     if queue is not None:
+        add(queue.own, request, count)
         for each in queue.path:
             add(each.allocated, request, count)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.facts import GangSeen, NodeSeen, PodSeen, QueueSeen
-from flowbatch.model.gangs import Gang, Reservation, Role, Task
+from flowbatch.model.gangs import PLACED, Gang, Reservation, Role, Task
 from flowbatch.model.ids import GangId, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
@@ -156,7 +156,7 @@ class ClusterState:
         queues = self.queues
         queues.link()
         for queue in queues.by_name.values():
-            queue.allocated, queue.reserved, queue.inqueue, queue.elastic = {}, {}, {}, {}
+            queue.own, queue.allocated, queue.reserved, queue.inqueue, queue.elastic = {}, {}, {}, {}, {}
             self.changes.queues[queue.name] = None
         for gang in self.gangs.values():
             if gang.queue:
@@ -164,6 +164,8 @@ class ClusterState:
 
     @staticmethod
     def _charge_gang(gang: Gang, queue: Queue, sign: int) -> None:
+        add(queue.own, gang.allocated.items(), sign)
+        add(queue.own, gang.reserved.items(), sign)
         for each in queue.path:
             add(each.allocated, gang.allocated.items(), sign)
             add(each.reserved, gang.reserved.items(), sign)
@@ -440,7 +442,7 @@ class ClusterState:
             if new is TaskState.RELEASING:
                 self.changes.headroom = True
         task.state = new
-        if new in FINISHED:
+        if old is TaskState.PENDING and new not in PLACED:
             self.changes.shares = True
         if task.role:
             self._wait(task)
@@ -491,6 +493,7 @@ class ClusterState:
             if gang.queue is not None:
                 charge(gang.queue, request, sign)
                 if sign < 0:
+                    self.changes.shares = True
                     self._ease(gang.queue)
 
     def _wait(self, task: Task) -> None:
@@ -540,7 +543,9 @@ class ClusterState:
     def charge_reserved(self, gang: Gang, reservation: Reservation, sign: int) -> None:
         """Room for members without pods, on the same accounts as if they had them."""
         count = reservation.total * sign
-        for sums in (self.used, gang.reserved, *(queue.reserved for queue in (gang.queue.path if gang.queue else ()))):
+        queue = gang.queue
+        accounts = (queue.own, *(each.reserved for each in queue.path)) if queue else ()
+        for sums in (self.used, gang.reserved, *accounts):
             add(sums, reservation.shape.request, count)
 
     def unreserve(self, gang: Gang) -> None:

@@ -96,7 +96,12 @@ class Admission(Protocol):
 
 
 class QueueLimit(Protocol):
-    """How much a queue may hold, at every level of the tree."""
+    """How much a queue may hold."""
+
+    @property
+    def own(self) -> bool:
+        """It limits what a queue's own gangs hold; otherwise everything below it too, at every level of the tree."""
+        ...
 
     @property
     def kind(self) -> str:

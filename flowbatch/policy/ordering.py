@@ -70,4 +70,4 @@ class LeastServed:
 
     def key(self, queue: Queue, view: ClusterView) -> Key:
         """Dominant part of its share that it holds."""
-        return (dominant_share(queue.allocated, queue.share if queue.share is not None else view.total),)
+        return (dominant_share(queue.own, queue.share if queue.share is not None else view.total),)

@@ -29,8 +29,8 @@ def real_capability(queue: Queue, total: Sums, guaranteed: Sums) -> Sums:
 
 
 def asked(queue: Queue) -> Sums:
-    """What a queue holds and waits for."""
-    sums = queue.held()
+    """What a queue's own gangs hold and wait for."""
+    sums = dict(queue.own)
     add(sums, queue.wanted.items())
     return sums
 
@@ -87,6 +87,7 @@ class Capability:
     """A queue never holds more than its capability, nor what others are guaranteed."""
 
     kind: str = "capability"
+    own: bool = False
     first_gang_may_exceed: bool = False
 
     def limit(self, queue: Queue, view: ClusterView) -> Mapping[int, int]:
@@ -102,13 +103,14 @@ class Capability:
 
 @dataclass(frozen=True)
 class FairShare:
-    """A queue holds no more than its share while others want theirs.
+    """A queue's own gangs hold no more than its share while others want theirs. Shares are flat: no parent has a part.
 
     Deliberate difference from Volcano: a queue that holds nothing may start one gang above its share (never above its
     capability). Otherwise two queues, each waiting with a gang larger than half the cluster, wait for ever.
     """
 
     kind: str = "share"
+    own: bool = True
     first_gang_may_exceed: bool = True
 
     def limit(self, queue: Queue, view: ClusterView) -> Mapping[int, int]:
