@@ -11,29 +11,29 @@ from msgspec.structs import replace
 from flowbatch.workload.census import partition_scope, pod_scope
 from flowbatch.workload.changes import Note
 from flowbatch.workload.ledger import packed
-from flowbatch.workload.lifecycle import Phase
 from flowbatch.workload.policies import Happening
 from flowbatch.workload.reconcile.turn import Turn
+from flowbatch.workload.vocabulary import Action
 
 
 def halt(turn: Turn, reason: str, message: str) -> None:
     """Stop what runs, keep what has finished, and stay down."""
     _keep_done(turn)
-    _soft(turn, Phase.ABORTING, reason, message)
+    _soft(turn, "AbortJob", reason, message)
 
 
 def complete_job(turn: Turn, happening: Happening) -> None:
     """Stop what runs: the job has done its work."""
     _keep_done(turn)
     _announce(turn, "CompleteJob", happening)
-    _soft(turn, Phase.COMPLETING, happening.event, f"{happening}: CompleteJob")
+    _soft(turn, "CompleteJob", happening.event, f"{happening}: CompleteJob")
 
 
 def terminate_job(turn: Turn, happening: Happening) -> None:
     """Stop what runs, for good."""
     _keep_done(turn)
     _announce(turn, "TerminateJob", happening)
-    _soft(turn, Phase.TERMINATING, happening.event, f"{happening}: TerminateJob")
+    _soft(turn, "TerminateJob", happening.event, f"{happening}: TerminateJob")
 
 
 def abort_job(turn: Turn, happening: Happening) -> None:
@@ -50,7 +50,7 @@ def restart_job(turn: Turn, happening: Happening, *, charge: bool) -> None:
     turn.remember(launched={}, timers={}, fired=(), cause=_cause(happening))
     if not spent:
         turn.remember(floors={"": version}, done={})
-    turn.move(Phase.RESTARTING, happening.event, f"{happening}: RestartJob")
+    turn.obey("RestartJob", happening.event, f"{happening}: RestartJob")
 
 
 def restart_targets(turn: Turn, targets: dict[str, Happening], *, charge: bool) -> None:
@@ -65,7 +65,7 @@ def restart_targets(turn: Turn, targets: dict[str, Happening], *, charge: bool) 
     message = f"{first}: restart of {', '.join(list(targets)[:3])}{more}"
     turn.notes.append(Note("Warning", "RestartPods", message))
     turn.remember(cause=_cause(first))
-    turn.move(Phase.RESTARTING, first.event, message)
+    turn.obey("RestartPod", first.event, message)
 
 
 def raise_floors(turn: Turn, scopes: Iterable[str], version: int) -> None:
@@ -84,13 +84,13 @@ def resume(turn: Turn) -> None:
     """Bring a halted job back: succeeded work stays, the rest begins again, and it costs no retry."""
     version = turn.new_version()
     turn.remember(floors={"": version}, launched={}, timers={}, fired=(), suspended=False)
-    turn.move(Phase.RESTARTING, "Resumed", "")
+    turn.obey("ResumeJob", "Resumed", "")
 
 
-def _soft(turn: Turn, phase: Phase, reason: str, message: str) -> None:
+def _soft(turn: Turn, action: Action, reason: str, message: str) -> None:
     turn.new_version()
     turn.remember(launched={}, timers={}, fired=())
-    turn.move(phase, reason, message)
+    turn.obey(action, reason, message)
 
 
 def _keep_done(turn: Turn) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from flowbatch.api.bus import Command
 from flowbatch.api.names import SUSPENDED
 from flowbatch.workload.changes import Delete, Note, Patch
-from flowbatch.workload.lifecycle import ACTIVE, FINISHED, HALTED, Phase
+from flowbatch.workload.lifecycle import ACTIVE, FINISHED, HALTED, Phase, after_action
 from flowbatch.workload.policies import Happening
 from flowbatch.workload.reconcile.kills import complete_job, halt, restart_job, resume, terminate_job
 from flowbatch.workload.reconcile.turn import Turn
@@ -79,18 +79,16 @@ def _fresh(turn: Turn) -> Iterator[Command]:
 
 def _obey(turn: Turn, command: Command) -> None:
     happening = Happening(COMMAND_ISSUED, uid=command.metadata.uid, version=turn.status.version)
-    match command.action:
-        case "RestartJob" if turn.phase in ACTIVE:
-            restart_job(turn, happening, charge=True)
-        case "TerminateJob" if turn.phase in ACTIVE | HALTED:
-            terminate_job(turn, happening)
-        case "CompleteJob" if turn.phase in ACTIVE:
-            complete_job(turn, happening)
-        case "SyncJob" | "EnqueueJob":
-            pass
-        case _:
-            said = f"{command.action} means nothing for a job that is {turn.phase or Phase.PENDING}"
-            turn.notes.append(Note("Warning", "CommandIgnored", said))
+    action = command.action
+    if action == "RestartJob" and after_action(turn.phase, "RestartJob"):
+        restart_job(turn, happening, charge=True)
+    elif action == "TerminateJob" and after_action(turn.phase, "TerminateJob"):
+        terminate_job(turn, happening)
+    elif action == "CompleteJob" and after_action(turn.phase, "CompleteJob"):
+        complete_job(turn, happening)
+    elif action not in ("SyncJob", "EnqueueJob"):
+        said = f"{action} means nothing for a job that is {turn.phase or Phase.PENDING}"
+        turn.notes.append(Note("Warning", "CommandIgnored", said))
 
 
 def _close(turn: Turn) -> None:

@@ -10,8 +10,9 @@ from flowbatch.workload.census import Census, Children, Member, members_of
 from flowbatch.workload.changes import Create, Delete, Note, Patch
 from flowbatch.workload.effective import gang_size, minimum
 from flowbatch.workload.ledger import Ledger
-from flowbatch.workload.lifecycle import Phase, Terms
+from flowbatch.workload.lifecycle import Phase, Terms, after_action
 from flowbatch.workload.roles.contract import SshKeys
+from flowbatch.workload.vocabulary import Action
 
 #: The newest steps of a job's history that are kept (Volcano once kept all: volcano#5422).
 MOST_CONDITIONS = 16
@@ -74,6 +75,12 @@ class Turn:
         step = JobCondition(status=str(phase), last_transition_time=self.now)
         history = (*self.status.conditions, step)[-MOST_CONDITIONS:]
         self.status = replace(self.status, state=state, conditions=history)
+
+    def obey(self, action: Action, reason: str, message: str) -> None:
+        """Enter the phase that `action` leads to by the table of moves; the caller has asked whether there is one."""
+        phase = after_action(self.phase, action)
+        assert phase is not None, f"{action} in {self.phase}"
+        self.move(phase, reason, message)
 
     def say(self, message: str) -> None:
         """Show `message` as the job's, without a change of phase."""
