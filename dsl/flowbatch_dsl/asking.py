@@ -95,8 +95,18 @@ async def last_words(client: Client, namespace: str, name: str, uid: str) -> lis
     failed = [pod for pod in started if pod.status.phase == "Failed"]
     said: list[str] = []
     for pod in sorted(failed or started, key=place_of)[:LAST_PODS]:
-        said += await _tail(client, pod)
+        said += [*await _tail(client, pod), *_ends(pod)]
     return said
+
+
+def _ends(pod: Pod) -> list[str]:
+    """How the containers of a failed pod ended, for those that could not even print."""
+    ends = [status.state.terminated for status in pod.status.container_statuses]
+    return [
+        f"{pod.metadata.name}: exit code {end.exit_code} {end.reason} {end.message}".strip()
+        for end in ends
+        if end is not None and end.exit_code
+    ]
 
 
 async def _tail(client: Client, pod: Pod) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowbatch_dsl import Job, LocalCluster, Resources, Run, Task
+from flowbatch_dsl import Job, JobFailed, LocalCluster, Resources, Run, Task
 
 ROOT = Path(__file__).parents[3]
 Example = Callable[[str], str]
@@ -79,3 +79,9 @@ async def test_blocking_verbs_work_where_a_loop_already_runs_as_in_a_notebook(he
     assert isinstance(run, Run)
     assert [line.text for line in run.logs(follow=True)] == ["hello"]
     assert run.wait(timeout=30).phase == "Completed"
+
+
+def test_a_command_that_is_not_there_is_named_in_the_failure(here: LocalCluster) -> None:
+    with pytest.raises(JobFailed) as caught:
+        Job("nothing", tasks=[Task("w", ["no-such-command"])]).submit(here).wait(timeout=30)
+    assert any("no-such-command" in line and "exit code" in line for line in caught.value.lines), caught.value.lines
