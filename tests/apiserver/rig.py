@@ -214,8 +214,8 @@ def _spawn(
     stack: contextlib.ExitStack, program: Path, flags: dict[str, object], folder: Path, extra: list[str] | None = None
 ) -> None:
     command = [str(program), *(f"--{name}={value}" for name, value in flags.items()), *(extra or [])]
-    log = stack.enter_context(open(folder / f"{program.name}.log", "wb"))
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    with open(folder / f"{program.name}.log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     stack.callback(_stop, process)
 
 
@@ -235,10 +235,12 @@ def _wait(url: str, log: Path) -> None:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            with urllib.request.urlopen(request, timeout=2, context=context) as answer:
-                if answer.status == 200:
-                    return
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(request, timeout=2, context=context) as answer,
+        ):
+            if answer.status == 200:
+                return
         time.sleep(0.1)
     raise RigUnavailable(f"{url} did not become ready:\n" + log.read_text(errors="replace")[-3000:])
 

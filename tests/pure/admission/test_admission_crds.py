@@ -37,13 +37,13 @@ def test_names_scopes_and_subresources_are_volcanos(name, scope, short, subresou
 
 def test_job_columns_are_volcanos():
     columns = by_name()["jobs.batch.volcano.sh"]["versions"][0]["additionalPrinterColumns"]
-    assert [
+    assert [(column["name"], column["jsonPath"]) for column in columns] == [
         ("STATUS", ".status.state.phase"),
         ("minAvailable", ".status.minAvailable"),
         ("RUNNINGS", ".status.running"),
         ("AGE", ".metadata.creationTimestamp"),
         ("QUEUE", ".spec.queue"),
-    ] == [(column["name"], column["jsonPath"]) for column in columns]
+    ]
 
 
 def schema(name):
@@ -57,8 +57,8 @@ def test_pod_templates_are_preserved_whole():
 
 def test_defaults_are_volcanos():
     job = schema("jobs.batch.volcano.sh")["spec"]["properties"]
-    assert (3, "default") == (job["maxRetry"]["default"], job["queue"]["default"])
-    assert "default" == schema("podgroups.scheduling.volcano.sh")["spec"]["properties"]["queue"]["default"]
+    assert (job["maxRetry"]["default"], job["queue"]["default"]) == (3, "default")
+    assert schema("podgroups.scheduling.volcano.sh")["spec"]["properties"]["queue"]["default"] == "default"
 
 
 def test_every_schema_is_structural():

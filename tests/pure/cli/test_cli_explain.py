@@ -31,7 +31,7 @@ def group(phase="Inqueue", message=""):
 
 def test_the_schedulers_reason_comes_first_with_the_queue_below():
     said = explain(job(), group(message="short 3 cpu"), OPEN, [])
-    assert "short 3 cpu" == said.headline
+    assert said.headline == "short 3 cpu"
     assert said.details == ("queue q: weight 1, limit cpu 4",)
 
 
@@ -57,6 +57,6 @@ def test_a_held_back_task_names_what_it_waits_for():
 
 
 def test_running_and_finished_jobs_say_so():
-    assert "running: 2 of 2 pods" == explain(job("Running"), group("Running"), OPEN, [pod(), pod()]).headline
-    assert "completed" == explain(job("Completed"), group("Completed"), OPEN, []).headline
-    assert "failed after 3 retries" == explain(job("Failed", retry_count=3), None, OPEN, []).headline
+    assert explain(job("Running"), group("Running"), OPEN, [pod(), pod()]).headline == "running: 2 of 2 pods"
+    assert explain(job("Completed"), group("Completed"), OPEN, []).headline == "completed"
+    assert explain(job("Failed", retry_count=3), None, OPEN, []).headline == "failed after 3 retries"

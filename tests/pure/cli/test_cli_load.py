@@ -17,16 +17,16 @@ def written(tmp_path, text, name="file.yaml"):
 
 def test_documents_in_order_empty_ones_skipped(tmp_path):
     text = f"---\n{JOB}---\n---\n{JOB.replace('name: a', 'name: b')}"
-    assert ["a", "b"] == [each["metadata"]["name"] for each in load(written(tmp_path, text))]
+    assert [each["metadata"]["name"] for each in load(written(tmp_path, text))] == ["a", "b"]
 
 
 def test_a_list_is_its_items(tmp_path):
     text = f"kind: List\napiVersion: v1\nitems:\n- {JOB.strip().replace(chr(10), chr(10) + '  ')}\n"
-    assert ["a"] == [each["metadata"]["name"] for each in load(written(tmp_path, text))]
+    assert [each["metadata"]["name"] for each in load(written(tmp_path, text))] == ["a"]
 
 
 def test_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
-    assert "a" == load(written(tmp_path, b"\xef\xbb\xbf" + JOB.replace("\n", "\r\n").encode()))[0]["metadata"]["name"]
+    assert load(written(tmp_path, b"\xef\xbb\xbf" + JOB.replace("\n", "\r\n").encode()))[0]["metadata"]["name"] == "a"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_bad_yaml_is_one_error(tmp_path, text, said):
 
 def test_missing_file_names_the_nearest(tmp_path):
     written(tmp_path, JOB, "train.yaml")
-    with pytest.raises(SpecError, match='did you mean "train.yaml"'):
+    with pytest.raises(SpecError, match=r'did you mean "train\.yaml"'):
         load(str(tmp_path / "trian.yaml"))
 
 
@@ -67,11 +67,11 @@ if __name__ == "__main__":
 
 
 def test_module_level_values_with_manifests_each_once(tmp_path):
-    assert ["one", "two"] == [each["name"] for each in load(written(tmp_path, PYTHON, "jobs.py"))]
+    assert [each["name"] for each in load(written(tmp_path, PYTHON, "jobs.py"))] == ["one", "two"]
 
 
 def test_a_name_picks_one(tmp_path):
-    assert ["two"] == [each["name"] for each in load(written(tmp_path, PYTHON, "jobs.py") + ":two")]
+    assert [each["name"] for each in load(written(tmp_path, PYTHON, "jobs.py") + ":two")] == ["two"]
 
 
 def test_an_unknown_name_suggests(tmp_path):
@@ -92,13 +92,13 @@ def test_an_error_in_the_users_file_names_its_line(tmp_path, code, said):
 
 
 def test_main_turns_bad_input_into_exit_code_2_and_no_traceback(tmp_path, capsys):
-    assert 2 == cli.invoke(["validate", str(tmp_path / "none.yaml")])
+    assert cli.invoke(["validate", str(tmp_path / "none.yaml")]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["gett"], ["get", "jbos"], ["up", "--nodes", "many"], ["queue", "create"]])
 def test_mistyped_commands_exit_2_with_a_hint(arguments, capsys):
-    assert 2 == cli.invoke(arguments)
+    assert cli.invoke(arguments) == 2
     error = capsys.readouterr().err
     assert "error:" in error
     assert "Traceback" not in error
