@@ -12,3 +12,4 @@ class Manifests(Protocol):
 
     def manifests(self) -> Sequence[JsonObject]:
         """The objects to create, in order."""
+        ...

@@ -32,15 +32,19 @@ class RolePlugin(Protocol):
 
     def on_pod(self, pod: JsonObject, job: Job, task: TaskSpec, index: int, flags: Parsed) -> None:
         """Finish the manifest of pod `index` of `task`, in place."""
+        ...
 
     def objects(self, job: Job, flags: Parsed, keys: SshKeys | None) -> list[JsonObject]:
         """Manifests that the job needs before its pods start."""
+        ...
 
     def update(self, job: Job, flags: Parsed) -> list[JsonObject]:
         """The part of `objects` whose content follows the job's size, to be patched when it changes."""
+        ...
 
     def problems(self, tasks: Mapping[str, int], flags: Parsed) -> Iterator[SpecError]:
         """What the job's tasks (name -> index in the spec) lack for this plugin; paths are relative to the plugin."""
+        ...
 
 
 class Quiet:
