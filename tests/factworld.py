@@ -222,7 +222,6 @@ def digest(engine: Engine) -> object:
                 gang.queue.name if gang.queue else None,
                 sorted(gang.pending),
                 state.axes.amounts(gang.allocated),
-                state.axes.amounts(gang.wanted),
                 {name: (role.counts, role.gated) for name, role in sorted(gang.roles.items())},
             )
             for gang in sorted(state.gangs.values(), key=lambda gang: gang.id)

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from flowbatch.engine.attempt import Attempts, Outcome
 from flowbatch.engine.counters import Counters
-from flowbatch.engine.decisions import Ask, Bind, Decision, Plan, QueueReport, Report, Tick
+from flowbatch.engine.decisions import Ask, Bind, Decision, Plan, QueueReport, Report, Step, Tick
 from flowbatch.engine.events import (
     Answered,
     BindFailed,
@@ -196,10 +196,10 @@ class Engine:
 
     def _plan(self, *, more: bool) -> Plan:
         decisions: list[Decision] = [*self.guard.reports(), *self._outbox.drain()]
-        for gang_id in self._outbox.touched():
-            decisions.extend(self._report(gang_id))
-        decisions.extend(self._queue_reports())
-        self.counters.reports += sum(isinstance(each, Report) for each in decisions)
+        reports = [report for gang_id in self._outbox.touched() for report in self._report(gang_id)]
+        self.counters.reports += len(reports)
+        decisions += reports
+        decisions += self._queue_reports()
         due = [at for at in (self._parking.wake_at(), min(self._short.values(), default=None)) if at is not None]
         return Plan(self.counters.cycles, tuple(decisions), more, min(due) if due else None)
 
@@ -289,9 +289,11 @@ class Engine:
                 self._short.pop(gang_id, None)
                 self._questions.forget(gang_id)
             return
+        self.state.count_wanted(gang)
         lacking = missing(gang)
         if lacking is not None:
             self.state.set_awaited(gang, {})
+            self.state.set_promises(gang, {}, {})
             self._blockers[gang_id] = lacking
             return
         gang.phase = next_phase(gang, self._blockers.get(gang_id), self._now)
@@ -448,13 +450,11 @@ class Engine:
         task = gang.tasks[uid]
         node = task.node
         assert node is not None
-        before = tuple(
-            step
-            for source in self.policy.steps
-            for step in self.guard.call(source, source.steps, (), task, node, self._view)
-        )
+        steps: list[Step] = []
+        for source in self.policy.steps:
+            steps.extend(self.guard.call(source, source.steps, (), task, node, self._view))
         fact = task.fact
-        return Bind(uid, fact.namespace, fact.name, node.name, gang.id, before)
+        return Bind(uid, fact.namespace, fact.name, node.name, gang.id, tuple(steps))
 
     def _lay_down(self, stage: Pending, entry: Entry, outcome: Outcome) -> None:
         """Nobody in this lane can go on now: all of them wait for the same cure."""

@@ -75,8 +75,8 @@ class Words:
         match blocker:
             case NeedsQuota():
                 return self._quota(blocker)
-            case NeedsHeadroom(short=short):
-                return f"admitted jobs have been promised the cluster's room already: short {format_amounts(short)}"
+            case NeedsHeadroom():
+                return self._headroom(blocker, gang)
             case NeedsNode():
                 return f"no node will do, even empty. {self._nodes(gang, blocker)}"
             case NeedsCapacity():
@@ -116,17 +116,31 @@ class Words:
         text = f'short {format_amounts(blocker.short)} in queue "{blocker.queue}" ({blocker.limit}; it holds {holds})'
         return f"it can never fit the limits of its queue: {text}" if blocker.hopeless else text
 
+    def _headroom(self, blocker: NeedsHeadroom, gang: Gang) -> str:
+        needs, total = format_amounts(blocker.needs), format_amounts(blocker.total) or "none of it"
+        if not blocker.hopeless:
+            taken = format_amounts(blocker.taken)
+            return f"short {format_amounts(blocker.short)}: it asks for {needs}; of the cluster's {total}, {taken} is taken"
+        for shape in shapes_of(gang):
+            if self._above_every_node(shape):
+                return f"it can never fit: {self._larger_than_any(shape)}"
+        return f"it can never fit: it asks for {needs}, the whole cluster has {total}"
+
+    def _above_every_node(self, shape: Shape) -> bool:
+        most = self._state.table.largest()
+        return any(amount > most.get(axis, 0) for axis, amount in shape.request)
+
     def _capacity(self, blocker: NeedsCapacity, gang: Gang) -> str:
         nodes = self._nodes(gang, blocker)
         if not blocker.hopeless:
             return f"room for {blocker.fits} of {blocker.needs} pods. {nodes}"
         if not blocker.most:
-            return f"it can never fit: {self._larger_than_any(gang, blocker)}. {nodes}"
+            shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
+            return f"it can never fit: {self._larger_than_any(shape)}. {nodes}"
         return f"it can never fit: empty nodes would hold {blocker.most} of {blocker.needs} pods. {nodes}"
 
-    def _larger_than_any(self, gang: Gang, blocker: NeedsCapacity) -> str:
+    def _larger_than_any(self, shape: Shape | None) -> str:
         names, most = self._state.axes.names, self._state.table.largest()
-        shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
         asked = [(axis, amount) for axis, amount in shape.request if axis != PODS] if shape else []
         above = [(axis, amount) for axis, amount in asked if amount > most.get(axis, 0)] or asked
         pod = format_amounts(tuple((names[axis], min(amount, AMOUNT_MAX)) for axis, amount in above))
@@ -210,8 +224,8 @@ class Words:
             case NeedsQuota(queue=queue, short=short, hopeless=hopeless):
                 what = "a higher limit" if hopeless else "a higher limit, or jobs that end,"
                 return f'{what} in queue "{queue}" by {format_amounts(short)}'
-            case NeedsHeadroom(short=short):
-                return f"jobs that end and free {format_amounts(short)}"
+            case NeedsHeadroom(short=short, hopeless=hopeless):
+                return "larger or more nodes" if hopeless else f"jobs that end and free {format_amounts(short)}"
             case NeedsNode():
                 return "a node that admits the pods (labels, taints, cordon)"
             case NeedsCapacity(fits=fits, needs=needs, hopeless=hopeless):

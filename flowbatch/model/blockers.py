@@ -64,9 +64,17 @@ class NeedsQuota(Blocker, frozen=True):
 
 
 class NeedsHeadroom(Blocker, frozen=True):
-    """So much is promised to admitted gangs already that pods of more would only wait. Cure: anything ends."""
+    """So much is promised to admitted gangs already that pods of more would only wait. Cure: anything ends.
+
+    It asks for `needs`; of the cluster's `total`, `taken` is in use or promised, and so it is `short` of room to start.
+    `hopeless` means that the whole cluster, empty, is too small.
+    """
 
     short: Amounts
+    needs: Amounts = ()
+    total: Amounts = ()
+    taken: Amounts = ()
+    hopeless: bool = False
 
 
 class NeedsNode(Blocker, frozen=True):

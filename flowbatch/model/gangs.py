@@ -115,6 +115,7 @@ class Gang:
     #: As decided here; the wire lags behind.
     phase: GangPhase = ""
     allocated: Sums = field(default_factory=dict)
+    #: Asked for by its pending pods, as of the engine's last look at it.
     wanted: Sums = field(default_factory=dict)
     #: Asked for by members to come, beyond what is reserved for them.
     awaited: Sums = field(default_factory=dict)

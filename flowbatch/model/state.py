@@ -172,7 +172,8 @@ class ClusterState:
             add(each.inqueue, gang.inqueue.items(), sign)
             add(each.elastic, gang.elastic.items(), sign)
 
-    def _ease(self, queue: Queue | None) -> None:
+    def ease(self, queue: Queue | None) -> None:
+        """Less is held or promised in `queue` than before: what waits for that may be cured."""
         if queue:
             for each in queue.path:
                 self.changes.queues[each.name] = None
@@ -197,7 +198,7 @@ class ClusterState:
         if gang.queue is None or gang.queue.name != fact.queue:
             self._enqueue(gang, self.queues.named(fact.queue))
         elif before is not None and before.min_resources != fact.min_resources:
-            self._ease(gang.queue)
+            self.ease(gang.queue)
         self._declare(gang, fact)
 
     def _enqueue(self, gang: Gang, queue: Queue | None) -> None:
@@ -208,7 +209,7 @@ class ClusterState:
             add(old.wanted, gang.wanted.items(), -1)
             add(old.wanted, gang.awaited.items(), -1)
             del old.gangs[gang.id]
-            self._ease(old)
+            self.ease(old)
             self.queues.forget(old)
         gang.queue = queue
         if queue is not None:
@@ -282,13 +283,13 @@ class ClusterState:
                 add(sums, gang.inqueue.items(), -1)
                 add(sums, inqueue.items())
             if any(inqueue.get(axis, 0) < amount for axis, amount in gang.inqueue.items()):
-                self._ease(gang.queue)
+                self.ease(gang.queue)
             gang.inqueue = inqueue
         if gang.elastic != elastic:
             for queue in gang.queue.path if gang.queue else ():
                 add(queue.elastic, gang.elastic.items(), -1)
                 add(queue.elastic, elastic.items())
-            self._ease(gang.queue)
+            self.ease(gang.queue)
             gang.elastic = elastic
 
     def set_awaited(self, gang: Gang, awaited: Sums) -> None:
@@ -361,7 +362,8 @@ class ClusterState:
             role = task.role = self._role(gang, fact.task)
             gang.tasks[fact.uid] = task
             role.counts[task.state] += 1
-            self._wait(task)
+            if task.state is TaskState.PENDING:
+                self._wait(task)
             if task.node:
                 self._account(task, 1)
 
@@ -371,7 +373,8 @@ class ClusterState:
             self.changes.gangs[gang.id] = gang
             if task.node:
                 self._account(task, -1)
-            self._unwait(task)
+            if task.state is TaskState.PENDING:
+                self._unwait(task)
             role.counts[task.state] -= 1
             del gang.tasks[task.fact.uid]
             self._drop_role_if_idle(gang, role)
@@ -430,21 +433,20 @@ class ClusterState:
         self._set_state(task, new)
 
     def _set_state(self, task: Task, new: TaskState) -> None:
-        old = task.state
+        old, role = task.state, task.role
         if old is new:
             return
-        if task.role:
-            self._unwait(task)
-            task.role.counts[old] -= 1
-            task.role.counts[new] += 1
-        if task.node is not None and (old is TaskState.RELEASING or new is TaskState.RELEASING):
+        if role is not None:
+            if old is TaskState.PENDING:
+                self._unwait(task)
+            role.counts[old] -= 1
+            role.counts[new] += 1
+        if (old is TaskState.RELEASING or new is TaskState.RELEASING) and task.node is not None:
             self.table.release(task.node.row, task.shape.request, 1 if new is TaskState.RELEASING else -1)
-            if new is TaskState.RELEASING:
-                self.changes.headroom = True
-        task.state = new
         if old is TaskState.PENDING and new not in PLACED:
             self.changes.shares = True
-        if task.role:
+        task.state = new
+        if role is not None and new is TaskState.PENDING:
             self._wait(task)
 
     def _occupy(self, task: Task, node: Node) -> None:
@@ -494,30 +496,37 @@ class ClusterState:
                 charge(gang.queue, request, sign)
                 if sign < 0:
                     self.changes.shares = True
-                    self._ease(gang.queue)
+                    self.ease(gang.queue)
 
-    def _wait(self, task: Task) -> None:
+    @staticmethod
+    def _wait(task: Task) -> None:
+        """A pending task of a gang joins those that may be placed, or those that are gated."""
         gang, role = task.gang, task.role
-        if task.state is not TaskState.PENDING or gang is None or role is None:
-            return
-        if task.fact.gated:
-            role.gated += 1
-            return
-        gang.pending[task.fact.uid] = task
-        add(gang.wanted, task.shape.request)
-        if gang.queue is not None:
-            add(gang.queue.wanted, task.shape.request)
+        if gang is not None and role is not None:
+            if task.fact.gated:
+                role.gated += 1
+            else:
+                gang.pending[task.fact.uid] = task
 
-    def _unwait(self, task: Task) -> None:
+    @staticmethod
+    def _unwait(task: Task) -> None:
         gang, role = task.gang, task.role
-        if task.state is not TaskState.PENDING or gang is None or role is None:
-            return
-        if gang.pending.pop(task.fact.uid, None) is None:
+        if gang is not None and role is not None and gang.pending.pop(task.fact.uid, None) is None:
             role.gated -= 1
-            return
-        add(gang.wanted, task.shape.request, -1)
-        if gang.queue is not None:
-            add(gang.queue.wanted, task.shape.request, -1)
+
+    def count_wanted(self, gang: Gang) -> None:
+        """Sum up what a gang's pods wait for, on its queue's account too; once per look at the gang, not per pod."""
+        counts: dict[Shape, int] = {}
+        for task in gang.pending.values():
+            counts[task.shape] = counts.get(task.shape, 0) + 1
+        wanted: Sums = {}
+        for shape, count in counts.items():
+            add(wanted, shape.request, count)
+        if gang.wanted != wanted:
+            if gang.queue is not None:
+                add(gang.queue.wanted, gang.wanted.items(), -1)
+                add(gang.queue.wanted, wanted.items())
+            gang.wanted = wanted
 
     # -- decisions
 
@@ -558,7 +567,7 @@ class ClusterState:
                 self.changes.freed[Row(row)] = None
         if gang.reservations:
             gang.reservations = ()
-            self._ease(gang.queue)
+            self.ease(gang.queue)
             self.changes.gangs[gang.id] = gang
 
     def _drop_reservations(self, row: Row) -> None:

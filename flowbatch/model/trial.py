@@ -154,6 +154,8 @@ class Trial:
         for reservation in gang.reservations:
             shapes.release(reservation.shape)
         gang.reservations = tuple(held)
+        if let_go:
+            self._state.ease(gang.queue)
         for reservation in let_go:
             for row in reservation.rows.tolist():
                 self._state.changes.freed[Row(row)] = None

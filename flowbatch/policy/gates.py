@@ -76,7 +76,15 @@ class Overcommit:
         if not minimum:
             return None
         permille = round(self.factor * 1000)
-        limit = {axis: view.total.get(axis, 0) * permille // 1000 for axis, _ in minimum}
+        total = {axis: view.total.get(axis, 0) for axis, _ in minimum}
+        limit = {axis: amount * permille // 1000 for axis, amount in total.items()}
         taken = {axis: view.used.get(axis, 0) + view.inqueue.get(axis, 0) for axis, _ in minimum}
-        short = shortfall(minimum, taken, limit)
-        return NeedsHeadroom(view.axes.amounts(short)) if short else None
+        tight = shortfall(minimum, taken, limit)
+        if not tight:
+            return None
+        # What is told is the room it needs to start, which is more than what would let it past this gate.
+        short = {axis: amount for axis, amount in shortfall(minimum, taken, total).items() if axis in tight}
+        names = view.axes.amounts
+        asked = {axis: amount for axis, amount in minimum if axis in tight}
+        there, used = ({axis: sums[axis] for axis in tight} for sums in (total, taken))
+        return NeedsHeadroom(names(short), names(asked), names(there), names(used), bool(shortfall(minimum, {}, limit)))
