@@ -119,8 +119,10 @@ class Words:
     def _headroom(self, blocker: NeedsHeadroom, gang: Gang) -> str:
         needs, total = format_amounts(blocker.needs), format_amounts(blocker.total) or "none of it"
         if not blocker.hopeless:
-            taken = format_amounts(blocker.taken)
-            return f"short {format_amounts(blocker.short)}: it asks for {needs}; of the cluster's {total}, {taken} is taken"
+            short, taken = format_amounts(blocker.short), format_amounts(blocker.taken)
+            return f"short {short}: it asks for {needs}; of the cluster's {total}, {taken} is taken"
+        if not any(self._state.table.largest().values()):
+            return f"short {needs}: the cluster has no nodes"
         for shape in shapes_of(gang):
             if self._above_every_node(shape):
                 return f"it can never fit: {self._larger_than_any(shape)}"

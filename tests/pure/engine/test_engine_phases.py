@@ -33,7 +33,7 @@ def test_overcommitted_cluster_keeps_gangs_pending():
         )
     cycle(engine)
     assert [phase(engine, "a"), phase(engine, "b")] == ["Inqueue", "Pending"]
-    assert "short 2 cpu" in why(engine, "b")
+    assert "short 4 cpu: it asks for 7 cpu; of the cluster's 10 cpu, 7 cpu is taken" in why(engine, "b")
 
 
 def test_promises_end_with_the_gang_on_every_way_out():
@@ -183,3 +183,10 @@ def test_restarted_engine_repeats_nothing_that_the_wire_says_already():
     engine = engine_with("1 nodes: cpu=4", "gang a: 1x cpu=1, phase Running")
     engine.observe([seen_again(engine, "a-0", node="n1", phase="Running")])
     assert reports(cycle(engine)) == {}
+
+
+def test_a_gang_beyond_the_whole_cluster_is_told_so_at_the_gate():
+    engine = engine_with("2 nodes: cpu=4")
+    engine.observe([GangSeen("ns/whole", "u", "default", min_resources=(("cpu", 100_000),), phase="Pending")])
+    cycle(engine)
+    assert "it can never fit: it asks for 100 cpu, the whole cluster has 8 cpu" in why(engine, "whole")
