@@ -48,6 +48,7 @@ def test_undo_to_a_mark_keeps_what_came_before():
         trial.place(gang, tasks[0].shape, tasks[1:2], *one)
         trial.undo(mark)
         assert [tasks[0]] == [task for task, _ in trial.keep()]
+    state.count_wanted(gang)
     check(state)
     assert tasks[0].node.name == "n1"
 
@@ -62,6 +63,7 @@ def test_kept_trial_is_not_undone_at_the_end():
         trial.keep()
         trial.undo()
     assert [task.state for task in tasks] == [TaskState.BINDING] * 3
+    state.count_wanted(gang)
     check(state)
 
 
