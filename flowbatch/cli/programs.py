@@ -21,7 +21,7 @@ def scheduler(*, config: Config = None, options: ClusterOptions | None = None) -
     from flowbatch.runtime.settings import load_settings
 
     settings = load_settings(config)
-    return _serve(lambda client: run_scheduler(client, settings), options)
+    return _serve("scheduler", lambda client: run_scheduler(client, settings), options)
 
 
 def controllers(*, config: Config = None, options: ClusterOptions | None = None) -> int:
@@ -30,7 +30,7 @@ def controllers(*, config: Config = None, options: ClusterOptions | None = None)
     from flowbatch.runtime.settings import load_settings
 
     settings = load_settings(config)
-    return _serve(lambda client: run_controllers(client, settings), options)
+    return _serve("controllers", lambda client: run_controllers(client, settings), options)
 
 
 def nodes(
@@ -60,16 +60,16 @@ def nodes(
     from flowbatch.local.nodes import NodePlan, make_nodes
 
     plan = NodePlan.parse(count=count, cpus=cpus, memory=memory, simulate=simulate, images=image or [])
-    return _serve(lambda client: make_nodes(client, plan).run(), options)
+    return _serve("nodes", lambda client: make_nodes(client, plan).run(), options)
 
 
-def _serve(work: Callable[[Client], Awaitable[None]], options: ClusterOptions | None) -> int:
+def _serve(component: str, work: Callable[[Client], Awaitable[None]], options: ClusterOptions | None) -> int:
     """Run `work` until it ends or SIGINT or SIGTERM asks it to; the second signal kills, as everywhere."""
 
     async def main() -> int:
         chosen = options or ClusterOptions()
         config = await find_config(chosen.kubeconfig, chosen.context)
-        async with Client(config) as client, anyio.create_task_group() as tasks:
+        async with Client(config, component=component) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(cancel_on_signal, tasks.cancel_scope)
             await work(client)
             tasks.cancel_scope.cancel()

@@ -31,7 +31,7 @@ class Session:
 async def connect(options: ClusterOptions) -> AsyncIterator[Session]:
     """Yield a session; raises Unreachable with the address tried and what to do."""
     config = await find_config(options.kubeconfig, options.context)
-    async with Client(config) as client:
+    async with Client(config, component="cli") as client:
         try:
             yield Session(client, config, getattr(options, "namespace", None))
         except TransportError as error:
