@@ -160,6 +160,13 @@ class Census:
 
     def leftover(self, member: Member) -> bool:
         """Whether the pod must go: of an earlier incarnation, beyond the task's size, or marked to be replaced."""
+        return member.uid in self._must_go
+
+    @cached_property
+    def _must_go(self) -> set[str]:
+        return {each.uid for each in self.members if self._is_leftover(each)}
+
+    def _is_leftover(self, member: Member) -> bool:
         task = self.tasks.get(member.task)
         if task is None or member.index >= task.replicas:
             return True
@@ -170,28 +177,39 @@ class Census:
     @cached_property
     def current(self) -> list[Member]:
         """Members that count and are not on their way out."""
-        return [each for each in self.members if not each.deleting and not self.leftover(each)]
+        return [each for each in self.members if not (each.uid in self._must_go or each.deleting)]
 
     @cached_property
     def leftovers(self) -> list[Member]:
         """Members that must be deleted and are not being deleted yet."""
-        return [each for each in self.members if not each.deleting and self.leftover(each)]
+        return [each for each in self.members if each.uid in self._must_go and not each.deleting]
 
     @cached_property
     def held(self) -> set[tuple[str, int]]:
         """Places whose name is taken by some pod, whatever its state."""
         return {(each.task, each.index) for each in self.members}
 
-    def done(self, task: str) -> set[int]:
-        """Indexes of `task` that have succeeded, in this snapshot or before."""
-        replicas = self.tasks[task].replicas
-        now = {each.index for each in self.current if each.task == task and each.phase == "Succeeded"}
-        return {index for index in self._done[task] | now if index < replicas}
+    @cached_property
+    def of_task(self) -> dict[str, list[Member]]:
+        """The current members of each task."""
+        found: dict[str, list[Member]] = {name: [] for name in self.tasks}
+        for member in self.current:
+            found[member.task].append(member)
+        return found
+
+    @cached_property
+    def done(self) -> dict[str, set[int]]:
+        """Task -> indexes that have succeeded, in this snapshot or before."""
+        found: dict[str, set[int]] = {}
+        for name, task in self.tasks.items():
+            now = {each.index for each in self.of_task[name] if each.phase == "Succeeded"}
+            found[name] = {index for index in self._done[name] | now if index < task.replicas}
+        return found
 
     def tally(self, *, hopeless: int = 0) -> Tally:
         """The job in numbers."""
         phases = [each.phase for each in self.current]
-        by_task = {name: len(self.done(name)) for name in self.tasks}
+        by_task = {name: len(indexes) for name, indexes in self.done.items()}
         deleting = sum(each.deleting for each in self.members)
         return Tally(
             pending=phases.count("Pending"),

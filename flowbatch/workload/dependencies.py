@@ -13,8 +13,8 @@ def open_tasks(census: Census) -> set[str]:
 
 def stands(census: Census, task: TaskSpec) -> bool:
     """Whether `task` has its minimum of pods that run with all containers ready, or have succeeded."""
-    ready = sum(each.ready for each in census.current if each.task == task.name)
-    return ready + len(census.done(task.name)) >= minimum(task)
+    ready = sum(each.ready for each in census.of_task[task.name])
+    return ready + len(census.done[task.name]) >= minimum(task)
 
 
 def _met(task: TaskSpec, standing: dict[str, bool]) -> bool:
@@ -29,7 +29,7 @@ def hopeless_members(census: Census) -> int:
     """Members of tasks without pods whose dependencies have all ended and not well enough: they can never start."""
     if census.ledger.timers or not any(task.depends_on for task in census.tasks.values()):
         return 0
-    started = {each.task for each in census.members} | {name for name in census.tasks if census.done(name)}
+    started = {each.task for each in census.members} | {name for name in census.tasks if census.done[name]}
     lost = {name for name, task in census.tasks.items() if name in started and _ended_below_minimum(census, task)}
     grew = True
     while grew:
@@ -44,8 +44,8 @@ def hopeless_members(census: Census) -> int:
 
 
 def _ended_below_minimum(census: Census, task: TaskSpec) -> bool:
-    done = len(census.done(task.name))
-    failed = sum(each.phase == "Failed" for each in census.current if each.task == task.name)
+    done = len(census.done[task.name])
+    failed = sum(each.phase == "Failed" for each in census.of_task[task.name])
     return done + failed >= task.replicas and done < minimum(task)
 
 

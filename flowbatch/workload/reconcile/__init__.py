@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from flowbatch.api.batch import Job
+from flowbatch.api.kinds import manifest
 from flowbatch.workload.census import Children
 from flowbatch.workload.changes import Changes, Delete, Note
 from flowbatch.workload.dependencies import hopeless_members
@@ -22,6 +23,7 @@ from flowbatch.workload.reconcile.summary import summary
 from flowbatch.workload.reconcile.turn import Turn
 from flowbatch.workload.reconcile.upkeep import drop_group, keep_up
 from flowbatch.workload.roles.contract import SshKeys
+from flowbatch.workload.rules import check_job
 
 __all__ = ["Children", "needs_keys", "reconcile"]
 
@@ -46,6 +48,8 @@ def reconcile(
     if job.metadata.deletion_timestamp is not None:
         return Changes()
     turn = Turn(effective(job), children, now, keys, served)
+    if turn.phase is Phase.NEW:
+        _inspect(turn)
     follow_orders(turn)
     if turn.phase in ACTIVE and turn.phase is not Phase.NEW:
         answer_all(turn)
@@ -56,6 +60,16 @@ def reconcile(
         _wind_down(turn)
     _expire(turn)
     return _changes(turn, job)
+
+
+def _inspect(turn: Turn) -> None:
+    """Refuse a job that no admission has seen and that the rules refuse, before anything is made of it."""
+    problems = check_job(manifest(turn.job))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        message = f"{problems[0]}{more}"
+        turn.notes.append(Note("Warning", "InvalidSpec", message))
+        turn.move(Phase.FAILED, "InvalidSpec", message)
 
 
 def _settle(turn: Turn) -> None:

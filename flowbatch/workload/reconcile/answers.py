@@ -146,7 +146,7 @@ def _note_launched(turn: Turn, found: list[Happening]) -> None:
     """Which places have a pod that lives; those just lost are answered for by now."""
     answered = {(each.task, each.index) for each in found if each.event == POD_EVICTED}
     alive: dict[str, set[int]] = {name: set() for name in turn.census.tasks}
-    done = {name: turn.census.done(name) for name in turn.census.tasks}
+    done = {name: set(indexes) for name, indexes in turn.census.done.items()}
     for member in turn.census.members:
         if turn.census.leftover(member):
             continue

@@ -85,8 +85,8 @@ def _waits(turn: Turn) -> Iterator[tuple[str, Happening]]:
 def _of_tasks(turn: Turn) -> Iterator[tuple[str, Happening]]:
     """A task all of whose pods have succeeded, or whose containers were restarted in place too often."""
     for name, task in turn.census.tasks.items():
-        mine = [each for each in turn.census.current if each.task == name]
-        if task.replicas and len(turn.census.done(name)) >= task.replicas:
+        mine = turn.census.of_task[name]
+        if task.replicas and len(turn.census.done[name]) >= task.replicas:
             ends = [ended_at(each) for each in mine] or [_LAST]
             yield max(ends), Happening(TASK_COMPLETED, name, version=turn.status.version)
         limit = task.max_retry if task.max_retry is not None else 0

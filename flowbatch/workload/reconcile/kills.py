@@ -95,7 +95,7 @@ def _soft(turn: Turn, action: Action, reason: str, message: str) -> None:
 
 def _keep_done(turn: Turn) -> None:
     """Note which indexes have succeeded: their pods may go, their success stays."""
-    turn.remember(done=packed({name: turn.census.done(name) for name in turn.census.tasks}))
+    turn.remember(done=packed(turn.census.done))
 
 
 def _pay(turn: Turn, reasons: list[Happening], *, charge: bool) -> bool:

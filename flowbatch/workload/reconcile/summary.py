@@ -39,7 +39,7 @@ def _by_task(turn: Turn) -> dict[str, TaskState]:
         phases = counts.setdefault(member.task, {})
         phases[member.phase] = phases.get(member.phase, 0) + 1
     for name in turn.census.tasks:
-        if done := len(turn.census.done(name)):
+        if done := len(turn.census.done[name]):
             counts.setdefault(name, {})["Succeeded"] = done
     return {name: TaskState(phase=dict(sorted(phases.items()))) for name, phases in sorted(counts.items())}
 

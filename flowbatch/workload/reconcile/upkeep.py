@@ -141,7 +141,7 @@ def _pods(turn: Turn, hooks: Iterable[PodHook]) -> None:
     for name, task in census.tasks.items():
         if name not in allowed:
             continue
-        done = census.done(name)
+        done = census.done[name]
         turn.creates += [
             Create(maker.make(task, index))
             for index in range(task.replicas)

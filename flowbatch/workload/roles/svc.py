@@ -5,6 +5,7 @@ ConfigMap's data are the very variables: pods refer to them, so a scaled job nee
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar
 
 from flowbatch.api.batch import Job, TaskSpec
@@ -34,7 +35,8 @@ class Svc(Quiet):
         pod["spec"].setdefault("subdomain", job.metadata.name)
         name = config_map_name(job)
         add_volume(pod, {"name": name, "configMap": {"name": name}})
-        variables = _references(job) if flags.truth("inject-hosts-env") else []
+        tasks = tuple(each.name for each in job.spec.tasks)
+        variables = _references(name, tasks) if flags.truth("inject-hosts-env") else ()
         for container in containers_of(pod):
             add_env(container, *variables)
             add_mount(container, {"name": name, "mountPath": MOUNT_PATH})
@@ -65,10 +67,11 @@ def hosts_data(job: Job) -> dict[str, str]:
     return data
 
 
-def _references(job: Job) -> list[JsonObject]:
-    name = config_map_name(job)
-    keys = [f"VC_{variable_part(task.name)}_{ending}" for task in job.spec.tasks for ending in ("HOSTS", "NUM")]
-    return [{"name": key, "valueFrom": {"configMapKeyRef": {"name": name, "key": key}}} for key in keys]
+@lru_cache(maxsize=64)
+def _references(name: str, tasks: tuple[str, ...]) -> tuple[JsonObject, ...]:
+    """The variables of all pods of a job alike: they are made once, and no pod changes them."""
+    keys = [f"VC_{variable_part(task)}_{ending}" for task in tasks for ending in ("HOSTS", "NUM")]
+    return tuple({"name": key, "valueFrom": {"configMapKeyRef": {"name": name, "key": key}}} for key in keys)
 
 
 def _selector(job: Job) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The tensorflow plugin: TF_CONFIG for distributed TensorFlow (Volcano: tensorflow plugin)."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import ClassVar
 
 import msgspec
@@ -10,7 +11,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.roles.contract import Quiet
 from flowbatch.workload.roles.flags import Flag, Parsed
-from flowbatch.workload.roles.hosts import task_hosts
+from flowbatch.workload.roles.hosts import pod_name
 from flowbatch.workload.roles.pod import add_env, add_port, containers_of, variable
 
 #: In the order of TF_CONFIG's cluster object.
@@ -44,12 +45,29 @@ class TensorFlow(Quiet):
 def tf_config(job: Job, task: TaskSpec, index: int, flags: Parsed) -> str:
     """The value of TF_CONFIG for pod `index` of `task`, as compact JSON."""
     role_of = {flags.text(role): role for role in reversed(ROLES)}
-    port = flags.number("port")
-    cluster: dict[str, list[str]] = {}
     by_name = {each.name: each for each in job.spec.tasks}
-    for role in ROLES:
-        found = by_name.get(flags.text(role))
-        if found is not None and found.replicas:
-            cluster[role] = [f"{host}.{domain}:{port}" for host, domain in task_hosts(job, found)]
-    config = {"cluster": cluster, "task": {"type": role_of.get(task.name, task.name), "index": index}}
+    parts = tuple(
+        (role, _pattern(job, found), found.replicas)
+        for role in ROLES
+        if (found := by_name.get(flags.text(role))) is not None and found.replicas
+    )
+    me = {"type": role_of.get(task.name, task.name), "index": index}
+    config = {"cluster": msgspec.Raw(_cluster(parts, flags.number("port"))), "task": me}
     return msgspec.json.encode(config).decode()
+
+
+def _pattern(job: Job, task: TaskSpec) -> tuple[str, str, bool]:
+    """What the task's addresses are made from: beginning, domain, and whether an index stands between them."""
+    spec: JsonObject = task.template.get("spec") or {}
+    own, domain = spec.get("hostname") or "", spec.get("subdomain") or job.metadata.name
+    return (own, domain, False) if own else (pod_name(job.metadata.name, task.name, 0)[:-1], domain, True)
+
+
+@lru_cache(maxsize=64)
+def _cluster(parts: tuple[tuple[str, tuple[str, str, bool], int], ...], port: int) -> bytes:
+    """The cluster object, the same for all pods of a job and as long as the job is wide: encoded once."""
+    cluster = {
+        role: [f"{host}{index if many else ''}.{domain}:{port}" for index in range(count if many else 1)]
+        for role, (host, domain, many), count in parts
+    }
+    return msgspec.json.encode(cluster)

@@ -335,3 +335,48 @@ def test_running_time_is_measured_from_the_first_run():
     world.finish("j-worker-0", "j-worker-1")
     world.settle()
     assert world.job.status.running_duration == "1h2m3s"
+
+
+# Jobs that nobody has checked ----------------------------------------------------------------------------------------
+
+UNREADABLE = [
+    {},
+    {"spec": "x"},
+    {"spec": {"containers": "x"}},
+    {"spec": {"containers": [None]}},
+    {"metadata": 3, "spec": {}},
+]
+
+
+@pytest.mark.parametrize("template", UNREADABLE)
+def test_a_job_that_no_admission_has_seen_fails_with_its_problems_and_makes_nothing(template):
+    world = JobWorld(a_job(a_task(template=template), plugins={"svc": [], "env": [], "mpi": []}))
+    world.settle()
+    assert (world.phase, world.job.status.state.reason) == ("Failed", "InvalidSpec")
+    assert "spec.tasks[0]" in world.job.status.state.message or "plugins.mpi" in world.job.status.state.message
+    assert (world.group, world.pods, world.objects) == (None, {}, {})
+
+
+def test_a_whole_life_costs_few_writes():
+    world = JobWorld(a_job(a_task(replicas=20)))
+    world.settle()
+    world.run()
+    world.settle()
+    world.finish(*world.pods)
+    world.settle()
+    assert world.phase == "Completed"
+    assert world.writes <= 20 + 6
+
+
+def test_pods_that_pend_too_long_are_made_anew_alone():
+    policies = [{"event": "PodPending", "action": "RestartPod", "timeout": "1m"}]
+    world = JobWorld(a_job(policies=policies))
+    world.settle()
+    world.run("j-worker-0")
+    world.settle()
+    world.pass_time(60)
+    world.settle()
+    world.sweep()
+    world.settle()
+    assert [world.pods_made.count(f"j-worker-{index}") for index in range(2)] == [1, 2]
+    assert (world.changes().wake_at - world.now).total_seconds() == 60
