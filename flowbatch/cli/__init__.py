@@ -3,6 +3,8 @@
 `main` is the only place that turns an exception into an exit code: 0 done, 1 failed, 2 bad input, 3 unreachable.
 """
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -73,9 +75,7 @@ def invoke(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         return _complain(_usage(error, arguments), EXIT_BAD_INPUT)
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): not worth a word.
-        sys.stderr.close()
-        return 0
+        return _unheard()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (FlowbatchError, OSError, BaseExceptionGroup) as error:
@@ -83,7 +83,18 @@ def invoke(arguments: Sequence[str]) -> int:
         if not isinstance(cause, FlowbatchError | OSError):
             raise
         return _complain(str(cause), _code(cause))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unheard()
     return result if isinstance(result, int) else 0
+
+
+def _unheard() -> int:
+    """The reader of our output went away (`| head`): not worth a word, not even at exit, when Python flushes again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _only_cause(error: BaseException) -> BaseException:
@@ -94,16 +105,17 @@ def _only_cause(error: BaseException) -> BaseException:
 
 
 def _code(error: FlowbatchError | OSError) -> int:
-    from flowbatch.kube.errors import Invalid, TransportError
+    from flowbatch.kube.errors import ApiError, TransportError
 
     if isinstance(error, Unreachable | TransportError):
         return EXIT_UNREACHABLE
-    return EXIT_BAD_INPUT if isinstance(error, SpecError | SpecErrors | Invalid) else EXIT_FAILED
+    refused = isinstance(error, ApiError) and error.status in (400, 422)
+    return EXIT_BAD_INPUT if refused or isinstance(error, SpecError | SpecErrors) else EXIT_FAILED
 
 
 def _usage(error: Exception, arguments: Sequence[str]) -> str:
-    verb = next((word for word in arguments if word in VERBS), "")
-    return f"{error}\nsee: flowbatch {verb + ' ' if verb else ''}--help"
+    chain = list(getattr(error, "command_chain", None) or [word for word in arguments if word in VERBS][:1])
+    return f"{error}\nsee: {' '.join(['flowbatch', *chain, '--help'])}"
 
 
 def _complain(message: str, code: int) -> int:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from flowbatch.api.core import Event, Pod
-from flowbatch.api.kinds import EVENT, QUEUE
+from flowbatch.api.kinds import EVENT
 from flowbatch.api.names import TASK_SPEC
 from flowbatch.api.scheduling import Queue
-from flowbatch.cli.job import JobView, view_job
+from flowbatch.cli.job import JobView, find_queue, view_job
 from flowbatch.cli.options import NamespaceOptions
 from flowbatch.cli.output import age, print_table
 from flowbatch.cli.session import Session, connect, run_async
@@ -35,7 +35,7 @@ def describe(kind: str, name: str = "", /, *, options: NamespaceOptions | None =
     async def work() -> int:
         async with connect(options or NamespaceOptions()) as session:
             if kind.startswith("q"):
-                _print_queue(await session.client.get(QUEUE, name))
+                _print_queue(await find_queue(session, name))
             else:
                 view = await view_job(session, name)
                 _print_job(view, await _events(session, view))

@@ -1,6 +1,6 @@
 """One job with everything that belongs to it, fetched once; what describe, why and logs start from."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
 from flowbatch.api.names import JOB_NAME
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.cli.session import Session
-from flowbatch.errors import FlowbatchError, did_you_mean
+from flowbatch.errors import FlowbatchError, SpecError, did_you_mean
 from flowbatch.kube.errors import NotFound
 
 T = TypeVar("T")
@@ -18,6 +18,10 @@ T = TypeVar("T")
 
 class NoSuchJob(FlowbatchError):
     """The job does not exist; the message names the nearest that does."""
+
+
+class NoSuchQueue(FlowbatchError):
+    """The queue does not exist; the message names the nearest that does."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,13 @@ class JobView:
     pods: list[Pod]
 
 
+def named(jobs: Sequence[str], what: str = "job") -> Sequence[str]:
+    """`jobs`, which must not be empty: an order to nobody is a slip of the fingers. Raises SpecError."""
+    if not jobs:
+        raise SpecError(f"{what.upper()}S", f"name at least one {what}")
+    return jobs
+
+
 async def find_job(session: Session, name: str) -> Job:
     """The job called `name` (`job/name` is understood too). Raises NoSuchJob."""
     name = name.removeprefix("job/").removeprefix("vcjob/").removeprefix("job.batch.volcano.sh/")
@@ -39,6 +50,17 @@ async def find_job(session: Session, name: str) -> Job:
         others = [job.metadata.name for job in await session.client.list(JOB, session.namespace)]
     hint = f"; {did_you_mean(name, others)}" if others else ""
     raise NoSuchJob(f'no job "{name}" in namespace {session.namespace}{hint}')
+
+
+async def find_queue(session: Session, name: str) -> Queue:
+    """The queue called `name`. Raises NoSuchQueue."""
+    name = name.removeprefix("queue/").removeprefix("queue.scheduling.volcano.sh/")
+    try:
+        return await session.client.get(QUEUE, name)
+    except NotFound:
+        others = [queue.metadata.name for queue in await session.client.list(QUEUE)]
+    hint = f"; {did_you_mean(name, others)}" if others else ""
+    raise NoSuchQueue(f'no queue "{name}"{hint}')
 
 
 async def view_job(session: Session, name: str) -> JobView:

@@ -5,15 +5,15 @@ The view draws from `JobProgress` a few times a second; nothing is polled, infor
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from flowbatch.api.batch import Job
 from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
-from flowbatch.cli.logs import Wanted, follow_logs
 from flowbatch.cli.progress import JobProgress, all_ended
+from flowbatch.following.logs import Target, follow
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 
@@ -44,13 +44,11 @@ class Follower:
                 tasks.start_soon(informer.run)
             for informer in informers:
                 await informer.wait_synced()
-            for job in self.jobs:
-                write = self._writer(job)
-                tasks.start_soon(follow_logs, self._client, self._namespace, job.uid, Wanted(job.name), write)
             with self._view():
+                async with anyio.create_task_group() as readers:
+                    for job in self.jobs:
+                        readers.start_soon(self._copy_log, job)
                 await self._ended.wait()
-                # Last lines may still be on their way from the nodes.
-                await anyio.sleep(0.3)
             tasks.cancel_scope.cancel()
 
     def _informers(self) -> list[Informer[Any]]:
@@ -102,13 +100,12 @@ class Follower:
             if new and progress.job and (progress.job.spec.queue or "default") == new.metadata.name:
                 progress.queue = new
 
-    def _writer(self, progress: JobProgress) -> Callable[[str, str], None]:
-        def write(pod: str, line: str) -> None:
-            progress.lines.append((pod, line))
+    async def _copy_log(self, progress: JobProgress) -> None:
+        """Show the job's lines until it has ended and all of them are read."""
+        async for line in follow(self._client, Target(self._namespace, progress.name, progress.uid)):
+            progress.lines.append((line.pod, line.text))
             if self._plain:
-                print(f"{pod}: {line}", flush=True)
-
-        return write
+                print(f"{line.pod}: {line.text}", flush=True)
 
     def _tell(self, progress: JobProgress) -> None:
         """In plain mode, one line whenever the summary or the reason to wait changes."""

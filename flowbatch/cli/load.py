@@ -5,6 +5,7 @@ value with a `manifests()` method counts, and `FILE.py:NAME` picks one.
 """
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 
 #: A manifest file larger than this is refused before it is parsed: the API server takes 3 MiB at most.
 MAX_FILE_BYTES = 16 * 2**20
+FILE_SUFFIXES = (".py", ".yaml", ".yml", ".json")
+#: How many of them a hint names.
+SHOWN_FILES = 8
 
 
 @runtime_checkable
@@ -31,6 +35,8 @@ class Manifests(Protocol):
 
 def load(spec: str) -> list[JsonObject]:
     """All manifests of `FILE.yaml`, `FILE.json`, `FILE.py`, `FILE.py:NAME` or `-` (YAML on stdin)."""
+    if spec.startswith("-") and spec != "-":
+        raise SpecError("FILE", "is no file but an unknown option", spec, "see --help")
     if spec == "-":
         return list(_documents(sys.stdin.read(), "standard input"))
     file, _, name = spec.partition(":") if ".py:" in spec else (spec, "", "")
@@ -42,12 +48,20 @@ def load(spec: str) -> list[JsonObject]:
 
 
 def _check_readable(path: Path) -> None:
-    if not path.is_file():
-        near = [each.name for each in path.parent.glob("*") if each.suffix in (".py", ".yaml", ".yml", ".json")]
-        hint = did_you_mean(path.name, sorted(near)[:8]) if near else ""
-        raise SpecError(str(path), "no such file", hint=hint)
+    if path.is_dir():
+        raise SpecError(str(path), "is a directory; name a file in it", hint=_nearby(path, ""))
+    if not path.exists():
+        raise SpecError(str(path), "no such file", hint=_nearby(path.parent, path.name))
+    if not os.access(path, os.R_OK):
+        raise SpecError(str(path), "may not be read by this user")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise SpecError(str(path), f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+
+
+def _nearby(folder: Path, name: str) -> str:
+    """The file in `folder` that was probably meant, or a few that could be."""
+    there = sorted(each.name for each in folder.glob("[!.]*") if each.suffix in FILE_SUFFIXES)
+    return did_you_mean(name, there[:SHOWN_FILES]) if there else ""
 
 
 def _text(path: Path) -> str:
@@ -144,7 +158,7 @@ def _origin(error: BaseException, path: Path) -> str:
     """`file:line` of the last frame of `error` that lies in the user's file."""
     line, trace = 0, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():
             line = trace.tb_lineno
         trace = trace.tb_next
     if isinstance(error, SyntaxError):

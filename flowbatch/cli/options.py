@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 Output = Literal["table", "wide", "json", "yaml", "name"]
+#: A file argument; `-` alone is standard input, as everywhere.
+FileArgument = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 
 @Parameter(name="*")

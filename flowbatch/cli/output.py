@@ -25,15 +25,32 @@ def as_list(objects: Sequence[JsonObject]) -> JsonObject:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, headers: bool = True) -> None:
-    """Left-aligned columns, three spaces apart, as kubectl prints them."""
-    lines = [[str(cell) for cell in row] for row in rows]
-    if headers:
-        lines.insert(0, list(header))
-    if not lines:
-        return
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        print("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    """One whole table."""
+    Table(header, headers=headers).print(rows)
+
+
+class Table:
+    """Left-aligned columns, three spaces apart, as kubectl prints them; later rows keep to the columns of earlier ones.
+
+    The header comes with the first row.
+    """
+
+    def __init__(self, header: Sequence[str], *, headers: bool = True) -> None:
+        self._header = list(header)
+        self._pending = headers
+        self._widths = [0] * len(header)
+
+    def print(self, rows: Iterable[Sequence[object]]) -> None:
+        """Print more rows."""
+        lines = [[str(cell) for cell in row] for row in rows]
+        if lines and self._pending:
+            lines.insert(0, self._header)
+            self._pending = False
+        for line in lines:
+            self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, line, strict=True)]
+        for line in lines:
+            print("   ".join(cell.ljust(width) for cell, width in zip(line, self._widths, strict=True)).rstrip())
+        sys.stdout.flush()
 
 
 def say(text: str) -> None:

@@ -10,6 +10,7 @@ from flowbatch.api.kinds import COMMAND, QUEUE, manifest
 from flowbatch.api.meta import JsonObject, ObjectMeta
 from flowbatch.api.scheduling import Guarantee, Quantities, Queue, QueueSpec
 from flowbatch.cli.get import get
+from flowbatch.cli.job import find_queue, named
 from flowbatch.cli.options import ClusterOptions, ListOptions
 from flowbatch.cli.session import Session, connect, run_async
 from flowbatch.errors import FlowbatchError, SpecError, SpecErrors
@@ -133,7 +134,8 @@ def delete(*names: str, options: ClusterOptions | None = None) -> int:
 
     async def work() -> int:
         async with connect(options or ClusterOptions()) as session:
-            for name in names:
+            for name in named(names, "queue"):
+                await find_queue(session, name)
                 await session.client.delete(QUEUE, name)
                 print(f"queue/{name} deleted")
         return 0
@@ -144,8 +146,8 @@ def delete(*names: str, options: ClusterOptions | None = None) -> int:
 async def _order(names: tuple[str, ...], action: str, wanted: tuple[str, ...], options: ClusterOptions) -> int:
     """Order a change of state by a Command, as Volcano's clients do, and wait until the controller has made it."""
     async with connect(options) as session:
-        for name in names:
-            queue = await session.client.get(QUEUE, name)
+        for name in named(names, "queue"):
+            queue = await find_queue(session, name)
             await session.client.create(COMMAND, _command(queue, action), "default")
             state = await _settled(session, name, wanted)
             print(f"queue/{name} {state.lower()}")

@@ -1,12 +1,17 @@
 """`flowbatch render`: what would be sent, as YAML; nothing is contacted."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from flowbatch.cli.load import load
+from flowbatch.cli.options import FileArgument
 from flowbatch.cli.output import print_objects
 
 
-def render(file: str, /, *, output: Literal["yaml", "json"] = "yaml") -> None:
+def render(
+    file: FileArgument, /, *, output: Annotated[Literal["yaml", "json"], Parameter(name=["--output", "-o"])] = "yaml"
+) -> None:
     """Print the manifests of FILE.py, FILE.py:NAME or FILE.yaml.
 
     Parameters

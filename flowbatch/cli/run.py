@@ -3,9 +3,12 @@
 All objects are checked, here and by the server's dry run, before the first is created.
 """
 
-from typing import Any
+from collections.abc import Container
+from difflib import get_close_matches
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter
 
 from flowbatch.api.batch import Job
 from flowbatch.api.kinds import JOB, KINDS, Kind
@@ -13,18 +16,28 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.cli import EXIT_FAILED, EXIT_INTERRUPTED
 from flowbatch.cli.live import Follower, print_result
 from flowbatch.cli.load import load
-from flowbatch.cli.options import NamespaceOptions
+from flowbatch.cli.options import FileArgument, NamespaceOptions
 from flowbatch.cli.output import say
 from flowbatch.cli.session import Session, connect, run_async
 from flowbatch.cli.validate import check
-from flowbatch.errors import FlowbatchError, SpecError, SpecErrors, did_you_mean
+from flowbatch.errors import FlowbatchError, SpecError, SpecErrors
 from flowbatch.kube.errors import AlreadyExists
-from flowbatch.kube.request import create_object
+from flowbatch.kube.request import Request, create_object
 
+DEFAULT_NAMESPACE = "default"
+#: Fields of a spec that name another object: field -> its kind.
+_REFERENCES = {"queue": "Queue", "parent": "Queue", "priorityClassName": "PriorityClass"}
 _BY_NAME: dict[tuple[str, str], Kind[Any]] = {(kind.api_version, kind.kind): kind for kind in KINDS}
 
 
-def run(file: str, /, *, detach: bool = False, plain: bool = False, options: NamespaceOptions | None = None) -> int:
+def run(
+    file: FileArgument,
+    /,
+    *,
+    detach: Annotated[bool, Parameter(name=["--detach", "-d"], negative="")] = False,
+    plain: Annotated[bool, Parameter(negative="")] = False,
+    options: NamespaceOptions | None = None,
+) -> int:
     """Submit the jobs of FILE.py, FILE.py:NAME or FILE.yaml and follow them; exit code 1 if one does not complete.
 
     Parameters
@@ -66,38 +79,63 @@ async def _run(
 
 
 async def submit(session: Session, manifests: list[JsonObject]) -> list[Job]:
-    """Create all of `manifests`, or none of them; the jobs among them come back."""
-    planned = [(kind_of(manifest), manifest, _namespace(manifest, session)) for manifest in manifests]
-    for kind, manifest, namespace in planned:
-        request = create_object(kind, manifest, namespace)
-        await _send(session, kind, manifest, msgspec.structs.replace(request, params=(("dryRun", "All"),)))
+    """Create all of `manifests`, or none of them; the jobs among them come back.
+
+    What is no job and exists already is left as it is, and that is said.
+    """
+    kinds = [kind_of(manifest) for manifest in manifests]
+    bring = {
+        (kind.kind, str(manifest["metadata"].get("name"))) for kind, manifest in zip(kinds, manifests, strict=True)
+    }
+    for kind, manifest in zip(kinds, manifests, strict=True):
+        trial = rehearsal(manifest, bring)
+        request = create_object(kind, trial, _namespace(trial, session))
+        await _send(session, kind, msgspec.structs.replace(request, params=(("dryRun", "All"),)), manifest)
     jobs = []
-    for kind, manifest, namespace in planned:
-        body = await _send(session, kind, manifest, create_object(kind, manifest, namespace))
-        say(f"{kind.kind.lower()}/{manifest['metadata'].get('name', '')} created")
-        if kind is JOB:
+    for kind, manifest in zip(kinds, manifests, strict=True):
+        body = await _send(session, kind, create_object(kind, manifest, _namespace(manifest, session)), manifest)
+        title = f"{kind.kind.lower()}/{manifest['metadata'].get('name', '')}"
+        say(f"{title} created" if body else f"{title} exists already; it is left as it is")
+        if kind is JOB and body:
             jobs.append(msgspec.json.decode(body, type=Job))
     return jobs
 
 
-async def _send(session: Session, kind: Kind[Any], manifest: JsonObject, request: Any) -> bytes:
+def rehearsal(manifest: JsonObject, bring: Container[tuple[str, str]]) -> JsonObject:
+    """`manifest` for a dry run: what it refers to and the same file brings is not there yet, so it is left out."""
+    metadata, spec = manifest["metadata"], manifest.get("spec")
+    if ("Namespace", str(metadata.get("namespace"))) in bring:
+        metadata = {**metadata, "namespace": DEFAULT_NAMESPACE}
+    if isinstance(spec, dict):
+        spec = {field: value for field, value in spec.items() if (_REFERENCES.get(field, ""), str(value)) not in bring}
+    return {**manifest, "metadata": metadata, **({"spec": spec} if spec is not None else {})}
+
+
+async def _send(session: Session, kind: Kind[Any], request: Request, manifest: JsonObject) -> bytes:
+    """The object as created; nothing for one that exists already and is no job."""
     try:
         return await session.client.send(request)
     except AlreadyExists as error:
+        if kind is not JOB:
+            return b""
         name = manifest["metadata"].get("name")
-        hint = f"; delete it first: flowbatch delete {name}" if kind is JOB else ""
-        raise FlowbatchError(f"{kind.kind.lower()} {name} exists already{hint}; nothing was created") from error
+        raise FlowbatchError(
+            f"job {name} exists already; nothing was created\nfollow it: flowbatch logs -f {name}   "
+            f"delete it: flowbatch delete {name}"
+        ) from error
 
 
 def kind_of(manifest: JsonObject) -> Kind[Any]:
     """The kind of a manifest. Raises SpecError for one flowbatch does not submit."""
     kind = _BY_NAME.get((str(manifest.get("apiVersion")), str(manifest.get("kind"))))
     if kind is None:
-        known = sorted({name for _, name in _BY_NAME})
-        hint = did_you_mean(str(manifest.get("kind")), known) + ", or use kubectl apply"
-        raise SpecError(
-            "kind", "is not one flowbatch submits", f"{manifest.get('apiVersion')} {manifest['kind']}", hint
-        )
+        known = {name: version for version, name in _BY_NAME}
+        name, version = str(manifest.get("kind")), str(manifest.get("apiVersion"))
+        if name in known:
+            raise SpecError("apiVersion", f"kind {name} is not known in this version", version, f'use "{known[name]}"')
+        near = get_close_matches(name, known, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"for other kinds: kubectl apply -f, or make it a {JOB.kind}"
+        raise SpecError("kind", "is not one flowbatch submits", f"{version} {name}", hint)
     return kind
 
 

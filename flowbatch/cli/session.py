@@ -1,6 +1,7 @@
 """A connection for the time of one command: find the cluster, say which when none answers."""
 
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,12 +11,14 @@ import anyio
 
 from flowbatch.cli import Unreachable
 from flowbatch.cli.options import ClusterOptions
+from flowbatch.errors import SpecError
 from flowbatch.kube.client import Client
 from flowbatch.kube.config import ClusterConfig, load_config
 from flowbatch.kube.errors import ConfigError, TransportError
 from flowbatch.local.place import running_kubeconfig
 
 T = TypeVar("T")
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Session:
@@ -31,9 +34,12 @@ class Session:
 async def connect(options: ClusterOptions) -> AsyncIterator[Session]:
     """Yield a session; raises Unreachable with the address tried and what to do."""
     config = await find_config(options.kubeconfig, options.context)
+    namespace = getattr(options, "namespace", None)
+    if namespace is not None and not NAMESPACE.fullmatch(namespace):
+        raise SpecError("--namespace", "is not a name of a namespace: expected a-z, 0-9 and -, 63 at most", namespace)
     async with Client(config, component="cli") as client:
         try:
-            yield Session(client, config, getattr(options, "namespace", None))
+            yield Session(client, config, namespace)
         except TransportError as error:
             raise Unreachable(f"cannot reach {config.server}: {error}\nstart a cluster with: flowbatch up") from error
 
@@ -43,7 +49,9 @@ async def find_config(kubeconfig: Path | None, context: str | None) -> ClusterCo
     if kubeconfig is None and not _configured():
         kubeconfig = running_kubeconfig()
         if kubeconfig is None:
-            raise Unreachable("no cluster: no kubeconfig here, and no `flowbatch up` is running")
+            raise Unreachable(
+                "no cluster: no kubeconfig here, and no `flowbatch up` is running\nstart one: flowbatch up"
+            )
     try:
         return await load_config(kubeconfig, context)
     except ConfigError as error:

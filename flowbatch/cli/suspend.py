@@ -1,7 +1,9 @@
 """`flowbatch suspend` and `flowbatch resume`: a level on the job, so saying it twice is harmless."""
 
+from collections.abc import Sequence
+
 from flowbatch.api.kinds import JOB
-from flowbatch.cli.job import find_job
+from flowbatch.cli.job import find_job, named
 from flowbatch.cli.options import NamespaceOptions
 from flowbatch.cli.session import Session, connect, run_async
 from flowbatch.kube.schema import served_fields
@@ -17,7 +19,7 @@ def suspend(*jobs: str, options: NamespaceOptions | None = None) -> int:
     jobs
         Names of the jobs.
     """
-    return run_async(lambda: _set(jobs, True, options or NamespaceOptions()))
+    return run_async(lambda: _set(named(jobs), True, options or NamespaceOptions()))
 
 
 def resume(*jobs: str, options: NamespaceOptions | None = None) -> int:
@@ -28,10 +30,10 @@ def resume(*jobs: str, options: NamespaceOptions | None = None) -> int:
     jobs
         Names of the jobs.
     """
-    return run_async(lambda: _set(jobs, False, options or NamespaceOptions()))
+    return run_async(lambda: _set(named(jobs), False, options or NamespaceOptions()))
 
 
-async def _set(jobs: tuple[str, ...], to: bool, options: NamespaceOptions) -> int:
+async def _set(jobs: Sequence[str], to: bool, options: NamespaceOptions) -> int:
     async with connect(options) as session:
         served = await served_fields(session.client)
         for name in jobs:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from flowbatch.api.meta import JsonObject
 from flowbatch.cli.load import load
+from flowbatch.cli.options import FileArgument
 from flowbatch.errors import SpecError, SpecErrors
 from flowbatch.workload import rules
 
@@ -15,7 +16,7 @@ CHECKS: dict[tuple[str, str], Callable[[JsonObject], list[SpecError]]] = {
 }
 
 
-def validate(*files: str) -> int:
+def validate(*files: FileArgument) -> int:
     """Check the jobs, queues and pod groups of FILE.py or FILE.yaml against every rule.
 
     Parameters
