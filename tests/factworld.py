@@ -118,7 +118,9 @@ class World:
         self.engine = self.fresh()
 
     def fresh(self) -> Engine:
-        """An engine that knows nothing but what is true now."""
+        """An engine that knows nothing but what is true now; nodes in the order of rows, so that ties fall alike."""
+        rows = {name: node.row for name, node in self.engine.state.nodes.items()}
+        self.nodes = dict(sorted(self.nodes.items(), key=lambda item: rows[item[0]]))
         engine = Engine(self.policy, validate=True)
         engine.observe([*self.facts(), Synced()])
         return engine

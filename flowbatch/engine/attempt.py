@@ -37,6 +37,8 @@ class Outcome:
     """What came of an attempt. `blocker` is set where something is still to be placed and cannot be."""
 
     placed: Placed = field(default_factory=list)
+    #: The minimum is met and room is held for members to come, even if nobody had to be placed for it.
+    settled: bool = False
     blocker: Blocker | None = None
     #: Further reasons, each of which may be cured on its own.
     also: list[Blocker] = field(default_factory=list)
@@ -91,7 +93,8 @@ class Attempts:
                 blocker = self._hold_room(trial, gang, demand.reserve) or blocker
             if blocker is None or (trial.placing and not whole):
                 question = self._question(gang, trial)
-                return Outcome(trial.keep(Stimulus.HOLD if question else Stimulus.PLACE), question=question)
+                placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
+                return Outcome(placed, settled=True, question=question)
         if isinstance(blocker, NeedsCapacity):
             return self._tight(gang, order, demand.reserve, blocker)
         return Outcome(blocker=blocker)

@@ -433,7 +433,7 @@ class Engine:
                 self._outbox.bind(self._bind(gang, task.fact.uid))
         if outcome.question is not None:
             self._ask(gang, outcome)
-        if outcome.blocker is None or outcome.placed:
+        if outcome.blocker is None or outcome.placed or outcome.settled:
             self._blockers.pop(gang.id, None)
             self._sort(gang.id, gang)
         else:

@@ -43,14 +43,16 @@ class BinPack:
         whole = sum(weight for _, _, weight in weights)
         if not whole:
             return 1.0 - idle_after(PODS, 1, rows, extra, view)
-        used: Floats | None = None
+        idle: Floats | None = None
         for axis, amount, weight in weights:
             part = idle_after(axis, amount, rows, extra, view)
-            part *= -weight / whole
-            used = part if used is None else np.add(used, part, out=used)
-        assert used is not None
-        used += 1.0
-        return used
+            if weight != 1.0:
+                part *= weight
+            idle = part if idle is None else np.add(idle, part, out=idle)
+        assert idle is not None
+        idle *= -1.0 / whole
+        idle += 1.0
+        return idle
 
 
 @dataclass(frozen=True)
