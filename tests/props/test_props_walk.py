@@ -249,3 +249,8 @@ def test_random_lives(block: int) -> None:
             Walk(seed).live()
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error}") from error
+
+
+@pytest.mark.parametrize("seed", [980, 1268, 2562, 3196])
+def test_lives_that_once_went_wrong(seed: int) -> None:
+    Walk(seed).live()
