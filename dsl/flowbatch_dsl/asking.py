@@ -6,6 +6,7 @@ from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import DEFAULT_QUEUE, JOB_NAME
 from flowbatch.errors import SpecErrors, did_you_mean
+from flowbatch.following.lines import STARTED, place_of
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import ApiError, Conflict, NotFound, TransportError
 from flowbatch.kube.request import pod_logs
@@ -14,7 +15,6 @@ from flowbatch.workload.explain import explain
 from flowbatch.workload.suspension import suspension_patch
 from flowbatch_dsl.failures import JobGone
 from flowbatch_dsl.job import Job
-from flowbatch_dsl.views import STARTED, place_of
 
 #: How many lines of how many pods a failure shows.
 LAST_LINES, LAST_PODS = 10, 3

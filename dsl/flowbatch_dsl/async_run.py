@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from flowbatch.api.kinds import JOB, POD
 from flowbatch.api.names import JOB_NAME
+from flowbatch.following import logs
+from flowbatch.following.logs import Target
+from flowbatch.following.states import job_states
 from flowbatch.kube.errors import AlreadyExists, Invalid, NotFound
-from flowbatch_dsl import asking, logreading
+from flowbatch_dsl import asking
 from flowbatch_dsl.clusters import Cluster, ClusterLike, connect, resolve
 from flowbatch_dsl.failures import JobExists, JobFailed, JobGone
-from flowbatch_dsl.following import job_states
-from flowbatch_dsl.logreading import Target
 from flowbatch_dsl.report import refusal
 from flowbatch_dsl.views import Change, LogLine, PodView, Status, status_of, view_of
 
@@ -95,9 +96,7 @@ class AsyncRun:
         async with connect(self.cluster) as client:
             await asking.check_place(client, self.namespace, self.name, self.uid, task, index)
             target = Target(self.namespace, self.name, self.uid, task, index)
-            async with aclosing(
-                logreading.follow(client, target) if follow else logreading.read(client, target)
-            ) as lines:
+            async with aclosing(logs.follow(client, target) if follow else logs.read(client, target)) as lines:
                 async for line in lines:
                     yield line
 

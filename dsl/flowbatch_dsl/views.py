@@ -4,12 +4,10 @@ import msgspec
 
 from flowbatch.api.batch import Job
 from flowbatch.api.core import Pod
-from flowbatch.api.names import TASK_INDEX, TASK_SPEC
+from flowbatch.following.lines import LogLine, place_of
+from flowbatch.following.states import FINAL
 
-#: Phases that a job never leaves.
-FINAL = ("Completed", "Failed", "Terminated")
-#: Pod phases in which there is, or was, something to read.
-STARTED = ("Running", "Succeeded", "Failed")
+__all__ = ["Change", "LogLine", "PodView", "Status", "status_of", "view_of"]
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -37,18 +35,6 @@ class Change(msgspec.Struct, frozen=True):
     status: Status
 
 
-class LogLine(msgspec.Struct, frozen=True):
-    """One line that a pod printed."""
-
-    text: str
-    pod: str
-    task: str
-    index: int
-
-    def __str__(self) -> str:
-        return f"{self.pod}: {self.text}"
-
-
 class PodView(msgspec.Struct, frozen=True):
     """One pod of a job; `node` is "" until it is placed."""
 
@@ -73,13 +59,6 @@ def status_of(job: Job) -> Status:
         failed=now.failed,
         retries=now.retry_count,
     )
-
-
-def place_of(pod: Pod) -> tuple[str, int]:
-    """The task of a pod and its place in it."""
-    labels, notes = pod.metadata.labels, pod.metadata.annotations
-    index = notes.get(TASK_INDEX) or labels.get(TASK_INDEX) or ""
-    return labels.get(TASK_SPEC) or notes.get(TASK_SPEC) or "", int(index) if index.isdecimal() else 0
 
 
 def view_of(pod: Pod) -> PodView:

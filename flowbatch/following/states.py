@@ -18,6 +18,14 @@ from flowbatch.kube.client import Client
 
 T = TypeVar("T", bound=Wire)
 
+#: Phases that a job never leaves.
+FINAL = ("Completed", "Failed", "Terminated")
+
+
+def finished(job: Job) -> bool:
+    """Whether the job will never run again. A suspended job (phase Aborted) is not finished."""
+    return job.status.state.phase in FINAL
+
 
 class Follower(Generic[T]):
     """An informer in a task of its own, whose changes can be awaited; an async context manager."""

@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from flowbatch.api.core import Pod
 from flowbatch.api.kinds import POD
 from flowbatch.api.names import JOB_NAME
+from flowbatch.following.lines import STARTED, LogLine, place_of
+from flowbatch.following.states import Follower, closed, finished, job_states
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import ApiError, NotFound, TransportError
 from flowbatch.kube.request import pod_logs
-from flowbatch_dsl.following import Follower, closed, job_states
-from flowbatch_dsl.views import STARTED, LogLine, place_of, status_of
 
 #: How long to wait before asking again for a log that is not to be had yet, or that ended with its connection.
 RETRY_S = 0.1
@@ -27,8 +27,19 @@ SILENCE_S = 3.0
 class Target:
     """Whose log: a job, by uid, and all of its pods, those of one task, or one pod."""
 
-    def __init__(self, namespace: str, name: str, uid: str, task: str = "", index: int | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        uid: str,
+        task: str = "",
+        index: int | None = None,
+        *,
+        tail: int | None = None,
+    ) -> None:
         self.namespace = namespace
+        #: Only so many of the last lines of each pod; None: all.
+        self.tail = tail
         self.name = name
         self.uid = uid
         self._task = task
@@ -50,12 +61,21 @@ class Target:
 class Reader:
     """Follows the log of one pod and passes each line on once."""
 
-    def __init__(self, client: Client, pod: Pod, lines: "asyncio.Queue[LogLine | None]", *, follow: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        pod: Pod,
+        lines: "asyncio.Queue[LogLine | None]",
+        *,
+        follow: bool,
+        tail: int | None = None,
+    ) -> None:
         self._client = client
         self._pod = pod
         self._lines = lines
         self._task, self._index = place_of(pod)
         self._follow = follow
+        self._tail = tail
         self._last = b""
         self._seen_at_last = 0
         #: How many lines it has passed on.
@@ -79,7 +99,11 @@ class Reader:
         """Pass on what is new; True if that was the last of it."""
         meta = self._pod.metadata
         container = self._pod.spec.containers[0].name if self._pod.spec.containers else None
-        request = pod_logs(meta.namespace, meta.name, container=container, follow=self._follow, timestamps=True)
+        # Once a line was passed on, what is new is told by its time and not by its number.
+        tail = None if self._last else self._tail
+        request = pod_logs(
+            meta.namespace, meta.name, container=container, follow=self._follow, timestamps=True, tail_lines=tail
+        )
         try:
             async with self._client.stream(request, idle_timeout_s=None) as stream:
                 # Asked now, with the log open: so the log is this very pod's, and of one that has ended it is whole.
@@ -128,7 +152,7 @@ class Conductor:
             async with Follower(self._client, POD, target.namespace, labels=target.selector) as pods:
                 pods.informer.on_change(lambda _old, pod: self._start(pod))
                 async for job in job_states(self._client, target.namespace, target.name, target.uid):
-                    if job is None or status_of(job).finished:
+                    if job is None or finished(job):
                         break
                 await self._finish()
         finally:
@@ -139,7 +163,7 @@ class Conductor:
         if pod is None or pod.metadata.uid in self._readers or pod.status.phase not in STARTED:
             return
         if self._target.has(pod):
-            reader = Reader(self._client, pod, self.lines, follow=True)
+            reader = Reader(self._client, pod, self.lines, follow=True, tail=self._target.tail)
             self._readers[pod.metadata.uid] = reader, asyncio.create_task(reader.run())
 
     async def _finish(self) -> None:
@@ -168,22 +192,22 @@ async def follow(client: Client, target: Target) -> AsyncGenerator[LogLine, None
         await closed({running})
 
 
-async def read(client: Client, target: Target) -> AsyncGenerator[LogLine, None]:
-    """What the target's pods have printed so far, pod after pod; waits until one of them has started."""
-    for pod in await _started(client, target):
+async def read(client: Client, target: Target, *, wait: bool = True) -> AsyncGenerator[LogLine, None]:
+    """What the target's pods have printed so far, pod after pod; with `wait`, not before one of them has started."""
+    for pod in await _started(client, target, wait):
         lines: asyncio.Queue[LogLine | None] = asyncio.Queue()
-        await Reader(client, pod, lines, follow=False).run()
+        await Reader(client, pod, lines, follow=False, tail=target.tail).run()
         while not lines.empty():
             line = lines.get_nowait()
             if line is not None:
                 yield line
 
 
-async def _started(client: Client, target: Target) -> list[Pod]:
-    """The target's pods that have started, in order; empty only if the job ended without any."""
+async def _started(client: Client, target: Target, wait: bool) -> list[Pod]:
+    """The target's pods that have started, in order; empty only if the job ended without any, or nobody waits."""
     async for job in job_states(client, target.namespace, target.name, target.uid):
         pods = await client.list(POD, target.namespace, label_selector=target.selector)
         ready = [pod for pod in pods if pod.status.phase in STARTED and target.has(pod)]
-        if ready or job is None or status_of(job).finished:
+        if ready or not wait or job is None or finished(job):
             return sorted(ready, key=place_of)
     return []
