@@ -1,51 +1,22 @@
-"""Cluster truth: every object by id, every number in its one place, and the few ways in which they change together.
+"""Cluster truth, from facts. Each `observe_*` takes in what a thing now is, each `forget_*` that it is gone.
 
-There is one writer, the engine. Facts are folded in by `observe_*`, decisions by `place` (through a Trial); both go
-through `_move`, which keeps table, ports, gang, queue and counts in step. `model.check` recomputes all of it.
+There is one writer, the engine. Facts may come in any order, more than once, and with gaps: the books end up the same.
 """
 
-from collections.abc import Callable
-
-from flowbatch.model.changes import StateChanges
-from flowbatch.model.columns import NodeColumns
+from flowbatch.model.books import Books
 from flowbatch.model.facts import GangSeen, NodeSeen, PodSeen, QueueSeen
-from flowbatch.model.gangs import PLACED, Gang, Reservation, Role, Task
+from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import GangId, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
-from flowbatch.model.ports import HostPorts
-from flowbatch.model.queues import Queue, QueueTree, charge
-from flowbatch.model.resources import Axes, Sums, add
-from flowbatch.model.shapes import Shape, ShapeTable
-from flowbatch.model.table import NodeTable
+from flowbatch.model.queues import Queue
 
 #: Nodes remembered as having refused one task.
 REFUSALS_KEPT = 4
 
 
-class ClusterState:
+class ClusterState(Books):
     """Everything known about the cluster. Change it only through its methods."""
-
-    def __init__(self) -> None:
-        self.axes = Axes()
-        self.shapes = ShapeTable(self.axes)
-        self.table = NodeTable(self.axes)
-        self.columns = NodeColumns()
-        self.ports = HostPorts()
-        self.nodes: dict[NodeName, Node] = {}
-        self.node_at: dict[Row, Node] = {}
-        self.tasks: dict[PodUid, Task] = {}
-        self.gangs: dict[GangId, Gang] = {}
-        self.queues = QueueTree()
-        self.changes = StateChanges()
-        #: Capacity of all ready nodes.
-        self.total: Sums = {}
-        #: Used by every pod that holds capacity, ours or not, and reserved.
-        self.used: Sums = {}
-        #: Promised to admitted gangs that have not started.
-        self.inqueue: Sums = {}
-        #: Told of every placement (gang, shape, +count) and removal (-count), tentative ones included.
-        self.listener: Callable[[Gang, Shape, int], None] | None = None
 
     # -- nodes
 
@@ -84,11 +55,6 @@ class ClusterState:
         self.changes.nodes[row] = None
         self.changes.freed[row] = None
 
-    def refresh_total(self) -> None:
-        """Sum the capacity of ready nodes again; the engine calls it once per cycle in which nodes changed."""
-        self.table.fit_axes()
-        self.total = self.table.total()
-
     def forget_node(self, name: NodeName) -> None:
         """The node is gone. Pods that claim to be on it still hold what they hold until they are gone too."""
         node = self.nodes.get(name)
@@ -102,20 +68,6 @@ class ClusterState:
         self.table.ready[node.row] = False
         self._retotal(node.row)
         self._drop_node_if_idle(node)
-
-    def _node(self, name: NodeName) -> Node:
-        node = self.nodes.get(name)
-        if node is None:
-            node = self.nodes[name] = Node(name, self.table.add_row())
-            self.node_at[node.row] = node
-            self.columns.set(node.row, {}, (), cordoned=False)
-        return node
-
-    def _drop_node_if_idle(self, node: Node) -> None:
-        if node.fact is None and not node.tasks:
-            del self.nodes[node.name]
-            del self.node_at[node.row]
-            self.table.drop_row(node.row)
 
     # -- queues
 
@@ -162,23 +114,6 @@ class ClusterState:
             if gang.queue:
                 self._charge_gang(gang, gang.queue, 1)
 
-    @staticmethod
-    def _charge_gang(gang: Gang, queue: Queue, sign: int) -> None:
-        add(queue.own, gang.allocated.items(), sign)
-        add(queue.own, gang.reserved.items(), sign)
-        for each in queue.path:
-            add(each.allocated, gang.allocated.items(), sign)
-            add(each.reserved, gang.reserved.items(), sign)
-            add(each.inqueue, gang.inqueue.items(), sign)
-            add(each.elastic, gang.elastic.items(), sign)
-
-    def ease(self, queue: Queue | None) -> None:
-        """Less is held or promised in `queue` than before: what waits for that may be cured."""
-        if queue:
-            for each in queue.path:
-                self.changes.queues[each.name] = None
-        self.changes.headroom = True
-
     # -- gangs
 
     def observe_gang(self, fact: GangSeen) -> None:
@@ -200,24 +135,6 @@ class ClusterState:
         elif before is not None and before.min_resources != fact.min_resources:
             self.ease(gang.queue)
         self._declare(gang, fact)
-
-    def _enqueue(self, gang: Gang, queue: Queue | None) -> None:
-        """Move a gang, and all it is charged for, to another queue; None for no queue."""
-        old = gang.queue
-        if old is not None:
-            self._charge_gang(gang, old, -1)
-            add(old.wanted, gang.wanted.items(), -1)
-            add(old.wanted, gang.awaited.items(), -1)
-            del old.gangs[gang.id]
-            self.ease(old)
-            self.queues.forget(old)
-        gang.queue = queue
-        if queue is not None:
-            queue.gangs[gang.id] = gang
-            self._charge_gang(gang, queue, 1)
-            add(queue.wanted, gang.wanted.items())
-            add(queue.wanted, gang.awaited.items())
-        self.changes.shares = True
 
     def _declare(self, gang: Gang, fact: GangSeen) -> None:
         declared = {task.name: task for task in fact.declared}
@@ -252,54 +169,6 @@ class ClusterState:
             role.declared = role.shape = None
             self._drop_role_if_idle(gang, role)
         self._drop_gang_if_idle(gang)
-
-    def _gang(self, gang_id: GangId) -> Gang:
-        gang = self.gangs.get(gang_id)
-        if gang is None:
-            gang = self.gangs[gang_id] = Gang(gang_id)
-        return gang
-
-    @staticmethod
-    def _role(gang: Gang, name: str) -> Role:
-        role = gang.roles.get(name)
-        if role is None:
-            role = gang.roles[name] = Role(name)
-        return role
-
-    @staticmethod
-    def _drop_role_if_idle(gang: Gang, role: Role) -> None:
-        if role.declared is None and role.present == 0:
-            del gang.roles[role.name]
-
-    def _drop_gang_if_idle(self, gang: Gang) -> None:
-        if gang.idle:
-            del self.gangs[gang.id]
-
-    def set_promises(self, gang: Gang, inqueue: Sums, elastic: Sums) -> None:
-        """What its queue must keep for a gang that has not started, and what the gang holds beyond its minimum."""
-        if gang.inqueue != inqueue:
-            path = gang.queue.path if gang.queue else ()
-            for sums in (self.inqueue, *(queue.inqueue for queue in path)):
-                add(sums, gang.inqueue.items(), -1)
-                add(sums, inqueue.items())
-            if any(inqueue.get(axis, 0) < amount for axis, amount in gang.inqueue.items()):
-                self.ease(gang.queue)
-            gang.inqueue = inqueue
-        if gang.elastic != elastic:
-            for queue in gang.queue.path if gang.queue else ():
-                add(queue.elastic, gang.elastic.items(), -1)
-                add(queue.elastic, elastic.items())
-            self.ease(gang.queue)
-            gang.elastic = elastic
-
-    def set_awaited(self, gang: Gang, awaited: Sums) -> None:
-        """What members to come will ask for, so that their queue's share counts on them."""
-        if gang.awaited != awaited:
-            if gang.queue is not None:
-                add(gang.queue.wanted, gang.awaited.items(), -1)
-                add(gang.queue.wanted, awaited.items())
-            gang.awaited = awaited
-            self.changes.shares = True
 
     # -- pods
 
@@ -355,39 +224,6 @@ class ClusterState:
         self.changes.shares = True
         return task
 
-    def _join(self, task: Task) -> None:
-        fact = task.fact
-        if fact.gang is not None:
-            gang = task.gang = self._gang(fact.gang)
-            role = task.role = self._role(gang, fact.task)
-            gang.tasks[fact.uid] = task
-            role.counts[task.state] += 1
-            if task.state is TaskState.PENDING:
-                self._wait(task)
-            if task.node:
-                self._account(task, 1)
-
-    def _leave(self, task: Task) -> None:
-        gang, role = task.gang, task.role
-        if gang is not None and role is not None:
-            self.changes.gangs[gang.id] = gang
-            if task.node:
-                self._account(task, -1)
-            if task.state is TaskState.PENDING:
-                self._unwait(task)
-            role.counts[task.state] -= 1
-            del gang.tasks[task.fact.uid]
-            self._drop_role_if_idle(gang, role)
-            task.gang = task.role = None
-            self._drop_gang_if_idle(gang)
-
-    def _remove(self, task: Task) -> None:
-        self.changes.shares = True
-        self._vacate(task)
-        self._leave(task)
-        self.shapes.release(task.shape)
-        del self.tasks[task.fact.uid]
-
     def _refresh(self, task: Task, fact: PodSeen) -> None:
         """Take over a changed pod. What identifies it in the books may have changed too: then out and in again."""
         # Shares follow what queues hold and want together: a pod that is placed moves from one to the other.
@@ -417,166 +253,6 @@ class ClusterState:
             self._occupy(task, self._node(name))
             self._set_state(task, state)
         task.confirmed = True
-
-    def _move(self, task: Task, stimulus: Stimulus, node: Node | None) -> None:
-        """Follow the table. The task's place follows its state: finished tasks and refused orders give it back."""
-        old = task.state
-        new = next_state(old, stimulus, task)
-        if new is old:
-            return
-        if new in FINISHED or new is TaskState.PENDING or (old is TaskState.HELD and new is TaskState.RELEASING):
-            node = None
-        if node is not task.node:
-            self._vacate(task)
-            if node is not None:
-                self._occupy(task, node)
-        self._set_state(task, new)
-
-    def _set_state(self, task: Task, new: TaskState) -> None:
-        old, role = task.state, task.role
-        if old is new:
-            return
-        if role is not None:
-            if old is TaskState.PENDING:
-                self._unwait(task)
-            role.counts[old] -= 1
-            role.counts[new] += 1
-        if (old is TaskState.RELEASING or new is TaskState.RELEASING) and task.node is not None:
-            self.table.release(task.node.row, task.shape.request, 1 if new is TaskState.RELEASING else -1)
-        if old is TaskState.PENDING and new not in PLACED:
-            self.changes.shares = True
-        task.state = new
-        if role is not None and new is TaskState.PENDING:
-            self._wait(task)
-
-    def _occupy(self, task: Task, node: Node) -> None:
-        assert task.node is None, task.story
-        self.table.fit_axes()
-        self.table.take(node.row, task.shape.request)
-        if task.state is TaskState.RELEASING:
-            self.table.release(node.row, task.shape.request)
-        self._settle(task, node)
-        self._account(task, 1)
-        if self.table.over[node.row]:
-            self._drop_reservations(node.row)
-
-    def _settle(self, task: Task, node: Node) -> None:
-        """Identity of being on a node: everything but the numbers in the table and the sums."""
-        task.node = node
-        node.tasks[task.fact.uid] = task
-        if task.shape.spec.ports:
-            self.ports.take(node.row, task.shape.spec.ports)
-
-    def _vacate(self, task: Task) -> None:
-        node = task.node
-        if node is None:
-            return
-        self._account(task, -1)
-        self.table.give(node.row, task.shape.request)
-        if task.state is TaskState.RELEASING:
-            self.table.release(node.row, task.shape.request, -1)
-        if task.shape.spec.ports:
-            self.ports.take(node.row, task.shape.spec.ports, -1)
-        task.node = None
-        task.confirmed = False
-        del node.tasks[task.fact.uid]
-        self.changes.freed[node.row] = None
-        self.changes.headroom = True
-        self._drop_node_if_idle(node)
-
-    def _account(self, task: Task, sign: int) -> None:
-        """The sums that a task's place counts in: cluster, gang, queue path."""
-        request, gang = task.shape.request, task.gang
-        add(self.used, request, sign)
-        if gang is not None:
-            add(gang.allocated, request, sign)
-            if self.listener is not None:
-                self.listener(gang, task.shape, sign)
-            if gang.queue is not None:
-                charge(gang.queue, request, sign)
-                if sign < 0:
-                    self.changes.shares = True
-                    self.ease(gang.queue)
-
-    @staticmethod
-    def _wait(task: Task) -> None:
-        """A pending task of a gang joins those that may be placed, or those that are gated."""
-        gang, role = task.gang, task.role
-        if gang is not None and role is not None:
-            if task.fact.gated:
-                role.gated += 1
-            else:
-                gang.pending[task.fact.uid] = task
-
-    @staticmethod
-    def _unwait(task: Task) -> None:
-        gang, role = task.gang, task.role
-        if gang is not None and role is not None and gang.pending.pop(task.fact.uid, None) is None:
-            role.gated -= 1
-
-    def count_wanted(self, gang: Gang) -> None:
-        """Sum up what a gang's pods wait for, on its queue's account too; once per look at the gang, not per pod."""
-        counts: dict[Shape, int] = {}
-        for task in gang.pending.values():
-            counts[task.shape] = counts.get(task.shape, 0) + 1
-        wanted: Sums = {}
-        for shape, count in counts.items():
-            add(wanted, shape.request, count)
-        if gang.wanted != wanted:
-            if gang.queue is not None:
-                add(gang.queue.wanted, gang.wanted.items(), -1)
-                add(gang.queue.wanted, wanted.items())
-            gang.wanted = wanted
-
-    # -- decisions
-
-    def settle_placed(self, task: Task, node: Node, stimulus: Stimulus) -> None:
-        """A kept Trial's placement of one task: the numbers are taken already, only identity follows."""
-        self._set_state(task, next_state(task.state, stimulus, task))
-        self._settle(task, node)
-
-    def move(self, task: Task, stimulus: Stimulus) -> None:
-        """A decision about a task that stays where it is."""
-        self._move(task, stimulus, task.node)
-
-    def charge(self, gang: Gang, shape: Shape, count: int) -> None:
-        """`count` placements of `shape` on the accounts of the cluster, the gang and its queue path."""
-        request = shape.request
-        if self.listener is not None:
-            self.listener(gang, shape, count)
-        add(self.used, request, count)
-        add(gang.allocated, request, count)
-        if gang.queue is not None:
-            charge(gang.queue, request, count)
-
-    def charge_reserved(self, gang: Gang, reservation: Reservation, sign: int) -> None:
-        """Room for members without pods, on the same accounts as if they had them."""
-        count = reservation.total * sign
-        queue = gang.queue
-        accounts = (queue.own, *(each.reserved for each in queue.path)) if queue else ()
-        for sums in (self.used, gang.reserved, *accounts):
-            add(sums, reservation.shape.request, count)
-
-    def unreserve(self, gang: Gang) -> None:
-        """Let go of all room held for a gang's missing members."""
-        for reservation in gang.reservations:
-            self.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, -1)
-            self.charge_reserved(gang, reservation, -1)
-            self.shapes.release(reservation.shape)
-            for row in reservation.rows.tolist():
-                self.changes.freed[Row(row)] = None
-        if gang.reservations:
-            gang.reservations = ()
-            self.ease(gang.queue)
-            self.changes.gangs[gang.id] = gang
-
-    def _drop_reservations(self, row: Row) -> None:
-        """The node can no longer keep what it holds for others: those gangs look for room again."""
-        if not self.table.reserved[:, row].any():
-            return
-        for gang in list(self.gangs.values()):
-            if any(row in reservation.rows for reservation in gang.reservations):
-                self.unreserve(gang)
 
 
 def stimulus_of(fact: PodSeen) -> Stimulus:
