@@ -1,0 +1,241 @@
+"""Where every waiting gang stands: in line, asleep until its cure, or short of something of its own.
+
+A gang with new facts is *sorted* anew: its phase, what its queue must keep for it, and the line it belongs in. What an
+attempt could not place is *laid down* with all that ask for the same.
+"""
+
+from flowbatch.engine.attempt import Outcome
+from flowbatch.engine.counters import Counters
+from flowbatch.engine.guard import Guard
+from flowbatch.engine.outbox import Outbox
+from flowbatch.engine.parking import Parking
+from flowbatch.engine.pending import Entry, Lane, Pending
+from flowbatch.engine.phases import UNKNOWN_AFTER_MS, is_short, next_phase
+from flowbatch.engine.placement import Placement
+from flowbatch.engine.questions import Questions
+from flowbatch.engine.standing import Demand, LaneKey, demand, missing
+from flowbatch.model.blockers import Blocker, Refused
+from flowbatch.model.changes import StateChanges
+from flowbatch.model.gangs import Gang
+from flowbatch.model.ids import GangId, Instant
+from flowbatch.model.resources import Sums, add, positive_difference
+from flowbatch.model.state import ClusterState
+from flowbatch.model.view import View
+from flowbatch.policy.contract import Key
+from flowbatch.policy.gates import minimum_of
+from flowbatch.policy.policy import Policy
+
+
+class LineUp:
+    """Lines, lanes and reasons of one engine."""
+
+    def __init__(self, state: ClusterState, view: View, guard: Guard, counters: Counters, outbox: Outbox) -> None:
+        self._state = state
+        self._view = view
+        self._guard = guard
+        self._counters = counters
+        self._outbox = outbox
+        #: Why each waiting gang waits.
+        self.blockers: dict[GangId, Blocker] = {}
+        self.questions = Questions()
+        #: When gangs that lack members will have lacked them for too long.
+        self._short: dict[GangId, Instant] = {}
+
+    def adopt(self, policy: Policy, placement: Placement, parking: Parking) -> None:
+        """Under another policy every line is empty again."""
+        self._policy = policy
+        self._placement = placement
+        self._parking = parking
+        #: Gangs before the enqueue gate, and gangs to be placed.
+        self.gate = Pending()
+        self.place = Pending()
+
+    @property
+    def waiting(self) -> bool:
+        """Somebody is in line."""
+        return bool(self.gate.queues() or self.place.queues())
+
+    def wake_at(self) -> Instant | None:
+        """When something is due by the clock alone."""
+        due = [at for at in (self._parking.wake_at(), min(self._short.values(), default=None)) if at is not None]
+        return min(due) if due else None
+
+    def take_in(self, changes: StateChanges) -> None:
+        """Facts have changed: totals, gangs, shares, and whom that wakes, in this order."""
+        if changes.total:
+            self._state.refresh_total()
+            self._rekey()
+        for gang_id, gang in changes.gangs.items():
+            self.sort(gang_id, gang)
+        if changes.shares or self._state.changes.shares:
+            self._share(changes)
+        self.wake(changes)
+
+    def grow_late(self) -> None:
+        """Gangs that lack members for too long are looked at again."""
+        for gang_id, due in list(self._short.items()):
+            gang = self._state.gangs.get(gang_id)
+            if due <= self._view.now:
+                del self._short[gang_id]
+                if gang is not None:
+                    self._state.changes.gangs[gang_id] = gang
+
+    def _rekey(self) -> None:
+        """Shares are parts of the total: where that moves, gangs that hold something and want more change places."""
+        for gang in self._state.gangs.values():
+            if gang.allocated and gang.id in self.place:
+                self._state.changes.gangs[gang.id] = gang
+
+    def _share(self, changes: StateChanges) -> None:
+        """Divide the cluster anew; queues that may have more than before are woken."""
+        self._state.changes.shares = False
+        rule = self._policy.shares
+        if rule is None:
+            return
+        queues = self._state.queues.leaves()
+        nothing: list[Sums] = [{} for _ in queues]
+        shares = self._guard.call(rule, rule.divide, nothing, queues, self._state.total, self._view)
+        for queue, share in zip(queues, shares, strict=True):
+            before = queue.share or {}
+            if queue.share is None or any(amount > before.get(axis, 0) for axis, amount in share.items()):
+                changes.queues[queue.name] = None
+            queue.share = share
+
+    def wake(self, changes: StateChanges) -> None:
+        """Those whose cure may be in `changes`, or may have come with time, stand in line again."""
+        for lane in self._parking.woken(changes, self._view.now):
+            self._rouse(lane)
+
+    def _rouse(self, lane: Lane) -> None:
+        self._counters.lanes_woken += 1
+        self._parking.leave(lane)
+        (self.gate if lane.key.stage == "enqueue" else self.place).wake(lane)
+
+    def sort(self, gang_id: GangId, gang: Gang) -> None:
+        """Work out anew where a gang stands: its phase, its promises, and the line it belongs in."""
+        self._counters.gangs_sorted += 1
+        self._take_out(gang_id)
+        self._outbox.touch(gang_id)
+        current = self._state.gangs.get(gang_id)
+        if current is not gang:
+            if current is None:
+                self.blockers.pop(gang_id, None)
+                self._short.pop(gang_id, None)
+                self.questions.forget(gang_id)
+            return
+        self._state.count_wanted(gang)
+        lacking = missing(gang)
+        if lacking is not None:
+            self._state.set_awaited(gang, {})
+            self._state.set_promises(gang, {}, {})
+            self.blockers[gang_id] = lacking
+            return
+        gang.phase = next_phase(gang, self.blockers.get(gang_id), self._view.now)
+        self._watch_short(gang)
+        self._promise(gang)
+        if gang.admitted:
+            self._line_up(gang)
+            return
+        self._state.set_awaited(gang, {})
+        if gang.phase == "Completed":
+            self.blockers.pop(gang_id, None)
+        else:
+            self._stand_at_gate(gang)
+
+    def _take_out(self, gang_id: GangId) -> None:
+        for stage in (self.gate, self.place):
+            entry = stage.entry(gang_id)
+            if entry is not None:
+                lane = stage.remove(gang_id)
+                if lane is not None:
+                    self._parking.leave(lane)
+
+    def _watch_short(self, gang: Gang) -> None:
+        if not is_short(gang):
+            gang.short_since = None
+            self._short.pop(gang.id, None)
+        elif gang.short_since is None:
+            gang.short_since = self._view.now
+            self._short[gang.id] = Instant(self._view.now + UNKNOWN_AFTER_MS)
+
+    def _promise(self, gang: Gang) -> None:
+        minimum = dict(minimum_of(gang, self._view))
+        inqueue: Sums = {}
+        elastic: Sums = {}
+        if minimum:
+            if gang.phase == "Inqueue":
+                taken = dict(gang.allocated)
+                for task in gang.tasks.values() if gang.gated else ():
+                    if task.fact.gated:
+                        add(taken, task.shape.request)
+                inqueue = positive_difference(minimum, taken)
+            elastic = positive_difference({a: n for a, n in gang.allocated.items() if a in minimum}, minimum)
+        self._state.set_promises(gang, inqueue, elastic)
+
+    def _line_up(self, gang: Gang) -> None:
+        assert gang.queue is not None
+        what: Demand | Blocker | None = demand(gang)
+        self._state.set_awaited(gang, what.awaited(gang) if isinstance(what, Demand) else {})
+        what = self.questions.open(gang.id) or what
+        if what is None:
+            self.blockers.pop(gang.id, None)
+        elif isinstance(what, Demand):
+            lane_key = what.lane(gang, gang.queue.name)
+            own = self._policy.admission and not all(getattr(each, "alike", False) for each in self._policy.admission)
+            if own or self._placement.one_by_one:
+                lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
+            self._put(self.place, gang, lane_key, what)
+        else:
+            self.blockers[gang.id] = what
+
+    def _stand_at_gate(self, gang: Gang) -> None:
+        assert gang.queue is not None
+        alike = all(getattr(each, "alike", False) for each in self._policy.enqueue)
+        minimum = minimum_of(gang, self._view)
+        key = LaneKey(gang.queue.name, "enqueue", minimum=minimum, solo=None if alike else gang.id)
+        self._put(self.gate, gang, key, None)
+
+    def _put(self, stage: Pending, gang: Gang, lane_key: LaneKey, what: Demand | None) -> None:
+        entry = stage.put(gang, lane_key, self._gang_key(gang, what), what)
+        if entry.lane.blocker is not None:
+            self._counters.refused_alike += 1
+            self.blockers[gang.id] = entry.lane.blocker
+
+    def _gang_key(self, gang: Gang, what: Demand | None) -> Key:
+        # First those that run in part, or whose later members have lost the room that was held for them (a restart).
+        urgent = gang.repairing or (what is not None and bool(what.reserve) and gang.started)
+        parts: list[float | int | str] = [int(not urgent)]
+        for order in self._policy.gang_order:
+            parts.extend(self._guard.call(order, order.key, (0,), gang, self._view))
+        return (*parts, gang.created, gang.id)
+
+    def lay_down(self, stage: Pending, entry: Entry, outcome: Outcome) -> None:
+        """Nobody in this lane can go on now: all of them wait for the same cure."""
+        lane, blocker = entry.lane, outcome.blocker
+        assert blocker is not None
+        stage.sleep(lane, blocker, tuple(outcome.also))
+        if self._placement.one_by_one:
+            # What decides may be anybody's place: anything that happens may be the cure.
+            outcome.also.append(Refused("placement", "depends on where others are"))
+            lane.also = tuple(outcome.also)
+        for each in (blocker, *outcome.also):
+            self._parking.park(lane, each, outcome.rooms, outcome.needs)
+        for gang_id in lane.members:
+            if self.blockers.get(gang_id) != blocker:
+                self.blockers[gang_id] = blocker
+                self._outbox.touch(gang_id)
+        self._outbox.touch(entry.gang.id)
+        self._recheck_phase(entry.gang)
+
+    def _recheck_phase(self, gang: Gang) -> None:
+        """A gang that runs in part and now cannot be completed is Unknown."""
+        gang.phase = next_phase(gang, self.blockers.get(gang.id), self._view.now)
+
+    def ahead(self, gang: Gang) -> tuple[GangId, ...]:
+        """Gangs of the same queue that come first and wait as well."""
+        for stage in (self.gate, self.place):
+            mine = stage.entry(gang.id)
+            if mine is not None:
+                others = [entry for entry in stage.entries() if entry.lane.key.queue == mine.lane.key.queue]
+                return tuple(entry.gang.id for entry in sorted(others, key=lambda e: e.key) if entry.key < mine.key)
+        return ()
