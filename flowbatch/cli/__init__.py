@@ -82,7 +82,8 @@ def invoke(arguments: Sequence[str]) -> int:
         cause = _only_cause(error)
         if not isinstance(cause, FlowbatchError | OSError):
             raise
-        return _complain(str(cause), _code(cause))
+        told = f"{cause.strerror}: {cause.filename}" if isinstance(cause, OSError) and cause.filename else str(cause)
+        return _complain(told, _code(cause))
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,5 +1,6 @@
 """`flowbatch scheduler`, `flowbatch controllers`, `flowbatch nodes`: the programs of a cluster, in the foreground."""
 
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from flowbatch.cli.options import ClusterOptions
 from flowbatch.cli.session import find_config, run_async
 from flowbatch.kube.client import Client
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Config = Annotated[Path | None, Parameter(help="Settings file (YAML); reloaded when it changes.")]
 
 
@@ -79,8 +81,10 @@ def _serve(component: str, work: Callable[[Client], Awaitable[None]], options: C
 
 
 async def cancel_on_signal(scope: anyio.CancelScope) -> None:
-    """Cancel `scope` at the first SIGINT or SIGTERM, then leave signals to their defaults."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    """Cancel `scope` at the first SIGINT, SIGTERM or closed terminal; the second ends the process on the spot."""
+    with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
         async for _ in signals:
             scope.cancel()
-            return
+            break
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, frame: os._exit(128 + number))

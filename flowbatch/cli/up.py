@@ -1,8 +1,6 @@
 """`flowbatch up`: a cluster on this machine, in the foreground, until it is told to stop."""
 
-import contextlib
-import os
-from collections.abc import Iterator
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,10 @@ from cyclopts import Parameter
 from flowbatch.cli.output import say
 from flowbatch.cli.programs import cancel_on_signal
 from flowbatch.cli.session import run_async
-from flowbatch.local.place import default_kubeconfig
+from flowbatch.errors import SpecError
+from flowbatch.local.place import default_kubeconfig, owned_kubeconfig
+
+MAX_PORT = 65535
 
 
 def up(
@@ -25,6 +26,7 @@ def up(
     port: int = 0,
     image: Annotated[list[str] | None, Parameter(negative="")] = None,
     config: Path | None = None,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False,
 ) -> int:
     """Run a Kubernetes API server, flowbatch, and nodes that run pods as processes of this machine.
 
@@ -46,18 +48,22 @@ def up(
         NAME=COMMAND: what a container of that image runs if it names no command.
     config
         Settings file of the scheduler and the controllers.
+    verbose
+        Tell more of what the scheduler and the controllers do; else only what is wrong.
     """
     from flowbatch.local.cluster import ClusterPlan, run_cluster
     from flowbatch.local.nodes import NodePlan
     from flowbatch.runtime.settings import load_settings
 
     node_plan = NodePlan.parse(count=nodes, cpus=cpus, memory=memory, simulate=simulate, images=image or [])
+    _check_port(port)
     path = kubeconfig or default_kubeconfig()
-    plan = ClusterPlan(kubeconfig=path, nodes=node_plan, port=port, settings=load_settings(config))
+    flags = {} if config else {"log.level": "info" if verbose else "warning"}
+    plan = ClusterPlan(kubeconfig=path, nodes=node_plan, port=port, settings=load_settings(config, flags=flags))
 
     def ready(url: str) -> None:
         kind = "simulated" if simulate else "process"
-        say(f"API server at {url}, {nodes} {kind} nodes of {cpus} cpu and {memory}")
+        say(f"API server at {url}, {nodes} {kind} node{'' if nodes == 1 else 's'} of {cpus} cpu and {memory}")
         say(f"export KUBECONFIG={path}")
         print("ready", flush=True)
 
@@ -66,21 +72,19 @@ def up(
             tasks.start_soon(cancel_on_signal, tasks.cancel_scope)
             await run_cluster(plan, ready)
 
-    with _files(path, announce=kubeconfig is None):
+    with owned_kubeconfig(path):
         run_async(main)
     return 0
 
 
-@contextlib.contextmanager
-def _files(kubeconfig: Path, *, announce: bool) -> Iterator[None]:
-    """Make the folder of the kubeconfig, say by a pid file that it is alive, and take both away at the end."""
-    kubeconfig.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pid_file = kubeconfig.with_suffix(".pid")
-    if announce:
-        pid_file.write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        kubeconfig.unlink(missing_ok=True)
-        if announce:
-            pid_file.unlink(missing_ok=True)
+def _check_port(port: int) -> None:
+    """Refuse a port that is none or is taken, before anything has started."""
+    if not 0 <= port <= MAX_PORT:
+        raise SpecError("--port", f"must be 0 to {MAX_PORT}", port)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            hint = "without --port, a free one is taken"
+            raise SpecError("--port", f"cannot be had: {error.strerror}", port, hint) from error
