@@ -23,6 +23,7 @@ from flowbatch.cli.validate import check
 from flowbatch.errors import FlowbatchError, SpecError, SpecErrors
 from flowbatch.kube.errors import AlreadyExists
 from flowbatch.kube.request import Request, create_object
+from flowbatch.kube.schema import served_fields
 
 DEFAULT_NAMESPACE = "default"
 #: Fields of a spec that name another object: field -> its kind.
@@ -55,7 +56,7 @@ def run(
     chosen = options or NamespaceOptions()
     names: list[str] = []
     try:
-        return run_async(lambda: _run(manifests, names, detach, plain, chosen))
+        return run_async(lambda: _run(manifests, file, names, detach, plain, chosen))
     except KeyboardInterrupt:
         if names:
             say(f"\ndetached; still running. Follow: flowbatch logs -f {names[0]}   Stop: flowbatch delete {names[0]}")
@@ -63,9 +64,12 @@ def run(
 
 
 async def _run(
-    manifests: list[JsonObject], names: list[str], detach: bool, plain: bool, options: NamespaceOptions
+    manifests: list[JsonObject], file: str, names: list[str], detach: bool, plain: bool, options: NamespaceOptions
 ) -> int:
     async with connect(options) as session:
+        served = await served_fields(session.client)
+        if problems := [each for manifest in manifests for each in check(manifest, file, served)]:
+            raise SpecErrors(problems, file)
         created = await submit(session, manifests)
         names += [job.metadata.name for job in created]
         if detach or not created:

@@ -1,11 +1,13 @@
-"""`flowbatch validate`: every problem of a file, without a cluster."""
+"""`flowbatch validate`: every problem of a file, without a cluster, or, where one is named, on that cluster."""
 
 from collections.abc import Callable
 
 from flowbatch.api.meta import JsonObject
 from flowbatch.cli.load import load
-from flowbatch.cli.options import FileArgument
+from flowbatch.cli.options import ClusterOptions, FileArgument
+from flowbatch.cli.session import connect, run_async
 from flowbatch.errors import SpecError, SpecErrors
+from flowbatch.kube.schema import served_fields
 from flowbatch.workload import rules
 
 CHECKS: dict[tuple[str, str], Callable[[JsonObject], list[SpecError]]] = {
@@ -16,8 +18,10 @@ CHECKS: dict[tuple[str, str], Callable[[JsonObject], list[SpecError]]] = {
 }
 
 
-def validate(*files: FileArgument) -> int:
+def validate(*files: FileArgument, options: ClusterOptions | None = None) -> int:
     """Check the jobs, queues and pod groups of FILE.py or FILE.yaml against every rule.
+
+    With --kubeconfig or --context, also against what that cluster serves: on Volcano's own CRDs some fields are not.
 
     Parameters
     ----------
@@ -27,22 +31,32 @@ def validate(*files: FileArgument) -> int:
     if not files:
         raise SpecError("FILE", "at least one file is needed")
     problems: list[SpecError] = []
+    served = run_async(lambda: _served(options)) if options and (options.kubeconfig or options.context) else None
     count = 0
     for file in files:
         for manifest in load(file):
             count += 1
-            problems += check(manifest, file)
+            problems += check(manifest, file, served)
     if problems:
         raise SpecErrors(problems, ", ".join(files))
     print(f"{count} object{'' if count == 1 else 's'}: no problems")
     return 0
 
 
-def check(manifest: JsonObject, source: str) -> list[SpecError]:
-    """The problems of one manifest, with its kind and name in front of each path."""
+async def _served(options: ClusterOptions) -> frozenset[str]:
+    async with connect(options) as session:
+        return await served_fields(session.client)
+
+
+def check(manifest: JsonObject, source: str, served: frozenset[str] | None = None) -> list[SpecError]:
+    """The problems of one manifest, with its kind and name in front of each path.
+
+    `served`: the optional fields a cluster's schemas have; None, where no cluster is asked, is all of them.
+    """
     rule = CHECKS.get((str(manifest.get("apiVersion")), str(manifest.get("kind"))))
     if rule is None:
         return []
     name = (manifest.get("metadata") or {}).get("name", "?") if isinstance(manifest.get("metadata"), dict) else "?"
     where = f"{source} {manifest['kind']}/{name} "
-    return [SpecError(where + each.path, each.problem, each.value, each.hint) for each in rule(manifest)]
+    found = rules.check_job(manifest, served=served) if rule is rules.check_job else rule(manifest)
+    return [SpecError(where + each.path, each.problem, each.value, each.hint) for each in found]

@@ -107,4 +107,7 @@ def _status_patch(queue: Queue, state: str, counts: dict[str, int]) -> JsonObjec
     patch: JsonObject = {name: number for name, number in counts.items() if getattr(status, name) != number}
     if status.state != state:
         patch["state"] = state
+    if patch and not status.allocated:
+        # Volcano's own CRD demands the field of every status. The scheduler fills it; an empty merge erases nothing.
+        patch["allocated"] = {}
     return {"status": patch} if patch else {}

@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +97,18 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane(*, etcd: str = "3.6", audit: bool = False, controllers: bool = True) -> Iterator[ControlPlane]:
-    """Start everything, yield once ready, stop everything in reverse order."""
+def control_plane(
+    *,
+    etcd: str = "3.6",
+    audit: bool = False,
+    controllers: bool = True,
+    prepare: Callable[[ControlPlane], None] | None = None,
+) -> Iterator[ControlPlane]:
+    """Start everything, yield once ready, stop everything in reverse order.
+
+    CRDs belong into `prepare`, which runs before kube-controller-manager starts: its garbage collector looks for new
+    kinds every thirty seconds only, and until it knows Jobs it collects none of their pods.
+    """
     programs = binaries()
     etcd_program = debian_etcd() if etcd == "3.4" else programs / "etcd"
     with contextlib.ExitStack() as stack:
@@ -108,6 +118,8 @@ def control_plane(*, etcd: str = "3.6", audit: bool = False, controllers: bool =
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         etcd_url = _start_etcd(stack, etcd_program, folder)
         plane = _start_apiserver(stack, programs / "kube-apiserver", folder, etcd_url, audit)
+        if prepare is not None:
+            prepare(plane)
         if controllers:
             _start_controllers(stack, programs / "kube-controller-manager", folder, plane)
         yield plane

@@ -9,7 +9,7 @@ import time
 import pytest
 import yaml
 
-from tests.cluster.conftest import CPUS, NODES, ROOT
+from tests.cluster.world import CPUS, NODES, ROOT
 
 #: What one node has, in millis; the system pods of a real cluster are not there.
 NODE_MILLIS = int(CPUS) * 1000

@@ -34,7 +34,8 @@ def state_of(verdict, before):
 
 def test_a_new_queue_is_opened_and_hung_under_root():
     verdict = judge(queue("", parent=""), None, [], [])
-    assert verdict.status_patch == {"status": {"state": "Open"}}
+    # `allocated`: Volcano's own CRD refuses a status without it.
+    assert verdict.status_patch == {"status": {"state": "Open", "allocated": {}}}
     assert verdict.object_patch == {"spec": {"parent": "root"}}
     assert verdict.urgent
 
@@ -46,7 +47,7 @@ def test_a_settled_queue_needs_no_write():
 
 def test_counts_are_patched_where_they_differ_only():
     verdict = judge(queue(pending=1, running=2), None, groups("Running", "Running", "Completed"), [])
-    assert verdict.status_patch == {"status": {"pending": 0, "completed": 1}}
+    assert verdict.status_patch == {"status": {"pending": 0, "completed": 1, "allocated": {}}}
     assert not verdict.urgent
 
 
