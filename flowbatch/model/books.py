@@ -333,6 +333,7 @@ class Books:
                 self.changes.freed[Row(row)] = None
         if gang.reservations:
             gang.reservations = ()
+            self.changes.shares = True
             self.ease(gang.queue)
             self.changes.gangs[gang.id] = gang
 

@@ -156,6 +156,7 @@ class Trial:
         gang.reservations = tuple(held)
         if let_go:
             self._state.ease(gang.queue)
+            self._state.changes.shares = True
         for reservation in let_go:
             for row in reservation.rows.tolist():
                 self._state.changes.freed[Row(row)] = None
