@@ -75,7 +75,12 @@ class StatusWriter:
         if not missing:
             return
         body = guarded({"status": missing}, meta.uid, meta.resource_version if exact else "")
-        stored = await self._effects.patch(key, JOB, meta.name, meta.namespace, body, subresource="status")
+        try:
+            stored = await self._effects.patch(key, JOB, meta.name, meta.namespace, body, subresource="status")
+        except BaseException:
+            # What the server has now is not known: a draft made before this write would put back what it replaced.
+            self.drafts.drop(key)
+            raise
         self.written += 1
         self.drafts.written(key, job.status, wanted)
         self._note_unkept(key, wanted, stored)
