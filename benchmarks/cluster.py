@@ -74,9 +74,10 @@ class World:
 
 
 def _ticks(pid: int) -> int:
-    """User and system time of a process and its ended children."""
+    """User and system time of a process and its children, ended or not."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(fields[index]) for index in range(11, 15))
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(int(fields[index]) for index in range(11, 15)) + sum(_ticks(int(child)) for child in children)
 
 
 # -- worlds

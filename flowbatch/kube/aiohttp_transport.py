@@ -45,16 +45,13 @@ class AiohttpTransport:
 
     def __init__(self, config: ClusterConfig, connections: int) -> None:
         self._config = config
-        self._server = config.server
+        self._server = "http://localhost" if config.socket else config.server
         self._calls = self._session(connections)
         self._streams = self._session(0)
 
     def _session(self, connections: int) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=connections, ssl=self._config.ssl or True, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60
-        )
         session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector(connections),
             trust_env=False,
             read_bufsize=READ_BUFFER_BYTES,
             auto_decompress=False,
@@ -64,6 +61,13 @@ class AiohttpTransport:
         )
         session._retry_connection = False  # noqa: SLF001  aiohttp would send a PUT or DELETE twice by itself
         return session
+
+    def _connector(self, connections: int) -> aiohttp.BaseConnector:
+        if self._config.socket:
+            return aiohttp.UnixConnector(self._config.socket, limit=connections, keepalive_timeout=KEEP_ALIVE_S)
+        return aiohttp.TCPConnector(
+            limit=connections, ssl=self._config.ssl or True, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60
+        )
 
     async def exchange(
         self, request: Request, headers: Mapping[str, str], timeout_s: float, *, urgent: bool = False
@@ -99,7 +103,7 @@ class AiohttpTransport:
             data=request.body or None,
             headers=headers,
             timeout=timeout,
-            proxy=self._config.proxy,
+            proxy=None if self._config.socket else self._config.proxy,
             allow_redirects=False,
             server_hostname=self._config.tls_server_name,
         )

@@ -37,6 +37,8 @@ class ClusterConfig:
     proxy: str | None = None
     #: What a person is told they are talking to.
     context: str = ""
+    #: A unix socket of the same server, for programs of the same user: plain http, same credentials.
+    socket: str = ""
 
     async def headers(self) -> Mapping[str, str]:
         """The headers that authenticate a request sent now."""

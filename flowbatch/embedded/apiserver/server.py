@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,8 @@ class ApiServer:
     """A Kubernetes API server in this process, on one event loop.
 
     `tokens` maps bearer tokens to user names; without it there is one random administrator token. `admit` callables see
-    every write; `rule` may inject faults; `window` is how many events of each kind a watch may lag behind.
+    every write; `rule` may inject faults; `window` is how many events of each kind a watch may lag behind; `socket` is
+    the path of a unix socket to serve as well, without TLS.
     """
 
     def __init__(
@@ -59,13 +61,14 @@ class ApiServer:
         host: str = "127.0.0.1",
         port: int = 0,
         tls: bool = True,
+        socket: str = "",
         tokens: Mapping[str, str] | None = None,
         admit: Sequence[Admit] = (),
         rule: StoreRule | None = None,
         clock: Clock | None = None,
         window: int = 10_000,
     ) -> None:
-        self._host, self._port, self._tls = host, port, tls
+        self._host, self._port, self._tls, self._socket = host, port, tls, socket
         self._now: Callable[[], datetime] = clock.now if clock is not None else _real_now
         self.tokens = dict(tokens) if tokens is not None else {secrets.token_urlsafe(24): "admin"}
         self.store = ObjectStore(window)
@@ -76,6 +79,7 @@ class ApiServer:
         self.handler = Handler(self.rest, self.tokens, self._now, rule=rule)
         self._authority: Authority | None = Authority(_real_now()) if tls else None
         self._server: asyncio.Server | None = None
+        self._unix_server: asyncio.Server | None = None
         self._http: web.Server | None = None
         self.url = ""
         self._prepare()
@@ -167,6 +171,9 @@ class ApiServer:
             access_log=None,
         )
         self._server = await loop.create_server(self._http, self._host, self._port, ssl=context, backlog=1024)
+        if self._socket:
+            self._unix_server = await loop.create_unix_server(self._http, self._socket, backlog=1024)
+            os.chmod(self._socket, 0o600)  # noqa: PTH101  (instant)
         port = self._server.sockets[0].getsockname()[1]
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"{'https' if context else 'http'}://{host}:{port}"
@@ -177,11 +184,13 @@ class ApiServer:
         if self._server is None or self._http is None:
             return
         self._server.close()
+        if self._unix_server is not None:
+            self._unix_server.close()
         self.end_watches()
         self._http.pre_shutdown()
         await self._http.shutdown(_SHUTDOWN_S)
         await self.handler.logs.close()
-        self._server = self._http = None
+        self._server = self._unix_server = self._http = None
 
     def end_watches(self) -> None:
         """Close every open watch, as a restart would."""
