@@ -5,6 +5,7 @@ The view draws from `JobProgress` a few times a second; nothing is polled, infor
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,19 @@ import anyio
 
 from flowbatch.api.batch import Job
 from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
-from flowbatch.cli.progress import JobProgress, all_ended
+from flowbatch.cli.progress import PHASES, STOPPED, JobProgress, all_ended
 from flowbatch.following.logs import Target, follow
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 REFRESH_PER_SECOND = 8
+#: In plain mode, what changes within this time is told in one line.
+MOMENT_S = 0.1
+#: With more jobs, each is one row; of more nodes, only the number is shown.
+MOST_PANELS, SHOWN_NODES = 3, 6
 STYLES = {"Completed": "green", "Running": "cyan", "Failed": "red", "Aborted": "yellow", "Terminated": "red"}
 
 
@@ -35,6 +40,8 @@ class Follower:
         self._plain = not sys.stdout.isatty() if plain is None else plain
         self._said: dict[str, str] = {}
         self._ended = anyio.Event()
+        self._changed = anyio.Event()
+        self._started = time.monotonic()
 
     async def run(self) -> None:
         """Show the jobs until all have ended. Cancelling leaves them running."""
@@ -44,6 +51,8 @@ class Follower:
                 tasks.start_soon(informer.run)
             for informer in informers:
                 await informer.wait_synced()
+            if self._plain:
+                tasks.start_soon(self._speak)
             with self._view():
                 async with anyio.create_task_group() as readers:
                     for job in self.jobs:
@@ -72,7 +81,9 @@ class Follower:
             self._say(progress.name, "deleted")
         else:
             progress.job = new
-            self._tell(progress)
+            if progress.ended and not progress.seconds:
+                progress.seconds = time.monotonic() - self._started
+            self._changed.set()
         if all_ended(self.jobs):
             self._ended.set()
 
@@ -82,18 +93,15 @@ class Follower:
         progress = self._by_uid.get(owner.uid) if owner else None
         if progress is None:
             return
-        if new is None:
-            progress.pods.pop(pod.metadata.uid, None)
-        else:
-            progress.pods[pod.metadata.uid] = new
-        self._tell(progress)
+        progress.see(pod, gone=new is None)
+        self._changed.set()
 
     def _group_changed(self, new: Any) -> None:
         owner = new.metadata.controller if new else None
         progress = self._by_uid.get(owner.uid) if owner else None
         if progress is not None:
             progress.group = new
-            self._tell(progress)
+            self._changed.set()
 
     def _queue_changed(self, new: Any) -> None:
         for progress in self.jobs:
@@ -105,15 +113,26 @@ class Follower:
         async for line in follow(self._client, Target(self._namespace, progress.name, progress.uid)):
             progress.lines.append((line.pod, line.text))
             if self._plain:
+                if self._said.get(progress.name, "Pending").startswith("Pending"):
+                    self._tell(progress)  # so that no line comes before the word that its pod runs
                 print(f"{line.pod}: {line.text}", flush=True)
 
+    async def _speak(self) -> None:
+        """In plain mode, say what is new; what happens within a moment is said once."""
+        while True:
+            await self._changed.wait()
+            await anyio.sleep(MOMENT_S)
+            self._changed = anyio.Event()
+            for progress in self.jobs:
+                self._tell(progress)
+
     def _tell(self, progress: JobProgress) -> None:
-        """In plain mode, one line whenever the summary or the reason to wait changes."""
-        if not self._plain:
+        """One line if the summary or the reason to wait has changed; the end is told by the result."""
+        if progress.ended:
             return
         self._say(progress.name, progress.summary())
         why = progress.why()
-        if why and progress.phase == "Pending" and progress.group and progress.group.status.conditions:
+        if why and progress.waiting and progress.group and progress.group.status.conditions:
             self._say(f"{progress.name} why", why.headline)
 
     def _say(self, name: str, text: str) -> None:
@@ -135,6 +154,8 @@ class Follower:
         """The live view of all jobs."""
         from rich.console import Group
 
+        if len(self.jobs) > MOST_PANELS:
+            return _overview(self.jobs)
         return Group(*(_panel(job) for job in self.jobs))
 
 
@@ -151,6 +172,7 @@ def _panel(progress: JobProgress) -> "RenderableType":
     why = progress.why()
     if why and not progress.ended and progress.placed < progress.minimum:
         parts.append(Text(str(why), style="yellow"))
+    parts += [Text(each, style="red") for each in progress.failures()]
     parts += [Text(f"{pod}: {line}", style="dim", no_wrap=True, overflow="ellipsis") for pod, line in progress.lines]
     return Panel(Group(*parts), title=title, title_align="left", border_style=style)
 
@@ -161,26 +183,45 @@ def _gang_bar(progress: JobProgress) -> "RenderableType":
     placed, minimum = min(progress.placed, progress.minimum), progress.minimum
     width = min(40, max(minimum, 1) * 2)
     full = width * placed // max(minimum, 1)
-    return Text.assemble("gang  ", ("█" * full, "green"), ("░" * (width - full), "dim"), f"  {placed}/{minimum} placed")
+    bar = Text.assemble("gang  ", ("█" * full, "green"), ("░" * (width - full), "dim"), f"  {placed}/{minimum} placed")
+    nodes = sorted(set(progress.nodes.values()))
+    if placed and nodes:
+        bar.append(f" on {', '.join(nodes) if len(nodes) <= SHOWN_NODES else f'{len(nodes)} nodes'}", style="dim")
+    return bar
+
+
+def _overview(jobs: Sequence[JobProgress]) -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("job", "status", "gang", "running", "succeeded", "failed"):
+        table.add_column(column, justify="left" if column in ("job", "status") else "right", header_style="dim")
+    for job in jobs:
+        phases = [pod.status.phase for pod in job.pods.values()]
+        counts = [str(phases.count(phase) or "·") for phase in ("Running", "Succeeded", "Failed")]
+        status = f"[{STYLES.get(job.phase, 'yellow')}]{job.phase}[/]"
+        table.add_row(job.name, status, f"{min(job.placed, job.minimum)}/{job.minimum}", *counts)
+    return table
 
 
 def _task_table(progress: JobProgress) -> "RenderableType":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for column in ("task", "pods", "pending", "running", "succeeded", "failed"):
+    tasks = progress.job.spec.tasks if progress.job else ()
+    counts = {task.name: progress.counts(task.name) for task in tasks}
+    phases = [phase for phase in (*PHASES, STOPPED) if phase != STOPPED or any(c[phase] for c in counts.values())]
+    for column in ("task", "pods", *map(str.lower, phases)):
         table.add_column(column, justify="left" if column == "task" else "right", header_style="dim")
-    for task in progress.job.spec.tasks if progress.job else ():
-        counts = progress.counts(task.name)
-        table.add_row(task.name, str(task.replicas), *(str(counts[phase] or "·") for phase in counts))
+    for task in tasks:
+        table.add_row(task.name, str(task.replicas), *(str(counts[task.name][phase] or "·") for phase in phases))
     return table
 
 
-def print_result(progress: JobProgress, console: "Console | None" = None) -> None:
-    """The last word on one job."""
+def print_result(progress: JobProgress) -> None:
+    """The last word on one job, and how its containers ended if it failed."""
+    if progress.succeeded:
+        print(f"{progress.name}: completed in {progress.seconds:.1f} s", flush=True)
+        return
     why = progress.why()
-    text = f"{progress.name}: {why.headline if why else progress.phase}"
-    if console is None:
-        print(text, flush=True)
-    else:
-        console.print(text, style=STYLES.get(progress.phase, ""))
+    print("\n".join([f"{progress.name}: {why.headline if why else progress.phase}", *progress.failures()]), flush=True)

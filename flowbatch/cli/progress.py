@@ -12,6 +12,8 @@ from flowbatch.workload.explain import FINISHED, Explanation, explain
 
 #: Log lines kept for the live view.
 SHOWN_LINES = 8
+#: What a pod was that went without an end of its own.
+STOPPED = "Stopped"
 PHASES = ("Pending", "Running", "Succeeded", "Failed")
 
 
@@ -26,11 +28,36 @@ class JobProgress:
     queue: Queue | None = None
     pods: dict[str, Pod] = field(default_factory=dict)
     lines: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=SHOWN_LINES))
+    #: How long it took from when we began to look, once it has ended.
+    seconds: float = 0.0
+    #: The node by pod name, and task and last phase of pods that are gone: of this attempt of the job.
+    nodes: dict[str, str] = field(default_factory=dict)
+    gone: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def see(self, pod: Pod, *, gone: bool = False) -> None:
+        """Take in the news of one pod."""
+        name = pod.metadata.name
+        if gone:
+            self.pods.pop(pod.metadata.uid, None)
+            last = pod.status.phase if pod.status.phase in ("Succeeded", "Failed") else STOPPED
+            self.gone[name] = (pod.metadata.labels.get(TASK_SPEC, ""), last)
+            return
+        self.pods[pod.metadata.uid] = pod
+        self.gone.pop(name, None)
+        if pod.spec.node_name:
+            self.nodes[name] = pod.spec.node_name
+        else:
+            self.nodes.pop(name, None)
 
     @property
     def phase(self) -> str:
         """The job's phase, Pending before it has one."""
         return (self.job.status.state.phase if self.job else "") or "Pending"
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the gang has still to start."""
+        return self.phase in ("Pending", "Inqueue")
 
     @property
     def ended(self) -> bool:
@@ -54,13 +81,17 @@ class JobProgress:
 
     @property
     def placed(self) -> int:
-        """How many pods have a node."""
-        return sum(bool(pod.spec.node_name) for pod in self.pods.values())
+        """How many pods have a node, or had one in an attempt that is ending or over."""
+        if self.waiting or self.phase in ("Aborting", "Aborted", "Restarting"):
+            return sum(bool(pod.spec.node_name) for pod in self.pods.values())
+        return len(self.nodes)
 
     def counts(self, task: str) -> dict[str, int]:
-        """Pods of a task by phase."""
+        """Pods of a task by phase; those that are gone count as what they were at last, or as stopped."""
         phases = [pod.status.phase for pod in self.pods.values() if pod.metadata.labels.get(TASK_SPEC) == task]
-        return {phase: phases.count(phase) for phase in PHASES}
+        if not self.waiting:
+            phases += [last for owner, last in self.gone.values() if owner == task]
+        return {phase: phases.count(phase) for phase in (*PHASES, STOPPED)}
 
     def why(self) -> Explanation | None:
         """Why the job is where it is."""
@@ -68,9 +99,23 @@ class JobProgress:
 
     def summary(self) -> str:
         """One line that changes only when something a reader cares about does."""
-        running = sum(pod.status.phase == "Running" for pod in self.pods.values())
-        gang = f"gang {min(self.placed, self.minimum)}/{self.minimum} placed"
-        return f"{self.phase}: {gang}, {running}/{self.total} running"
+        phases = [pod.status.phase for pod in self.pods.values()]
+        running = f"{phases.count('Running')} of {self.total} pods running"
+        if self.waiting:
+            return f"{self.phase}: gang {min(self.placed, self.minimum)}/{self.minimum} placed, {running}"
+        done = [f"{phases.count(phase)} {phase.lower()}" for phase in ("Succeeded", "Failed") if phase in phases]
+        return f"{self.phase}: {', '.join([running, *done])}"
+
+    def failures(self) -> list[str]:
+        """How the containers of failed pods ended."""
+        ends = [
+            (pod.metadata.name, status.state.terminated)
+            for pod in sorted(self.pods.values(), key=lambda each: each.metadata.name)
+            for status in pod.status.container_statuses
+        ]
+        return [
+            f"{name}: exit code {end.exit_code} {end.message}".strip() for name, end in ends if end and end.exit_code
+        ]
 
 
 def all_ended(jobs: Sequence[JobProgress]) -> bool:

@@ -30,7 +30,8 @@ def test_a_failed_job_is_exit_code_1_with_its_last_lines(flowbatch, written, mak
     code, out, _ = flowbatch("run", written(make_job(name, "echo going; exit 3", maxRetry=1)))
     assert code == 1
     assert f"{name}-t-0: going" in out
-    assert "failed" in out.splitlines()[-1]
+    assert f"{name}: failed" in out.splitlines()[-2]
+    assert out.splitlines()[-1] == f"{name}-t-0: exit code 3"
 
 
 def test_two_jobs_of_one_file_are_both_followed(flowbatch, written, make_job, unique):
@@ -144,18 +145,20 @@ def test_logs_can_be_followed_before_there_is_a_pod(flowbatch, written, make_job
 
 
 def test_a_watch_prints_one_header_and_no_row_twice(flowbatch, written, make_job, unique):
+    first, name = unique(), unique()
+    flowbatch("run", "-d", written(make_job(first, suspend=True)))
     watcher = subprocess.Popen([*GET, "-w"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    time.sleep(1)
-    name = unique()
-    flowbatch("run", written(make_job(name, "sleep 0.2")))
-    time.sleep(0.3)
+    lines = [watcher.stdout.readline()]
+    while not lines[-1].startswith(first):
+        lines.append(watcher.stdout.readline())
+    flowbatch("run", "-d", written(make_job(name, "sleep 0.2")))
+    while lines[-1].split()[:2] != [name, "Completed"]:
+        lines.append(watcher.stdout.readline())
     watcher.terminate()
-    lines = watcher.communicate(timeout=10)[0].splitlines()
+    watcher.communicate(timeout=10)
     assert sum(line.startswith("NAME") for line in lines) == 1
-    mine = [line.split()[:-1] for line in lines if line.startswith(name)]
-    assert mine
+    mine = [line.split()[:-1] for line in lines if line.startswith(f"{name} ")]
     assert all(before != after for before, after in itertools.pairwise(mine))
-    assert mine[-1][1] == "Completed"
 
 
 def test_a_reader_that_goes_away_is_not_worth_a_word(flowbatch):
