@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.rule import Rule
 
 from flowbatch_dsl import LocalCluster
 
@@ -45,19 +44,22 @@ ACTS = (
 
 
 def main() -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     started = time.monotonic()
+    console.print(
+        "── A Kubernetes API server, flowbatch and four nodes of 2 cpu, as processes of this machine", style="bold cyan"
+    )
     with LocalCluster(nodes=4, cpus=2) as here:
         environment = {**os.environ, "KUBECONFIG": str(here.kubeconfig), "PATH": f"{BIN}:{os.environ['PATH']}"}
         for title, commands in ACTS:
-            console.print(Rule(title, align="left"))
+            console.print(f"\n── {title}", style="bold cyan")
             for command in commands:
                 console.print(f"$ {command}", style="bold")
                 done = subprocess.run(shlex.split(command), cwd=ROOT, env=environment, check=False)
                 if done.returncode:
                     console.print(f"exit code {done.returncode}", style="red")
                     return done.returncode
-    console.print(Rule(f"done in {time.monotonic() - started:.0f} s; the cluster is gone", align="left"))
+    console.print(f"\n── done in {time.monotonic() - started:.0f} s; the cluster is gone", style="bold cyan")
     return 0
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -21,6 +22,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     context: str | None = None
     #: What people call it.
     title: str = ""
+    #: Whether nobody named it: the first verb then says which one it is.
+    implicit: bool = False
 
     def __str__(self) -> str:
         where = self.kubeconfig or "the usual kubeconfig"
@@ -52,9 +55,20 @@ def resolve(cluster: ClusterLike | None) -> Cluster:
         return cluster.cluster
     if len(OPEN) > 1:
         raise FlowbatchError(f"{len(OPEN)} local clusters are open: say which, as in submit(here)")
-    chosen = OPEN[0] if OPEN else Cluster()
-    print(f"flowbatch: using {chosen}", file=sys.stderr)
-    return chosen
+    if not OPEN:
+        return Cluster(implicit=True)
+    _announce(str(OPEN[0]))
+    return OPEN[0]
+
+
+#: What was announced already: once is news, twice is noise.
+_ANNOUNCED: set[str] = set()
+
+
+def _announce(where: str) -> None:
+    if where not in _ANNOUNCED:
+        _ANNOUNCED.add(where)
+        print(f"flowbatch: using {where}", file=sys.stderr)
 
 
 @contextlib.asynccontextmanager
@@ -65,9 +79,23 @@ async def connect(cluster: Cluster) -> "AsyncIterator[Client]":
     from flowbatch.kube.client import Client
     from flowbatch.kube.config import load_config
 
-    client = Client(await load_config(cluster.kubeconfig, cluster.context), component="dsl")
+    config = await load_config(cluster.kubeconfig or _running(), cluster.context)
+    if cluster.implicit:
+        _announce(f"the cluster at {config.server}")
+    client = Client(config, component="dsl")
     try:
         yield client
     finally:
         with anyio.CancelScope(shield=True):  # a verb that is cut short closes its connections all the same
             await client.close()
+
+
+def _running() -> str | None:
+    """The kubeconfig of a `flowbatch up` on this machine, where nothing else says which cluster is meant."""
+    from flowbatch.local.place import running_kubeconfig
+
+    named = os.environ.get("KUBECONFIG") or "KUBERNETES_SERVICE_HOST" in os.environ
+    if named or (Path.home() / ".kube" / "config").exists():
+        return None
+    found = running_kubeconfig()
+    return str(found) if found else None

@@ -39,8 +39,8 @@ class JobProgress:
         name = pod.metadata.name
         if gone:
             self.pods.pop(pod.metadata.uid, None)
-            last = pod.status.phase if pod.status.phase in ("Succeeded", "Failed") else STOPPED
-            self.gone[name] = (pod.metadata.labels.get(TASK_SPEC, ""), last)
+            last = _phase(pod)
+            self.gone[name] = (pod.metadata.labels.get(TASK_SPEC, ""), last if last in PHASES[2:] else STOPPED)
             return
         self.pods[pod.metadata.uid] = pod
         self.gone.pop(name, None)
@@ -88,7 +88,7 @@ class JobProgress:
 
     def counts(self, task: str) -> dict[str, int]:
         """Pods of a task by phase; those that are gone count as what they were at last, or as stopped."""
-        phases = [pod.status.phase for pod in self.pods.values() if pod.metadata.labels.get(TASK_SPEC) == task]
+        phases = [_phase(pod) for pod in self.pods.values() if pod.metadata.labels.get(TASK_SPEC) == task]
         if not self.waiting:
             phases += [last for owner, last in self.gone.values() if owner == task]
         return {phase: phases.count(phase) for phase in (*PHASES, STOPPED)}
@@ -99,7 +99,7 @@ class JobProgress:
 
     def summary(self) -> str:
         """One line that changes only when something a reader cares about does."""
-        phases = [pod.status.phase for pod in self.pods.values()]
+        phases = [_phase(pod) for pod in self.pods.values()]
         running = f"{phases.count('Running')} of {self.total} pods running"
         if self.waiting:
             return f"{self.phase}: gang {min(self.placed, self.minimum)}/{self.minimum} placed, {running}"
@@ -112,10 +112,16 @@ class JobProgress:
             (pod.metadata.name, status.state.terminated)
             for pod in sorted(self.pods.values(), key=lambda each: each.metadata.name)
             for status in pod.status.container_statuses
+            if _phase(pod) == "Failed"
         ]
         return [
             f"{name}: exit code {end.exit_code} {end.message}".strip() for name, end in ends if end and end.exit_code
         ]
+
+
+def _phase(pod: Pod) -> str:
+    """The pod's phase; one that was told to stop and did is not called failed, whatever its exit code."""
+    return STOPPED if pod.metadata.deletion_timestamp and pod.status.phase == "Failed" else pod.status.phase
 
 
 def all_ended(jobs: Sequence[JobProgress]) -> bool:

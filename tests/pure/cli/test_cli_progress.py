@@ -65,3 +65,12 @@ def test_many_jobs_are_a_row_each_and_few_a_panel():
     console = Console(file=io.StringIO(), width=80)
     console.print(follower.render())
     assert len(console.file.getvalue().splitlines()) == 6
+
+
+def test_a_pod_that_was_told_to_stop_has_not_failed():
+    progress = JobProgress("j", "u", job("Completing"))
+    told = pod(0, "Failed", "node-0")
+    told.metadata.deletion_timestamp = "2026-01-01T00:00:00Z"
+    for gone in (False, True):
+        progress.see(told, gone=gone)
+        assert (progress.counts("t")["Failed"], progress.counts("t")["Stopped"]) == (0, 1)
