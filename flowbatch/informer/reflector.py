@@ -68,6 +68,7 @@ class Reflector(Generic[T]):
         self._timing = timing or Timing()
         self._decoder = client.decoder(kind)
         self._backoff = Backoff(self._timing.first_backoff_s, self._timing.max_backoff_s)
+        self._short_backoff = Backoff(self._timing.first_short_s, self._timing.max_backoff_s)
         self._watch_list = watch_list
         self._version = ""
         #: The last version is not accepted any more: only a quorum read helps.
@@ -84,6 +85,8 @@ class Reflector(Generic[T]):
                 continue
             except ShortWatch:
                 self._failed("short watch", "the server closed it at once")
+                await asyncio.sleep(self._short_backoff.delay_s())
+                continue
             except Gone as problem:
                 self._gone(problem)
             except (Throttled, Unauthorized) as problem:
@@ -200,6 +203,8 @@ class Reflector(Generic[T]):
             lived_s = time.monotonic() - started
             if lived_s >= self._timing.healthy_s:
                 self._backoff.reset()
+            if self.last_event_at != brought:
+                self._short_backoff.reset()
         if self._must_read:
             raise TransportError("the watch ended before it had shown everything")
         if lived_s < self._timing.short_watch_s and self.last_event_at == brought:

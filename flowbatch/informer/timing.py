@@ -16,6 +16,9 @@ class Timing:
     max_backoff_s: float = 30.0
     #: A watch that ends cleanly sooner than this and brought nothing is a failure, not a pause.
     short_watch_s: float = 1.0
+    #: A crowded API server cuts watches whose turn did not come in time, over and over: each such cut is waited for
+    #: briefly, growing only while nothing at all arrives (seen: kube-apiserver 1.36 at 600 pod events a second).
+    first_short_s: float = 0.05
     #: A watch that lived this long proves that all is well again.
     healthy_s: float = 10.0
     #: The longest that decoding may hold the event loop before others run.

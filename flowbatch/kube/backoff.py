@@ -2,6 +2,9 @@
 
 import random
 
+#: Shared: seeding one asks the kernel for entropy, and every request has a Backoff.
+_JITTER = random.Random()  # noqa: S311  (spreads load; no secret)
+
 
 class Backoff:
     """Full-jitter exponential backoff: each delay is drawn from [0, ceiling], and the ceiling doubles."""
@@ -9,7 +12,7 @@ class Backoff:
     def __init__(self, first_s: float = 0.8, cap_s: float = 30.0, jitter: random.Random | None = None) -> None:
         self._first_s, self._cap_s = first_s, cap_s
         self._ceiling_s = first_s
-        self._jitter = jitter or random.Random()  # noqa: S311  (spreads load; no secret)
+        self._jitter = jitter or _JITTER
 
     def delay_s(self, at_least_s: float | None = None) -> float:
         """Seconds to wait now. `at_least_s` is what the server asked for; jitter is added on top of it."""

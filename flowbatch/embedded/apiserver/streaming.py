@@ -16,6 +16,9 @@ from flowbatch.embedded.faults import Fault
 #: How long a watch lives that names no time: between this and twice this, as on a real API server.
 _LIFETIME_S = 1800.0
 _BATCH_LINES = 500
+#: The shortest time between two writes of one watch: a line after a pause goes out at once, a flood in batches, so that
+#: neither side pays a system call and a wake-up for each event.
+_FLUSH_S = 0.004
 
 #: What a fault rule does to one watch line; see `faulty`.
 LineFault = Callable[[bytes], Fault | None]
@@ -68,11 +71,15 @@ async def _run(response: web.StreamResponse, call: Call, watch: Watch, fault: Li
         await _write(response, batch, fault)
     watcher = watch.watcher
     bookmark_at = loop.time() + BOOKMARK_EVERY_S if watch.bookmarks else deadline
+    written_at = 0.0
     while not watcher.ended:
+        if watcher.pending and (early_s := written_at + _FLUSH_S - loop.time()) > 0:
+            await asyncio.sleep(early_s)
         lines = watcher.take()
         if lines:
             for batch in _batches(lines):
                 await _write(response, batch, fault)
+            written_at = loop.time()
             continue
         now = loop.time()
         if now >= deadline:

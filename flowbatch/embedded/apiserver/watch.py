@@ -68,6 +68,11 @@ class Watcher:
         self._wake.set()
 
     @property
+    def pending(self) -> bool:
+        """Whether anything is queued."""
+        return bool(self._pending)
+
+    @property
     def ended(self) -> bool:
         """Nothing more will come."""
         return self.cut or (self.closed and not self._pending)
