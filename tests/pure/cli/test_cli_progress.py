@@ -13,11 +13,13 @@ from flowbatch.cli.progress import JobProgress
 
 def job(phase, replicas=2):
     status = JobStatus(state=JobState(phase=phase))
-    return Job(metadata=ObjectMeta(name="j", uid="u"), spec=JobSpec(tasks=[TaskSpec(name="t", replicas=replicas)]), status=status)
+    spec = JobSpec(tasks=[TaskSpec(name="t", replicas=replicas)])
+    return Job(metadata=ObjectMeta(name="j", uid="u"), spec=spec, status=status)
 
 
-def pod(index, phase="Pending", node=""):
-    meta = ObjectMeta(name=f"j-t-{index}", uid=f"p{index}", labels={"volcano.sh/task-spec": "t"})
+def pod(index, phase="Pending", node="", deleted=None):
+    labels = {"volcano.sh/task-spec": "t"}
+    meta = ObjectMeta(name=f"j-t-{index}", uid=f"p{index}", labels=labels, deletion_timestamp=deleted)
     return Pod(metadata=meta, spec=PodSpec(node_name=node), status=PodStatus(phase=phase))
 
 
@@ -69,8 +71,7 @@ def test_many_jobs_are_a_row_each_and_few_a_panel():
 
 def test_a_pod_that_was_told_to_stop_has_not_failed():
     progress = JobProgress("j", "u", job("Completing"))
-    told = pod(0, "Failed", "node-0")
-    told.metadata.deletion_timestamp = "2026-01-01T00:00:00Z"
+    told = pod(0, "Failed", "node-0", deleted="2026-01-01T00:00:00Z")
     for gone in (False, True):
         progress.see(told, gone=gone)
         assert (progress.counts("t")["Failed"], progress.counts("t")["Stopped"]) == (0, 1)
