@@ -6,6 +6,7 @@ Everything goes through HTTP, exactly as against a real API server. Start and st
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -19,6 +20,7 @@ from flowbatch.local.apiserver import served
 from flowbatch.local.nodes import NodePlan, make_nodes
 from flowbatch.runtime.app import run_all
 from flowbatch.runtime.settings import Settings
+from flowbatch.runtime.shared import SharedInformers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +39,9 @@ async def run_cluster(plan: ClusterPlan, ready: Callable[[str], None]) -> None:
         config = replace(await load_config(plan.kubeconfig), socket=server.at.socket)
         async with Client(config) as nodes_client, Client(config) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(server.watch)
-            tasks.start_soon(run_all, client, plan.settings)
-            tasks.start_soon(make_nodes(nodes_client, plan.nodes).run)
+            shared = SharedInformers()
+            tasks.start_soon(partial(run_all, client, plan.settings, shared=shared))
+            tasks.start_soon(make_nodes(nodes_client, plan.nodes, shared).run)
             await _settled(client, plan.nodes.count)
             ready(server.at.url)
             await anyio.sleep_forever()

@@ -1,13 +1,14 @@
 """Which nodes a local cluster has, from the flags that describe them."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from flowbatch.api.quantity import QuantityError, amount
 from flowbatch.embedded.nodes import NodeSpecification, ProcessNodes, SimulatedNodes
 from flowbatch.errors import SpecError, SpecErrors
+from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 
 MAX_NODES = 10_000
@@ -57,12 +58,12 @@ class NodePlan:
         ]
 
 
-def make_nodes(client: Client, plan: NodePlan) -> Nodes:
-    """The nodes of `plan`, attached to whatever cluster `client` speaks to."""
+def make_nodes(client: Client, plan: NodePlan, informer: Callable[..., Informer[Any]] = Informer) -> Nodes:
+    """The nodes of `plan`, attached to whatever cluster `client` speaks to; `informer` makes simulated ones' watch."""
     specifications = plan.specifications()
     nodes: Nodes
     if plan.simulate:
-        nodes = SimulatedNodes(client, specifications)
+        nodes = SimulatedNodes(client, specifications, informer=informer)
     else:
         nodes = ProcessNodes(client, specifications, images=plan.images)
     return nodes

@@ -51,10 +51,15 @@ async def run_controllers(client: Client, settings: Settings, *, health: Health 
     await program.run("flowbatch-controllers", anyio.sleep_forever, program.controllers().run)
 
 
-async def run_all(client: Client, settings: Settings, *, health: Health | None = None) -> None:
-    """`flowbatch up`: both in one process, on one set of watches, under one lease if there is any."""
+async def run_all(
+    client: Client, settings: Settings, *, health: Health | None = None, shared: SharedInformers | None = None
+) -> None:
+    """`flowbatch up`: both in one process, on one set of watches, under one lease if there is any.
+
+    `shared` is run here, and may serve others in this process too.
+    """
     program = Program(client, settings, health)
-    shared = SharedInformers()
+    shared = shared or SharedInformers()
     scheduler = program.scheduler(
         Caches(
             pods=shared.base(client, POD),

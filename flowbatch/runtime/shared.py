@@ -120,7 +120,10 @@ def _label_test(part: str) -> Wanted:
 
 def _field_test(part: str) -> Wanted:
     name, equals, value = part.strip().partition("=")
+    differs, name = name.endswith("!"), name.removesuffix("!")
     if not equals or name not in _FIELDS:
         raise ValueError(f"cannot share a watch by the field selector {part!r}")
     read = _FIELDS[name]
+    if differs:
+        return lambda thing: read(thing) != value
     return lambda thing: read(thing) == value

@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network
@@ -24,7 +24,7 @@ from flowbatch.embedded.nodes.script import Script, attempts_of, script_of, stat
 from flowbatch.embedded.nodes.specification import NOTE, NodeSpecification
 from flowbatch.informer.informer import Informer
 from flowbatch.kube.client import Client
-from flowbatch.kube.errors import ApiError, Conflict, NotFound, TransportError
+from flowbatch.kube.errors import ApiError, NotFound, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,10 @@ class _Due:
 
 
 class SimulatedNodes:
-    """Registers `nodes` and plays the pods bound to them on `clock` until `run` is cancelled."""
+    """Registers `nodes` and plays the pods bound to them on `clock` until `run` is cancelled.
+
+    `informer` makes the watch of their pods: a program that watches pods anyway shares its own.
+    """
 
     def __init__(
         self,
@@ -66,8 +69,10 @@ class SimulatedNodes:
         *,
         clock: Clock | None = None,
         heartbeat_s: float | None = None,
+        informer: Callable[..., Informer[Pod]] = Informer,
     ) -> None:
         self._client = client
+        self._informer = informer
         self._nodes = {node.name: node for node in nodes}
         self._clock = clock or RealClock()
         self._heartbeat_s = heartbeat_s
@@ -88,7 +93,7 @@ class SimulatedNodes:
     async def run(self) -> None:
         """Be these nodes until cancelled. Raises ApiError, TransportError when they cannot be registered."""
         await self._registration.register()
-        pods = Informer(self._client, POD, field_selector=BOUND)
+        pods = self._informer(self._client, POD, field_selector=BOUND)
         pods.on_change(self._note)
         try:
             async with asyncio.TaskGroup() as group:
@@ -189,9 +194,10 @@ class SimulatedNodes:
         step = played.step
         try:
             await self._take(uid, played, step)
-        except (NotFound, Conflict):
+        except NotFound:
             self._forget(uid)
         except (ApiError, TransportError):
+            # A namesake's Conflict too: the watch tells when the pod is gone, and until then nobody else plays it.
             self._at(self._clock.now() + timedelta(seconds=RETRY_S), uid, step)
         except Exception:
             self.failures += 1

@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from flowbatch.api.core import Pod, PodSpec
 from flowbatch.api.kinds import POD
 from flowbatch.embedded.apiserver import ApiServer
 from flowbatch.kube.client import Client
@@ -60,3 +61,9 @@ async def _until(condition):
 def test_a_selector_that_cannot_be_shared_is_refused(label, field):
     with pytest.raises(ValueError, match="cannot share"):
         selected_by(label, field)
+
+
+def test_a_field_may_also_be_asked_to_differ():
+    bound = selected_by("", "spec.nodeName!=")
+    assert bound(Pod(spec=PodSpec(node_name="n1")))
+    assert not bound(Pod(spec=PodSpec()))
