@@ -32,11 +32,9 @@ def explain(job: Job, group: PodGroup | None, queue: Queue | None, pods: Sequenc
     phase = job.status.state.phase or "Pending"
     total = sum(task.replicas for task in job.spec.tasks)
     if suspended(job):
-        return Explanation(
-            "suspended: it holds no pods and no queue room", (f"resume it: flowbatch resume {_at(job)}",)
-        )
+        return Explanation(_suspension(pods), (f"resume it: flowbatch resume {_at(job)}",))
     if phase in FINISHED:
-        return Explanation(_finished(job, phase))
+        return Explanation(_finished(job, phase), tuple(_bad_ends(pods)) if phase == "Failed" else ())
     running = sum(pod.status.phase == "Running" for pod in pods)
     held = tuple(_held_back(job.spec.tasks, pods))
     reason = _unschedulable(group)
@@ -69,6 +67,26 @@ def _finished(job: Job, phase: str) -> str:
     count = job.status.retry_count
     retries = f" after {count} retr{'y' if count == 1 else 'ies'}" if count else ""
     return f"{phase.lower()}{retries}{told}"
+
+
+def _suspension(pods: Sequence[Pod]) -> str:
+    left = sum(pod.status.phase not in ("Succeeded", "Failed") for pod in pods)
+    if left:
+        return f"being suspended: {left} pod{'' if left == 1 else 's'} still to stop"
+    return "suspended: it holds no pods and no queue room"
+
+
+def _bad_ends(pods: Sequence[Pod]) -> Iterable[str]:
+    """How the containers of failed pods ended, each way once with one of the pods."""
+    ends: dict[str, list[str]] = {}
+    for pod in pods:
+        for status in pod.status.container_statuses:
+            end = status.state.terminated
+            if pod.status.phase == "Failed" and end and end.exit_code:
+                how = f"exit code {end.exit_code}" + (f", {end.message.strip()}" if end.message.strip() else "")
+                ends.setdefault(how, []).append(pod.metadata.name)
+    for how, names in ends.items():
+        yield f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {how}"
 
 
 def _unschedulable(group: PodGroup | None) -> Condition | None:

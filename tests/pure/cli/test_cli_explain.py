@@ -1,7 +1,7 @@
 """Does `why` say the truest thing that the objects know?"""
 
 from flowbatch.api.batch import DependsOn, Job, JobSpec, JobState, JobStatus, TaskSpec
-from flowbatch.api.core import Pod, PodSpec, PodStatus
+from flowbatch.api.core import ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus
 from flowbatch.api.meta import Condition, ObjectMeta
 from flowbatch.api.names import SUSPENDED, TASK_SPEC
 from flowbatch.api.scheduling import PodGroup, PodGroupSpec, PodGroupStatus, Queue, QueueSpec, QueueStatus
@@ -60,3 +60,18 @@ def test_running_and_finished_jobs_say_so():
     assert explain(job("Running"), group("Running"), OPEN, [pod(), pod()]).headline == "running: 2 of 2 pods"
     assert explain(job("Completed"), group("Completed"), OPEN, []).headline == "completed"
     assert explain(job("Failed", retry_count=3), None, OPEN, []).headline == "failed after 3 retries"
+
+
+def test_a_suspended_job_whose_pods_still_stop_does_not_say_that_it_holds_none():
+    said = explain(job(annotations={SUSPENDED: "true"}), group(), OPEN, [pod(), pod(phase="Succeeded")])
+    assert said.headline == "being suspended: 1 pod still to stop"
+
+
+def test_a_failed_job_says_how_its_containers_ended_each_way_once():
+    ended = ContainerStatus(state=ContainerState(terminated=ContainerStateTerminated(exit_code=3, message="no data")))
+    failed = [
+        Pod(metadata=ObjectMeta(name=f"j-w-{index}"), status=PodStatus(phase="Failed", container_statuses=(ended,)))
+        for index in range(3)
+    ]
+    said = explain(job("Failed"), None, OPEN, failed)
+    assert said.details == ("j-w-0 and 2 more: exit code 3, no data",)
