@@ -5,6 +5,7 @@ answered in the status write that notes it, so it is answered once, and a contro
 """
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from flowbatch.workload.census import Member
 from flowbatch.workload.policies import Happening, listens_to
@@ -32,19 +33,35 @@ def happenings(turn: Turn) -> list[Happening]:
 
 def ended_at(member: Member) -> str:
     """When the pod's last container ended, as sortable text; late if nobody says."""
+    end = _end(member)
+    return end.isoformat() if end is not None else _LAST
+
+
+def _end(member: Member) -> datetime | None:
     times = [
         each.state.terminated.finished_at
         for each in member.pod.status.container_statuses
         if each.state.terminated is not None and each.state.terminated.finished_at is not None
     ]
-    return max(times).isoformat() if times else _LAST
+    return max(times, default=None)
+
+
+def _taken(member: Member) -> bool:
+    """Whether somebody deleted the pod while it was alive: then it was evicted, though its node says Failed first.
+
+    Which of the two states a controller gets to see must not decide which policy answers.
+    """
+    meta, end = member.pod.metadata, _end(member)
+    if member.phase != "Failed" or meta.deletion_timestamp is None or end is None:
+        return False
+    return end >= meta.deletion_timestamp - timedelta(seconds=meta.deletion_grace_period_seconds or 0)
 
 
 def _failures(turn: Turn) -> Iterator[tuple[str, Happening]]:
-    """Pods that are Failed, also those that somebody is deleting already."""
+    """Pods that have failed, also those that somebody has deleted since."""
     launched = _launched(turn)
     for member in turn.census.members:
-        if member.phase != "Failed" or turn.census.leftover(member) or member.refused:
+        if member.phase != "Failed" or turn.census.leftover(member) or member.refused or _taken(member):
             continue
         if member.deleting and (member.task, member.index) not in launched:
             continue
@@ -58,11 +75,16 @@ def _losses(turn: Turn) -> Iterator[tuple[str, Happening]]:
         here.setdefault((member.task, member.index), []).append(member)
     for task, index in sorted(_launched(turn)):
         pods = here.get((task, index), [])
-        if any(not each.deleting or each.ended or turn.census.leftover(each) for each in pods):
+        if any(not each.deleting or _settled(each) or turn.census.leftover(each) for each in pods):
             continue
         uid, version = (pods[0].uid, pods[0].version) if pods else ("", turn.status.version)
         about = Happening(POD_EVICTED, task, index, uid, version, infrastructure=True)
         yield turn.now.isoformat(), about
+
+
+def _settled(member: Member) -> bool:
+    """Whether the pod came to an end of its own, so that its going is no loss."""
+    return member.ended and not _taken(member)
 
 
 def _launched(turn: Turn) -> set[tuple[str, int]]:
