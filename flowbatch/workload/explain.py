@@ -38,7 +38,7 @@ def explain(job: Job, group: PodGroup | None, queue: Queue | None, pods: Sequenc
     running = sum(pod.status.phase == "Running" for pod in pods)
     held = tuple(_held_back(job.spec.tasks, pods))
     reason = _unschedulable(group)
-    if reason is not None:
+    if reason is not None and not _all_placed(job, pods):
         return Explanation(reason.message or reason.reason, (*_queue_lines(queue, job), *held))
     if running and not held and running + _finished_pods(pods) >= total:
         return Explanation(f"running: {running} of {total} pods")
@@ -115,11 +115,22 @@ def _queue_lines(queue: Queue | None, job: Job) -> tuple[str, ...]:
 
 def _held_back(tasks: Iterable[TaskSpec], pods: Sequence[Pod]) -> Iterable[str]:
     """Tasks that have no pods because the tasks they depend on are not ready."""
-    present = {pod.metadata.annotations.get(TASK_SPEC) or pod.metadata.labels.get(TASK_SPEC) for pod in pods}
+    present = {_task_of(pod) for pod in pods}
     for task in tasks:
         if task.depends_on and task.replicas and task.name not in present:
             joined = (" or " if task.depends_on.iteration == "any" else " and ").join(task.depends_on.name)
             yield f"task {task.name} waits for {joined} to be running"
+
+
+def _all_placed(job: Job, pods: Sequence[Pod]) -> bool:
+    """Whether every pod that can be there has a node: a reason for waiting is then only not taken back yet."""
+    present = {_task_of(pod) for pod in pods}
+    due = sum(task.replicas for task in job.spec.tasks if task.name in present or not task.depends_on)
+    return bool(pods) and len(pods) >= due and all(pod.spec.node_name for pod in pods)
+
+
+def _task_of(pod: Pod) -> str | None:
+    return pod.metadata.annotations.get(TASK_SPEC) or pod.metadata.labels.get(TASK_SPEC)
 
 
 def _finished_pods(pods: Sequence[Pod]) -> int:

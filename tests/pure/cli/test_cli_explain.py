@@ -75,3 +75,10 @@ def test_a_failed_job_says_how_its_containers_ended_each_way_once():
     ]
     said = explain(job("Failed"), None, OPEN, failed)
     assert said.details == ("j-w-0 and 2 more: exit code 3, no data",)
+
+
+def test_a_reason_that_is_not_taken_back_yet_is_not_told_of_a_gang_that_runs():
+    said = explain(job("Running"), group("Running", message="short 3 cpu"), OPEN, [pod(), pod()])
+    assert said.headline == "running: 2 of 2 pods"
+    half = explain(job(), group(message="short 3 cpu"), OPEN, [pod(), pod(phase="Pending", node="")])
+    assert half.headline == "short 3 cpu"
