@@ -34,7 +34,8 @@ VERSION = "kubernetes-1.36.1-etcd-3.6.8"
 TOKEN = "loopback-test-token"
 CONTROLLERS = (
     "garbage-collector-controller,namespace-controller,serviceaccount-controller,deployment-controller,"
-    "replicaset-controller,job-controller,disruption-controller,root-ca-certificate-publisher-controller"
+    "replicaset-controller,job-controller,disruption-controller,root-ca-certificate-publisher-controller,"
+    "pod-garbage-collector-controller"
 )
 START_TIMEOUT_S = 90.0
 
