@@ -7,13 +7,16 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test lint bench test-apiserver clean
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[examples]' --group dev
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, e.g. make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV): once, a minute or two."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[examples]' --group dev
+	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m examples.demo
+	@$(BIN)/python -m examples.demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
