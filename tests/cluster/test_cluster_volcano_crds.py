@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.cluster.world import ROOT, Cluster, Replicas
 
-DEPENDENT = (ROOT / "examples" / "volcano" / "dependency.yaml").read_text()
+#: Its PodGroup goes when it completes, so it must not do that at once.
+DEPENDENT = (ROOT / "examples" / "volcano" / "dependency.yaml").read_text().replace("echo my", "sleep 2; echo my")
 
 
 def sleeper(name: str, **spec: object) -> str:
@@ -28,8 +30,14 @@ def sleeper(name: str, **spec: object) -> str:
 @pytest.mark.smoke
 def test_a_job_with_dependencies_runs_and_its_declared_tasks_are_an_annotation(there: Cluster) -> None:
     there.apply(DEPENDENT)
-    there.until(lambda: there.get("podgroups")["items"] != [], "its PodGroup")
-    (group,) = there.get("podgroups")["items"]
+    groups: list[dict[str, Any]] = []
+
+    def seen() -> bool:
+        groups[:] = there.get("podgroups")["items"]
+        return bool(groups)
+
+    there.until(seen, "its PodGroup")
+    (group,) = groups
     assert "declaredTasks" not in group["spec"]
     declared = json.loads(group["metadata"]["annotations"]["flowbatch.dev/declared-tasks"])
     assert {each["name"]: each.get("waitsFor", []) for each in declared} == {"server": [], "worker": ["server"]}
