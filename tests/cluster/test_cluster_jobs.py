@@ -63,14 +63,24 @@ def test_a_gang_that_does_not_fit_waits_whole_says_numbers_and_starts_when_room_
     cluster.wait_phase("second", "Running")
 
 
+def suspend_by_command(cluster, name, suspend):
+    verb = "suspend" if suspend else "resume"
+    assert cluster.flowbatch(verb, name, "-n", cluster.namespace).returncode == 0
+
+
+def suspend_by_field(cluster, name, suspend):
+    patch = json.dumps({"spec": {"suspend": suspend}})
+    cluster.kubectl("patch", "vcjob", name, "--type=merge", "-p", patch)
+
+
 def test_suspend_takes_the_pods_away_resume_brings_them_back_and_costs_no_retry(cluster):
     cluster.apply(job("nap", replicas=2))
     cluster.wait_phase("nap", "Running")
-    for _ in range(3):
-        assert cluster.flowbatch("suspend", "nap", "-n", cluster.namespace).returncode == 0
+    for level in (suspend_by_command, suspend_by_field, suspend_by_field):
+        level(cluster, "nap", True)
         cluster.until(lambda: not pods(cluster, "nap"), "the pods to be gone")
         cluster.until(lambda: cluster.phase("nap") == "Aborted", "the job to be Aborted")
-        assert cluster.flowbatch("resume", "nap", "-n", cluster.namespace).returncode == 0
+        level(cluster, "nap", False)
         cluster.wait_phase("nap", "Running")
     assert cluster.get("vcjob", "nap")["status"].get("retryCount", 0) == 0
 
