@@ -26,6 +26,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for mark in item.iter_markers(excluded):
             item.add_marker(pytest.mark.skip(reason=f"{excluded}: {mark.args[0]}"))
             skipped.setdefault(excluded, {})[item.nodeid] = mark.args[0]
+    if not embedded and not config.option.collectonly:
+        # Here, because building takes minutes the first time, and a test has two, its fixtures included.
+        with contextlib.suppress(rig.RigUnavailable):
+            rig.binaries()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

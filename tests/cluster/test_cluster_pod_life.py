@@ -110,6 +110,7 @@ def test_a_plain_kubernetes_job_is_placed_by_flowbatch(cluster: Cluster) -> None
 @pytest.mark.real_only(
     "waits out the minute of kube-controller-manager; the embedded controllers' own tests do not wait"
 )
+@pytest.mark.timeout(240)
 def test_pods_lost_with_their_node_are_made_again_elsewhere(replicas: object, there: Cluster) -> None:
     there.apply(job("survivor", replicas=1, policies=[{"event": "PodEvicted", "action": "RestartPod"}]))
     there.until(lambda: len(uids(there, "survivor")) == 1, "the pod to run")
