@@ -80,6 +80,8 @@ def invoke(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except (FlowbatchError, OSError, BaseExceptionGroup) as error:
         cause = _only_cause(error)
+        if isinstance(cause, BrokenPipeError):
+            return _unheard()
         if not isinstance(cause, FlowbatchError | OSError):
             raise
         told = f"{cause.strerror}: {cause.filename}" if isinstance(cause, OSError) and cause.filename else str(cause)

@@ -1,16 +1,19 @@
 """Does `flowbatch up` leave other people's files alone, refuse what it cannot do, and end without a trace?"""
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from flowbatch import cli
 
-UP = [sys.executable, "-m", "flowbatch", "up", "--nodes", "1", "--simulate"]
+UP = [sys.executable, "-m", "flowbatch", "up", "--nodes", "1"]
 
 
 @pytest.fixture
@@ -25,8 +28,9 @@ def home(tmp_path, monkeypatch):
 def up():
     started = []
 
-    def start(*flags):
-        process = subprocess.Popen([*UP, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(*flags, simulate=True):
+        kind = ["--simulate"] if simulate else []
+        process = subprocess.Popen([*UP, *kind, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout.readline() == "ready\n"
         return process
@@ -60,6 +64,34 @@ def test_what_a_killed_cluster_leaves_is_not_mistaken_for_a_running_one(home, up
     assert cli.invoke(["get", "nodes"]) == 3
     up()
     assert cli.invoke(["get", "nodes"]) == 0
+
+
+def processes_with(text):
+    """The command lines of live processes that hold `text`, in any namespace."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if text in line]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_of_a_cluster_with_running_jobs_outlives_it(home, up, make_job, number):
+    cluster = up(simulate=False)
+    mark = f"4242.{os.getpid()}{number:02}"
+    (home / "job.json").write_text(json.dumps(make_job("long", f"setsid sleep {mark} & sleep {mark}", replicas=2)))
+    assert cli.invoke(["run", "-d", str(home / "job.json")]) == 0
+    deadline = time.monotonic() + 30
+    while len(processes_with(f"sleep {mark}")) < 4:
+        assert time.monotonic() < deadline, "the job never ran"
+        time.sleep(0.05)
+    cluster.send_signal(number)
+    cluster.wait(15)
+    deadline = time.monotonic() + 10
+    while left := processes_with(mark) + processes_with(str(home / "state")):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

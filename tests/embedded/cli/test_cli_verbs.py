@@ -166,6 +166,17 @@ def test_a_reader_that_goes_away_is_not_worth_a_word(flowbatch):
     assert done.stderr == b""
 
 
+def test_a_reader_that_goes_away_in_the_middle_of_a_stream_is_not_worth_one_either(
+    flowbatch, written, make_job, unique
+):
+    name = unique()
+    flowbatch("run", "-d", written(make_job(name, "while sleep 0.05; do echo tick; done")))
+    follow = f"{sys.executable} -m flowbatch logs -f {name} | head -1"
+    done = subprocess.run(["bash", "-c", follow], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.stdout, done.stderr) == (f"{name}-t-0: tick\n", "")
+    flowbatch("delete", name)
+
+
 def test_deleting_waits_until_all_is_gone(flowbatch, written, make_job, unique):
     name = unique()
     flowbatch("run", "-d", written(make_job(name, "sleep 60", replicas=2)))
