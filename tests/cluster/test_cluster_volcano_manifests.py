@@ -93,4 +93,5 @@ def test_the_server_refuses_each_invalid_manifest_and_creates_nothing(cluster):
 def test_the_crd_alone_refuses_what_a_schema_can_say(cluster):
     done = cluster.run("kubectl", "-n", cluster.namespace, "apply", "-f", str(FOLDER / "invalid"))
     refused = [name for name in REFUSED if f'"{name}" is invalid' in done.stderr]
-    assert {"negative-ttl", "unknown-event", "minimum-beyond-replicas"} <= set(refused), done.stderr
+    in_schema = {"negative-ttl", "no-tasks", "task-minimum-beyond-replicas", "unknown-event"}
+    assert in_schema <= set(refused), done.stderr
