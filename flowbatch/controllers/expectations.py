@@ -98,12 +98,16 @@ class Expectations:
         return [each for each in self._of.get(owner, {}).values() if each.ask_at <= now]
 
     def answer(self, owner: str, expected: Expected, live: ObjectMeta | None) -> None:
-        """What the server itself shows. Gone or replaced: no event need come. Else the cache is late: wait longer."""
+        """What the server itself shows. Gone or replaced: no event need come. Else the cache is late: wait longer.
+
+        An object that is there after all, and not on its way out, was never deleted: there is nothing to wait for.
+        """
         self.asked += 1
         pending = self._of.get(owner, {})
         if pending.get((expected.kind.kind, expected.key)) is not expected:
             return
-        if live is None or live.uid != expected.uid:
+        undone = expected.gone and live is not None and live.deletion_timestamp is None
+        if live is None or live.uid != expected.uid or undone:
             del pending[expected.kind.kind, expected.key]
             return
         expected.patience_s *= 2

@@ -17,8 +17,9 @@ class Outbox:
     def __init__(self) -> None:
         self._orders: list[Bind | Ask] = []
         self._touched: dict[GangId, None] = {}
-        self._said: dict[GangId, Report] = {}
-        self._queues: dict[QueueName, Amounts] = {}
+        #: With the uid it was said of: a successor of the same name has heard nothing yet.
+        self._said: dict[GangId, tuple[str, Report]] = {}
+        self._queues: dict[QueueName, tuple[str, Amounts]] = {}
 
     def bind(self, order: Bind) -> None:
         """Send this."""
@@ -48,12 +49,15 @@ class Outbox:
 
     def news(self, report: Report, gang: Gang) -> bool:
         """Whether `report` is worth a write. Mere counts wait until the gang has settled: not one write per pod."""
-        last = self._said.get(report.gang)
+        uid = gang.fact.uid if gang.fact is not None else ""
+        said_of, last = self._said.get(report.gang, ("", None))
+        if said_of != uid:
+            last = None
         if last == report:
             return False
         if last is None and not report.blocker and gang.fact is not None and gang.fact.phase == report.phase:
             # After a restart the wire says so already.
-            self._said[report.gang] = report
+            self._said[report.gang] = uid, report
             return False
         counts = {"running": report.running, "succeeded": report.succeeded, "failed": report.failed}
         settled = not (
@@ -64,7 +68,7 @@ class Outbox:
         )
         if last is not None and not settled and msgspec.structs.replace(last, **counts) == report:
             return False
-        self._said[report.gang] = report
+        self._said[report.gang] = uid, report
         return True
 
     def queue_news(self, state: ClusterState) -> list[QueueReport]:
@@ -75,7 +79,8 @@ class Outbox:
                 self._queues.pop(name, None)
                 continue
             allocated = state.axes.amounts(queue.allocated)
-            if self._queues.get(name, ()) != allocated:
-                self._queues[name] = allocated
+            said_of, said = self._queues.get(name, ("", ()))
+            if said != allocated or (said_of and said_of != queue.fact.uid):
+                self._queues[name] = queue.fact.uid, allocated
                 news.append(QueueReport(name, allocated))
         return news

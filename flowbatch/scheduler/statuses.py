@@ -18,7 +18,7 @@ import msgspec
 from flowbatch.api.kinds import POD_GROUP, QUEUE
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine.decisions import QueueReport, Report
-from flowbatch.kube.errors import ApiError, Conflict, Fenced, Invalid, NotFound, TransportError
+from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, TransportError
 from flowbatch.kube.request import Request
 from flowbatch.model.ids import GangId, QueueName
 from flowbatch.scheduler import requests
@@ -137,10 +137,11 @@ class Statuses:
             return
         try:
             body = await self._sender.send(request)
-        except (NotFound, Conflict, Invalid, Fenced):
-            # Gone, replaced, or not ours to write any more: the next report starts afresh.
+        except (NotFound, Invalid, Fenced):
+            # Gone, wrong, or not ours to write any more: the next report starts afresh.
             return
         except (ApiError, TransportError):
+            # Conflict too: a namesake took its place, and the cache will say so; or many write it at once.
             self._failures[key] = failures = self._failures.get(key, 0) + 1
             self._timers.within(key, doubled(failures))
             return

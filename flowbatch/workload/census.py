@@ -1,5 +1,6 @@
 """The pods of a job as they are: whose, of which incarnation, and which of them must go."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
@@ -206,6 +207,12 @@ class Census:
             found[name] = {index for index in self._done[name] | now if index < task.replicas}
         return found
 
+    @property
+    def _lost(self) -> dict[str, int]:
+        """Task -> failed pods that stay as they are; one that its node refused is going to be replaced."""
+        failed = [each.task for each in self.current if each.phase == "Failed" and not each.refused]
+        return dict(Counter(failed))
+
     def tally(self, *, hopeless: int = 0) -> Tally:
         """The job in numbers."""
         phases = [each.phase for each in self.current]
@@ -221,6 +228,8 @@ class Census:
             stopping=sum(not each.ended for each in self.members if each.deleting or self.leftover(each)),
             succeeded_by_task=by_task,
             hopeless=hopeless,
+            unplaced=sum(each.phase == "Pending" and not each.pod.spec.node_name for each in self.current),
+            lost_by_task={} if self.ledger.timers else self._lost,
         )
 
 

@@ -72,6 +72,10 @@ class Tally(msgspec.Struct, frozen=True):
     succeeded_by_task: dict[str, int] = {}
     #: Members that a dependency holds back and that can never start.
     hopeless: int = 0
+    #: Those of the pending ones that have no node.
+    unplaced: int = 0
+    #: Pods per task that have failed for good: no policy is going to answer that, and nobody replaces them.
+    lost_by_task: dict[str, int] = {}
 
     @property
     def finished(self) -> int:
@@ -90,6 +94,7 @@ class Terms(msgspec.Struct, frozen=True):
     replicas: int
     min_available: int
     task_minimums: dict[str, int] = {}
+    task_replicas: dict[str, int] = {}
     min_success: int | None = None
     max_retry: int = 3
 
@@ -129,9 +134,25 @@ def _started(tally: Tally, terms: Terms) -> bool:
 
 def _dead_end(tally: Tally, terms: Terms) -> Move | None:
     """Everything that could run has ended, and the rest waits for what will not come."""
+    if tally.live > tally.unplaced:
+        return None
     if tally.hopeless and not tally.live and tally.finished + tally.hopeless >= terms.replicas:
         return Move(Phase.FAILED, "DependencyFailed", "tasks that others wait for have ended without success")
-    return None
+    short = _never_whole(tally, terms) if tally.unplaced else ""
+    return Move(Phase.FAILED, "GangBroken", f"{tally.unplaced} pods can no longer start: {short}") if short else None
+
+
+def _never_whole(tally: Tally, terms: Terms) -> str:
+    """Why no scheduler would start what waits: with those that failed, too few are left to start together."""
+    lost = sum(tally.lost_by_task.values())
+    if lost and terms.replicas - lost < terms.min_available:
+        return f"{lost} failed, and {terms.min_available} of {terms.replicas} are needed together"
+    if terms.min_available >= sum(terms.task_minimums.values()):
+        for task, least in terms.task_minimums.items():
+            failed, replicas = tally.lost_by_task.get(task, 0), terms.task_replicas.get(task, 0)
+            if failed and replicas - failed < least:
+                return f"{failed} of task {task} failed, and {least} of {replicas} are needed together"
+    return ""
 
 
 def _running(tally: Tally, terms: Terms) -> Move | None:

@@ -58,6 +58,7 @@ class Turn:
             replicas=sum(task.replicas for task in spec.tasks),
             min_available=gang_size(spec),
             task_minimums={task.name: minimum(task) for task in spec.tasks},
+            task_replicas={task.name: task.replicas for task in spec.tasks},
             min_success=spec.min_success,
             max_retry=spec.max_retry or 0,
         )

@@ -6,10 +6,12 @@ import msgspec
 from msgspec.structs import replace
 
 from flowbatch.api import names
+from flowbatch.api.batch import Job
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.scheduling import PodGroup, PodGroupSpec
 from flowbatch.workload.changes import Create, Delete, Patch
 from flowbatch.workload.dependencies import open_tasks
+from flowbatch.workload.effective import gang_size, minimum
 from flowbatch.workload.expand import PodHook, PodMaker, needs_keys, pod_group, support_of, wanted_claims
 from flowbatch.workload.reconcile.turn import Turn
 
@@ -86,7 +88,7 @@ def _content(manifest: JsonObject) -> Patch:
 def _group(turn: Turn) -> PodGroup | None:
     """The PodGroup that pods may join, or None while it has to be made."""
     floor = turn.ledger.floors.get("", 0)
-    wanted = pod_group(turn.job, served=turn.served, priorities=turn.children.priorities, version=floor)
+    wanted = pod_group(_to_come(turn), served=turn.served, priorities=turn.children.priorities, version=floor)
     group = turn.children.pod_group
     if group is not None and _version(group) < floor:
         # The group of an earlier incarnation: a job that starts again queues again.
@@ -102,6 +104,20 @@ def _group(turn: Turn) -> PodGroup | None:
         meta = group.metadata
         turn.patches.append(Patch("PodGroup", meta.namespace, meta.name, body, meta.uid))
     return group
+
+
+def _to_come(turn: Turn) -> Job:
+    """The job without the members that have succeeded and whose pods are gone: nobody may wait for those."""
+    held, spec = turn.census.held, turn.job.spec
+    gone = {name: sum((name, each) not in held for each in done) for name, done in turn.census.done.items()}
+    if not any(gone.values()):
+        return turn.job
+    tasks = tuple(
+        replace(task, replicas=task.replicas - gone[task.name], min_available=max(0, minimum(task) - gone[task.name]))
+        for task in spec.tasks
+    )
+    least = max(1, gang_size(spec) - sum(gone.values()))
+    return replace(turn.job, spec=replace(spec, tasks=tasks, min_available=least))
 
 
 def drop_group(turn: Turn) -> None:

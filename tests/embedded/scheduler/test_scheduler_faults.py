@@ -193,3 +193,11 @@ async def test_a_new_leader_whose_watch_lags_does_not_give_away_what_the_old_one
 
 async def _is(found, expected):
     return found == expected
+
+
+async def test_admission_is_said_again_after_a_conflict(nodes):
+    rule = Rule(fault=Fault("status", code=409, reason="Conflict"), resource="podgroups", verb="patch", times=2)
+    nodes.server.rule = Rules([rule])
+    async with nodes.scheduler():
+        await nodes.group("g", 2)
+        await nodes.until_phase("g", "Inqueue")

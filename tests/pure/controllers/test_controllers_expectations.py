@@ -113,6 +113,16 @@ def test_a_lagging_cache_is_checked_at_the_deadline_and_waited_for_while_the_obj
     assert world.expectations.overdue("job") == [late], "patience doubles, and the server is asked again"
 
 
+def test_a_delete_that_never_happened_is_not_awaited():
+    world = World()
+    world.show(POD, meta())
+    world.expectations.deleted("job", POD, meta().key, meta().uid)
+    world.now += 5
+    (late,) = world.expectations.overdue("job")
+    world.expectations.answer("job", late, meta(version=8))
+    assert world.expectations.settled("job"), "the server has it and does not delete it: it is for us to ask again"
+
+
 def test_an_object_that_the_server_does_not_have_is_not_awaited():
     for live in (None, meta("other", 9)):
         world = World()

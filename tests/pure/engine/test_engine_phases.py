@@ -1,5 +1,7 @@
 """Which phase does a PodGroup have, and what does its report say?"""
 
+import msgspec
+
 from flowbatch.engine.decisions import QueueReport
 from flowbatch.engine.events import GangSeen, PodGone
 from tests.textcluster import (
@@ -190,3 +192,13 @@ def test_a_gang_beyond_the_whole_cluster_is_told_so_at_the_gate():
     engine.observe([GangSeen("ns/whole", "u", "default", min_resources=(("cpu", 100_000),), phase="Pending")])
     cycle(engine)
     assert "it can never fit: it asks for 100 cpu, the whole cluster has 8 cpu" in why(engine, "whole")
+
+
+def test_a_group_made_anew_under_the_same_name_is_admitted_aloud():
+    engine = engine_with("1 nodes: cpu=4", "gang a: ?2x cpu=1, min 2")
+    assert reports(cycle(engine))["a"].phase == "Inqueue"
+    old = engine.state.gangs["ns/a"].fact
+    # Its end and the successor's beginning come as one level: the mailbox keeps the latest of each name.
+    engine.observe([msgspec.structs.replace(old, uid="another")])
+    assert reports(cycle(engine))["a"].phase == "Inqueue", "the successor's own status says nothing yet"
+    assert reports(cycle(engine)) == {}
