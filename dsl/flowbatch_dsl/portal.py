@@ -12,12 +12,14 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 import anyio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 T = TypeVar("T")
 
 #: How many items an async iterator may be ahead of the thread that reads it.
 AHEAD = 1000
+#: How long the end of the interpreter waits for what still runs.
+CLOSE_S = 3.0
 
 
 class _Portal:
@@ -27,25 +29,46 @@ class _Portal:
         self._lock = threading.Lock()
         self._pid = 0
         self._open: BlockingPortal | None = None
-        self._stack = contextlib.ExitStack()
+        self._thread: threading.Thread | None = None
 
     def get(self) -> BlockingPortal:
         with self._lock:
             if self._open is None or self._pid != os.getpid():
-                self._stack = contextlib.ExitStack()
-                self._open = self._stack.enter_context(start_blocking_portal("asyncio", name="flowbatch-portal"))
+                started: Future[BlockingPortal] = Future()
+                self._thread = threading.Thread(target=_serve, args=(started,), name="flowbatch-portal", daemon=True)
+                self._thread.start()
+                self._open = started.result()
                 self._pid = os.getpid()
                 atexit.register(self.close)
             return self._open
 
     def close(self) -> None:
-        """Cancel what still runs and join the thread; a forked child has no such thread."""
+        """Cancel what still runs and join the thread; a forked child has no such thread.
+
+        The join is bounded: something that will not be cancelled must not keep the user's interpreter from ending.
+        """
         with self._lock:
             opened, self._open = self._open, None
-        if opened is not None and self._pid == os.getpid():
+        if opened is not None and self._thread is not None and self._pid == os.getpid():
             with contextlib.suppress(RuntimeError):
                 opened.call(opened.stop, True)
-            self._stack.close()
+            self._thread.join(CLOSE_S)
+
+
+def _serve(started: "Future[BlockingPortal]") -> None:
+    """The thread: a loop that runs what is handed to its portal until it is told to stop."""
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            started.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    try:
+        anyio.run(serve)
+    except BaseException as problem:
+        if started.done():
+            raise
+        started.set_exception(problem)
 
 
 _PORTAL = _Portal()
