@@ -6,6 +6,7 @@ and muscle memory work unchanged. `deploy/crds/` is this module's output and a t
 """
 
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ COLUMNS: dict[Kind[Any], list[JsonObject]] = {
 
 
 def crds() -> list[JsonObject]:
-    """All CRDs, in a fixed order."""
-    return [crd(kind) for kind in CUSTOM_KINDS]
+    """All CRDs, in a fixed order; they share nothing with the tables here, so a caller may change them."""
+    return deepcopy([crd(kind) for kind in CUSTOM_KINDS])
 
 
 def crd(kind: Kind[Any]) -> JsonObject:

@@ -1,4 +1,4 @@
-"""One small cluster for all tests of the command line; each test gets a namespace of its own and the exit code."""
+"""One small cluster for the tests of a module; each test gets a namespace of its own and the exit code."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from flowbatch_dsl import LocalCluster
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def here():
     with LocalCluster(nodes=2, cpus=2) as cluster:
         yield cluster

@@ -76,3 +76,14 @@ def test_every_schema_is_structural():
 
     for name, spec in by_name().items():
         walk(spec["versions"][0]["schema"]["openAPIV3Schema"], name)
+
+
+def test_what_a_caller_does_to_its_crds_is_its_own_affair():
+    before = [dump(each) for each in crds()]
+    for each in crds():
+        each["spec"]["versions"][0].pop("additionalPrinterColumns", None)
+        each["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].clear()
+        each["spec"]["names"].clear()
+    columns = crds()[0]["spec"]["versions"][0]["additionalPrinterColumns"]
+    columns[0]["name"] = "CHANGED"
+    assert [dump(each) for each in crds()] == before
