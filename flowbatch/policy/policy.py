@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from flowbatch.policy.contract import (
     Admission,
@@ -17,12 +18,26 @@ from flowbatch.policy.contract import (
     VictimFilter,
 )
 
+#: Volcano's actions, which a configuration may name.
+ACTIONS: Final = (
+    "enqueue",
+    "allocate",
+    "backfill",
+    "preempt",
+    "reclaim",
+    "shuffle",
+    "gangpreempt",
+    "gangreclaim",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """All opinions of one scheduler. The order inside a tuple is the order in which they are asked."""
 
     name: str
+    #: What it does at all, by Volcano's names. Their order does not matter: the engine decides on events, not in turns.
+    actions: tuple[str, ...] = ("enqueue", "allocate", "backfill")
     #: Whose turn it is; ties end in (created, name).
     queue_order: tuple[QueueOrder, ...] = ()
     #: Who comes first in a queue; ties end in (created, id).
@@ -35,7 +50,9 @@ class Policy:
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     scores: tuple[NodeScore, ...] = ()
-    victims: tuple[VictimFilter, ...] = ()
+    #: Whom gangs of the same queue (preemptable), or of others (reclaimable), must spare. Any veto is final.
+    preemptable: tuple[VictimFilter, ...] = ()
+    reclaimable: tuple[VictimFilter, ...] = ()
     ledgers: tuple[Callable[[], Ledger], ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     steps: tuple[StepSource, ...] = ()

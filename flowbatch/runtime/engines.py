@@ -1,4 +1,4 @@
-"""The engine that the settings ask for: its policy is named (a preset, a plugin) or described (`policy.conf`)."""
+"""The engine that the settings ask for: its policy is named, or described (`policy.conf`, or in Volcano's words)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 from flowbatch.policy.conf import read_policy
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT, PRESETS
+from flowbatch.policy.volcano import is_volcano, read_volcano
 from flowbatch.runtime.plugins import found_policies
 from flowbatch.runtime.settings import SchedulerSettings
 
@@ -41,6 +42,8 @@ def policy_of(settings: SchedulerSettings) -> Policy:
     asked = settings.policy
     if not asked:
         return DEFAULT
+    if isinstance(asked, dict) and is_volcano(asked):
+        return read_volcano(asked)
     if isinstance(asked, dict):
         return read_policy(asked, _classes(found_policies()))
     return PRESETS[asked] if asked in PRESETS else _plugin(asked)

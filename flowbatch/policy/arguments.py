@@ -1,0 +1,127 @@
+"""A plugin's `arguments` mapping, read strictly: each value once, in range, and nothing left over.
+
+Volcano takes most arguments as text or number alike ("2", 2) and falls back silently on a bad one. Here a bad value
+is a problem with its path, and so is a name that nobody asked for.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flowbatch.errors import SpecError, did_you_mean
+
+#: What Go's strconv.ParseBool reads, in Volcano's GetBool.
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+FALSE = ("0", "f", "F", "false", "FALSE", "False")
+
+
+class Arguments:
+    """What one plugin was told. Readers note problems and go on with the default, so that all are found at once."""
+
+    def __init__(
+        self, values: Mapping[str, Any], path: str, problems: list[SpecError], *, hierarchy: bool = False
+    ) -> None:
+        #: `enableHierarchy`, which Volcano writes beside the arguments.
+        self.hierarchy = hierarchy
+        self._values = values
+        self._path = path
+        self._problems = problems
+        self._asked: dict[str, None] = {}
+
+    def problem(self, key: str, problem: str, value: object = None, hint: str = "") -> None:
+        """Note that the argument `key` is wrong."""
+        self._problems.append(SpecError(f"{self._path}.{key}", problem, value, hint))
+
+    def number(self, key: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
+        """A number, also as text."""
+        value = self._take(key)
+        if value is None:
+            return default
+        number = _number(value)
+        if number is None or not least <= number <= most:
+            self.problem(key, f"must be a number from {least:g} to {most:g}", value)
+            return default
+        return number
+
+    def whole(self, key: str, default: int, *, least: int = 0, most: int = 1_000_000_000) -> int:
+        """A whole number, also as text."""
+        value = self._take(key)
+        if value is None:
+            return default
+        number = _number(value)
+        if number is None or number != int(number) or not least <= number <= most:
+            self.problem(key, f"must be a whole number from {least} to {most}", value)
+            return default
+        return int(number)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false, also as text."""
+        value = self._take(key)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        if str(value) in TRUE or str(value) in FALSE:
+            return str(value) in TRUE
+        self.problem(key, "must be true or false", value)
+        return default
+
+    def text(self, key: str, default: str = "", *, among: Sequence[str] = ()) -> str:
+        """A word; one of `among` where that is given."""
+        value = self._take(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            self.problem(key, "must be text", value)
+            return default
+        if among and value not in among:
+            self.problem(key, "is none of the known words", value, did_you_mean(value, among))
+            return default
+        return value
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """A list, or text with commas between."""
+        value = self._take(key)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
+            return tuple(value)
+        self.problem(key, "must be a list of words", value)
+        return ()
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """A mapping inside the arguments."""
+        value = self._take(key)
+        if value is None:
+            return {}
+        if isinstance(value, Mapping):
+            return value
+        self.problem(key, "must be a mapping", value)
+        return {}
+
+    def prefixed(self, prefix: str) -> Iterator[str]:
+        """What follows `prefix` in the names that begin with it and have not been read yet."""
+        for key in list(self._values):
+            if key.startswith(prefix) and key not in self._asked:
+                yield key[len(prefix) :]
+
+    def close(self) -> None:
+        """Everything has been read: what is left over is a mistake."""
+        for key in self._values:
+            if key not in self._asked:
+                self.problem(key, "no such argument", hint=did_you_mean(key, self._asked) if self._asked else "none")
+
+    def _take(self, key: str) -> Any:
+        self._asked[key] = None
+        return self._values.get(key)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number == number and abs(number) != float("inf") else None

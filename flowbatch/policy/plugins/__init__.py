@@ -1,0 +1,18 @@
+"""Volcano's plugins by name: each module reads one plugin's arguments and says what it adds to a Policy."""
+
+from typing import Final
+
+from flowbatch.policy.plugins import binpack, drf, gang, nodeorder, overcommit, predicates, priority, proportion
+from flowbatch.policy.plugins.parts import Reader
+
+#: In the order of docs/plugins.md.
+PLUGINS: Final[dict[str, Reader]] = {
+    "gang": gang.read,
+    "priority": priority.read,
+    "drf": drf.read,
+    "proportion": proportion.read,
+    "predicates": predicates.read,
+    "nodeorder": nodeorder.read,
+    "binpack": binpack.read,
+    "overcommit": overcommit.read,
+}

@@ -1,0 +1,73 @@
+"""What one Volcano plugin adds to a Policy, field by field, and the switches that take a field away."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from flowbatch.policy.arguments import Arguments
+from flowbatch.policy.contract import (
+    Admission,
+    Confirmation,
+    GangOrder,
+    Ledger,
+    NodeFilter,
+    NodeScore,
+    QueueLimit,
+    QueueOrder,
+    ShareRule,
+    StepSource,
+    VictimFilter,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Fields as in Policy; tuples of all plugins are joined in the order of tiers and plugins."""
+
+    queue_order: tuple[QueueOrder, ...] = ()
+    gang_order: tuple[GangOrder, ...] = ()
+    enqueue: tuple[Admission, ...] = ()
+    admission: tuple[Admission, ...] = ()
+    limits: tuple[QueueLimit, ...] = ()
+    shares: ShareRule | None = None
+    filters: tuple[NodeFilter, ...] = ()
+    scores: tuple[NodeScore, ...] = ()
+    preemptable: tuple[VictimFilter, ...] = ()
+    reclaimable: tuple[VictimFilter, ...] = ()
+    ledgers: tuple[Callable[[], Ledger], ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
+    steps: tuple[StepSource, ...] = ()
+
+
+#: Reads a plugin's arguments; must ask for every argument that the plugin knows.
+Reader = Callable[[Arguments], Parts]
+
+#: Volcano's switches (`enableX` or `enabledX`, both spellings exist) and the fields that each takes away when false.
+#: An empty tuple: flowbatch decides the same whatever it says, and docs/plugins.md says why.
+SWITCHES: Final[dict[str, tuple[str, ...]]] = {
+    "JobOrder": ("gang_order",),
+    "SubJobOrder": (),
+    "Hierarchy": (),  # an argument of the plugins that have one
+    "JobReady": (),
+    "SubJobReady": (),
+    "JobPipelined": (),
+    "SubJobPipelined": (),
+    "TaskOrder": (),
+    "Preemptable": ("preemptable",),
+    "Reclaimable": ("reclaimable",),
+    "Preemptive": (),
+    "QueueOrder": ("queue_order",),
+    "Predicate": ("filters",),
+    "BestNode": (),
+    "NodeOrder": ("scores",),
+    "TargetJob": (),
+    "ReservedNodes": (),
+    "JobEnqueued": ("enqueue",),
+    "Victim": (),
+    "JobStarving": (),
+    "Overused": (),
+    "Allocatable": ("limits",),
+    "HyperNodeOrder": (),
+    "HyperNodeGradient": (),
+    "ClusterOrder": (),
+}
