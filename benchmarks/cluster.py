@@ -39,6 +39,9 @@ JOB_LABEL = "volcano.sh/job-name"
 PATIENCE_S = 300.0
 #: How long a cluster at rest is watched, after it has had time to settle.
 REST_S, SETTLE_S = 30.0, 15.0
+#: kube-apiserver sleeps for 2 s in each create of a kind that was established less than 2 s ago, so that its replicas
+#: may learn of it; a cluster in use has no such kinds.
+YOUNG_CRD_S = 3.0
 LANES = 32
 CPUS, MEMORY = "32", "256Gi"
 UVLOOP = {"use_uvloop": True}
@@ -111,6 +114,7 @@ def real(nodes: int) -> Iterator[World]:
         flags = ["nodes", "--simulate", "--nodes", str(nodes), "--cpus", CPUS, "--memory", MEMORY]
         _child(stack, "-m", "flowbatch", *flags, "--kubeconfig", str(plane.kubeconfig))
         anyio.run(_nodes_ready, plane.kubeconfig, nodes)
+        time.sleep(YOUNG_CRD_S)
         yield World(plane.kubeconfig, children, plane.audit_log)
 
 
