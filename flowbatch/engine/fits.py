@@ -3,7 +3,7 @@
 Cached per shape. A node that changes its labels, taints or cordon makes one row stale, not the mask.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools, Floats
 from flowbatch.model.view import View
-from flowbatch.policy.contract import ColumnFilter, NodeFilter
+from flowbatch.policy.contract import NodeFilter
 from flowbatch.policy.policy import Policy
 
 #: More changed rows than this and the mask is built anew.
@@ -104,8 +104,10 @@ class Fits:
         return result
 
     def _ask(self, each: NodeFilter, shape: Shape) -> list[tuple[Bools, str]]:
-        if isinstance(each, ColumnFilter):
-            return list(each.refusals(shape, self._view))
+        # By the method: isinstance of a Protocol costs more than most filters.
+        refusals: Callable[[Shape, View], Iterable[tuple[Bools, str]]] | None = getattr(each, "refusals", None)
+        if refusals is not None:
+            return list(refusals(shape, self._view))
         rows_of: dict[str, Bools] = {}
         for row, node in self._state.node_at.items():
             reason = each.admits(shape, node, self._view)

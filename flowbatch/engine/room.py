@@ -50,7 +50,7 @@ class Watch:
 
 
 class RoomWatches:
-    """All watches, with their requests as one matrix [slot, axis]."""
+    """All watches, with their requests as one matrix [axis, slot]: comparisons run along the many slots."""
 
     def __init__(self, state: ClusterState, fits: Fits) -> None:
         self._state = state
@@ -58,7 +58,7 @@ class RoomWatches:
         self._by_shape: dict[ShapeId, Watch] = {}
         self._slots: list[Watch | None] = [None] * FIRST_SLOTS
         self._vacant = list(range(FIRST_SLOTS - 1, -1, -1))
-        self._asked: Ints = np.full((FIRST_SLOTS, len(state.axes)), NOBODY, np.int64)
+        self._asked: Ints = np.full((len(state.axes), FIRST_SLOTS), NOBODY, np.int64)
 
     def add(self, lane: Lane, needs: int | None, rooms: Rooms) -> None:
         """Watch the shapes of `rooms` for `lane`."""
@@ -72,18 +72,18 @@ class RoomWatches:
             watch.lanes[lane] = needs
 
     def _slot(self, shape: Shape) -> int:
-        rows, axes = self._asked.shape
+        axes, slots = self._asked.shape
         if not self._vacant:
-            self._vacant.extend(range(2 * rows - 1, rows - 1, -1))
-            self._slots.extend([None] * rows)
-            self._asked = np.pad(self._asked, ((0, rows), (0, 0)), constant_values=NOBODY)
+            self._vacant.extend(range(2 * slots - 1, slots - 1, -1))
+            self._slots.extend([None] * slots)
+            self._asked = np.pad(self._asked, ((0, 0), (0, slots)), constant_values=NOBODY)
         if len(self._state.axes) > axes:
             # Shapes on watch do not ask for the new axes, or they would have been there before.
-            self._asked = np.pad(self._asked, ((0, 0), (0, len(self._state.axes) - axes)))
+            self._asked = np.pad(self._asked, ((0, len(self._state.axes) - axes), (0, 0)))
         slot = self._vacant.pop()
-        self._asked[slot] = 0
+        self._asked[:, slot] = 0
         for axis, amount in shape.request:
-            self._asked[slot, axis] = amount
+            self._asked[axis, slot] = amount
         return slot
 
     def remove(self, lane: Lane, shape_id: ShapeId) -> None:
@@ -92,7 +92,7 @@ class RoomWatches:
         if watch is not None and watch.lanes.pop(lane, 0) != 0 and not watch.lanes:
             del self._by_shape[shape_id]
             self._slots[watch.slot] = None
-            self._asked[watch.slot] = NOBODY
+            self._asked[:, watch.slot] = NOBODY
             self._vacant.append(watch.slot)
 
     def woken(self, freed: dict[Row, None]) -> list[Lane]:
@@ -103,9 +103,12 @@ class RoomWatches:
         rows = rows[rows < table.size]
         if not self._by_shape or not rows.size:
             return []
-        most = table.free[: self._asked.shape[1], rows].max(axis=1)
+        most = table.free[: self._asked.shape[0], rows].max(axis=1)
         found: dict[Lane, None] = {}
-        for slot in np.flatnonzero((self._asked <= most).all(axis=1)).tolist():
+        enough = self._asked[0] <= most[0]
+        for axis in range(1, most.size):
+            enough &= self._asked[axis] <= most[axis]
+        for slot in np.flatnonzero(enough).tolist():
             watch = self._slots[slot]
             if watch is not None and watch.gain(rows, self._fit(watch, rows)):
                 found |= {lane: None for lane, needs in watch.lanes.items() if needs is None or needs <= watch.total}

@@ -110,7 +110,8 @@ class Books:
             self._drop_gang_if_idle(gang)
 
     def _remove(self, task: Task) -> None:
-        self.changes.shares = True
+        if task.state not in FINISHED:  # those neither hold nor want anything
+            self.changes.shares = True
         self._vacate(task)
         self._leave(task)
         self.shapes.release(task.shape)
@@ -240,7 +241,9 @@ class Books:
             self._charge_gang(gang, queue, 1)
             add(queue.wanted, gang.wanted.items())
             add(queue.wanted, gang.awaited.items())
-        self.changes.shares = True
+        unknown = queue is not None and queue.share is None
+        if unknown or gang.allocated or gang.reserved or gang.wanted or gang.awaited:
+            self.changes.shares = True
 
     def ease(self, queue: Queue | None) -> None:
         """Less is held or promised in `queue` than before: what waits for that may be cured."""

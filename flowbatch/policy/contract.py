@@ -6,7 +6,7 @@ invariant, because capacity, limits and gangs are the engine's own business.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,6 @@ class NodeFilter(Protocol):
         ...
 
 
-@runtime_checkable
 class ColumnFilter(NodeFilter, Protocol):
     """A filter that judges all nodes at once; must agree with `admits`."""
 

@@ -42,16 +42,17 @@ class Proportion:
     def divide(self, queues: Sequence[Queue], total: Sums, view: ClusterView) -> list[Sums]:
         """Each queue's share, axis by axis, in exact whole units."""
         guaranteed = view.queues.guaranteed
-        shares: list[Sums] = [{} for _ in queues]
+        weights = [queue.weight for queue in queues]
         asks = [asked(queue) for queue in queues]
         reals = [real_capability(queue, total, guaranteed) for queue in queues]
+        floors = [0] * len(queues)
+        parts: list[list[int]] = []
         for axis, whole in total.items():
             ceilings = [min(ask.get(axis, 0), real.get(axis, 0)) for ask, real in zip(asks, reals, strict=True)]
-            floors = [min(queue.guarantee.get(axis, 0), whole) for queue in queues]
-            parts = fill(whole, [queue.weight for queue in queues], ceilings, floors)
-            for share, part in zip(shares, parts, strict=True):
-                share[axis] = part
-        return shares
+            if guaranteed:
+                floors = [min(queue.guarantee.get(axis, 0), whole) for queue in queues]
+            parts.append(fill(whole, weights, ceilings, floors))
+        return [dict(zip(total, share, strict=True)) for share in zip(*parts, strict=True)] or [{} for _ in queues]
 
 
 def fill(whole: int, weights: Sequence[int], ceilings: Sequence[int], floors: Sequence[int]) -> list[int]:
@@ -66,16 +67,18 @@ def fill(whole: int, weights: Sequence[int], ceilings: Sequence[int], floors: Se
     free = list(range(len(weights)))
     left = whole
     while free:
-        weight = sum(weights[i] for i in free)
-        fair = {i: max(0, left) * weights[i] // weight for i in free}
+        weight = sum([weights[i] for i in free])
+        off = dict[int, int]()  # by how much its bounds push each part away from what is fair
         for i in free:
-            parts[i] = max(floors[i], min(fair[i], ceilings[i]))
-        error = sum(parts[i] - fair[i] for i in free)
-        fixed = dict.fromkeys(i for i in free if (parts[i] - fair[i]) * (1 if error > 0 else -1) > 0)
+            fair = max(0, left) * weights[i] // weight
+            parts[i] = max(floors[i], min(fair, ceilings[i]))
+            off[i] = parts[i] - fair
+        error = sum(off.values())
+        fixed = [i for i in free if (off[i] > 0 if error > 0 else off[i] < 0)]
         if not fixed or not error:
             break
-        left -= sum(parts[i] for i in fixed)
-        free = [i for i in free if i not in fixed]
+        left -= sum([parts[i] for i in fixed])
+        free = [i for i in free if (off[i] <= 0 if error > 0 else off[i] >= 0)]
     spare = whole - sum(parts)
     for i in [i for i in range(len(parts)) if parts[i] < ceilings[i]][: max(0, spare)]:
         parts[i] += 1  # the last indivisible units
