@@ -98,6 +98,7 @@ class PodSeen(Fact, frozen=True):
     """A pod as it now is, ours or not: pods of other schedulers have `gang` None and only use up their node.
 
     `task` is the task's name in its gang, `index` its place there. `gated` is true while scheduling gates remain.
+    `labels` are sorted and only those that some selector in the cluster asks for: all of them would be most of a pod.
     """
 
     uid: PodUid
@@ -116,6 +117,7 @@ class PodSeen(Fact, frozen=True):
     gated: bool = False
     ready: bool = False
     preemptable: bool = True
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class PodGone(Fact, frozen=True):

@@ -83,6 +83,7 @@ class Scheduler:
         self.dispatch.run_id = self.habits.run_id
         self.feed = Feed(self.mailbox, self.habits.scheduler_names, self.dispatch.complain)
         self.feed.gangs = self.caches.groups.store.values
+        self.feed.pods = self.caches.pods.store.values
         self.cycles = Cycles(
             self.mailbox,
             self.dispatch.lanes,

@@ -13,6 +13,7 @@ from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.model.ids import GangId, NodeName, QueueName
 from flowbatch.scheduler import translate
+from flowbatch.scheduler.labels import MentionedLabels
 from flowbatch.scheduler.mailbox import Mailbox
 from flowbatch.scheduler.shapes import Shapes
 from flowbatch.scheduler.translate import Priorities, UnreadableError
@@ -31,10 +32,13 @@ class Feed:
         self._ours = frozenset(ours)
         self._complain = complain
         self._shapes = Shapes()
+        self._labels = MentionedLabels()
         self._classes: dict[str, PriorityClass] = {}
         self._priorities = Priorities()
         #: Where to find all PodGroups when a PriorityClass changes: gangs carry the value, not the name.
         self.gangs: Callable[[], Iterable[PodGroup]] = tuple
+        #: Where to find all Pods when a selector asks for a label that none has asked for before.
+        self.pods: Callable[[], Iterable[Pod]] = tuple
         #: Why an object cannot be read, for those that exist now.
         self.poisoned: dict[tuple[Subject, str], str] = {}
 
@@ -50,13 +54,22 @@ class Feed:
         if new is None and old is not None:
             self._heal("pod", old.metadata.key)
 
+    def mention(self, keys: Iterable[str]) -> None:
+        """A selector asks for these labels of pods: the engine is told them from now on. New keys are rare."""
+        self._labels.mention(keys)
+        fresh = self._labels.fresh()
+        for pod in self.pods() if fresh else ():
+            if any(key in pod.metadata.labels for key in fresh) and (fact := self._pod_fact(pod)) is not None:
+                self._mailbox.post(("pod", fact.uid), fact)
+
     def _pod_fact(self, pod: Pod) -> events.PodSeen | None:
         try:
-            fact = translate.pod_fact(pod, self._ours, self._shapes.of_pod)
+            fact = translate.pod_fact(pod, self._ours, self._shapes.of_pod, self._labels.of)
         except UnreadableError as error:
             self._isolate("pod", pod.metadata.key, pod, error)
             # Bound pods take up room even if we cannot say how much.
-            return translate.pod_fact(pod, self._ours, translate.lone_pod) if pod.spec.node_name else None
+            lone = translate.pod_fact(pod, self._ours, translate.lone_pod, self._labels.of)
+            return lone if pod.spec.node_name else None
         self._heal("pod", pod.metadata.key)
         return fact
 

@@ -33,6 +33,8 @@ _QUEUE_STATES: Final = frozenset(get_args(events.QueueState))
 _EFFECTS: Final = frozenset(get_args(events.TaintEffect))
 #: `Shapes.of_pod`, or `lone_pod` for a pod whose amounts cannot be read.
 ShapeOf = Callable[[PodSpec], events.ShapeSpec]
+#: `MentionedLabels.of`: what of a pod's labels the engine is told.
+LabelsOf = Callable[[Mapping[str, str]], tuple[tuple[str, str], ...]]
 _declared_tasks = msgspec.json.Decoder(tuple[DeclaredTask, ...])
 
 
@@ -57,7 +59,14 @@ class Priorities:
         return self._values.get(name, self.default) if name else self.default
 
 
-def pod_fact(pod: Pod, ours: Collection[str], shape_of: ShapeOf) -> events.PodSeen | None:
+def no_labels(_labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Nobody asks for any."""
+    return ()
+
+
+def pod_fact(
+    pod: Pod, ours: Collection[str], shape_of: ShapeOf, labels_of: LabelsOf = no_labels
+) -> events.PodSeen | None:
     """What the engine must know of `pod`, or None where it concerns nobody.
 
     Pods of other schedulers concern us from their binding to their end; ours as soon as they name their gang.
@@ -89,6 +98,7 @@ def pod_fact(pod: Pod, ours: Collection[str], shape_of: ShapeOf) -> events.PodSe
         gated=bool(spec.scheduling_gates),
         ready=any(each.type == "Ready" and each.status == "True" for each in status.conditions),
         preemptable=is_preemptable(meta),
+        labels=labels_of(meta.labels),
     )
 
 
