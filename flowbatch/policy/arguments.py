@@ -4,14 +4,20 @@ Volcano takes most arguments as text or number alike ("2", 2) and falls back sil
 is a problem with its path, and so is a name that nobody asked for.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from flowbatch.errors import SpecError, did_you_mean
 
 #: What Go's strconv.ParseBool reads, in Volcano's GetBool.
 TRUE = ("1", "t", "T", "true", "TRUE", "True")
 FALSE = ("0", "f", "F", "false", "FALSE", "False")
+#: Go's units of time, in milliseconds.
+_UNITS_MS: Final = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3, "h": 3600e3}
+_DURATION: Final = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
+#: The longest time anybody may mean: a hundred years.
+MOST_MS: Final = 100 * 366 * 24 * 3_600_000
 
 
 class Arguments:
@@ -52,6 +58,17 @@ class Arguments:
             self.problem(key, f"must be a whole number from {least} to {most}", value)
             return default
         return int(number)
+
+    def duration_ms(self, key: str, default: int, *, least: int = 0, most: int = MOST_MS) -> int:
+        """A time as Go writes it ("100ms", "1h30m"), in milliseconds; a bare number is seconds."""
+        value = self._take(key)
+        if value is None:
+            return default
+        found = _duration_ms(value)
+        if found is None or not least <= found <= most:
+            self.problem(key, f'must be a time such as "{least or 100}ms", "30s" or "1h30m"', value)
+            return default
+        return found
 
     def flag(self, key: str, *, default: bool) -> bool:
         """True or false, also as text."""
@@ -125,3 +142,12 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if number == number and abs(number) != float("inf") else None
+
+
+def _duration_ms(value: Any) -> int | None:
+    text = str(value).strip() if isinstance(value, str) else ""
+    if _DURATION.fullmatch(text):
+        parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", text)
+        return round(sum(float(number) * _UNITS_MS[unit] for number, unit in parts))
+    number = _number(value)
+    return None if number is None or abs(number) > MOST_MS else round(number * 1000)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from flowbatch.policy.actions import GangEvictArguments, PreemptArguments
 from flowbatch.policy.contract import (
     Admission,
     Confirmation,
@@ -17,6 +18,7 @@ from flowbatch.policy.contract import (
     StepSource,
     VictimFilter,
 )
+from flowbatch.policy.measuring import MetricsSource
 
 #: Volcano's actions, which a configuration may name.
 ACTIONS: Final = (
@@ -58,3 +60,9 @@ class Policy:
     steps: tuple[StepSource, ...] = ()
     #: Members beyond its minimum that a gang may place in one attempt while other gangs wait.
     surplus_batch: int = 16
+    #: Arguments of single actions.
+    preempt: PreemptArguments = PreemptArguments()
+    gangpreempt: GangEvictArguments = GangEvictArguments()
+    gangreclaim: GangEvictArguments = GangEvictArguments()
+    #: Where the measured use of nodes comes from.
+    metrics: MetricsSource | None = None

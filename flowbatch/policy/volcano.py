@@ -22,7 +22,10 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
+from flowbatch.policy.actions import read_configurations
 from flowbatch.policy.arguments import FALSE, TRUE, Arguments
+from flowbatch.policy.gates import Overcommit
+from flowbatch.policy.measuring import read_metrics
 from flowbatch.policy.plugins import PLUGINS
 from flowbatch.policy.plugins.parts import SWITCHES, Parts
 from flowbatch.policy.policy import ACTIONS, Policy
@@ -39,16 +42,28 @@ def read_volcano(mapping: Mapping[str, Any], name: str = "volcano") -> Policy:
         SpecError(str(key), "no such setting", hint=did_you_mean(str(key), KEYS)) for key in mapping if key not in KEYS
     ]
     actions = _actions(mapping.get("actions", DEFAULT_ACTIONS), problems)
-    parts = _tiers(mapping.get("tiers", ()), problems)
-    policy = _joined(name, actions, parts)
+    parts = _tiers(mapping.get("tiers") or (), problems)
+    said = read_configurations(mapping.get("configurations") or (), problems)
+    said["metrics"] = read_metrics(mapping.get("metrics"), problems)
+    factor = said.pop("overcommit_factor", None)
+    policy = replace(_joined(name, actions, parts), **said)
+    if factor is not None and "enqueue" in actions:
+        policy = _overcommitted(policy, factor)
     if problems:
         raise SpecErrors(problems, "scheduler configuration")
     return policy
 
 
+def _overcommitted(policy: Policy, factor: float) -> Policy:
+    """With the factor that stands with the enqueue action; the overcommit plugin's own wins."""
+    if any(isinstance(each, Overcommit) for each in policy.enqueue):
+        return policy
+    return replace(policy, enqueue=(*policy.enqueue, Overcommit(factor)))
+
+
 def is_volcano(mapping: Mapping[str, Any]) -> bool:
     """Whether a mapping is written in Volcano's words rather than in those of `policy.conf`."""
-    return "tiers" in mapping or "actions" in mapping
+    return any(key in mapping for key in KEYS)
 
 
 def _actions(value: Any, problems: list[SpecError]) -> tuple[str, ...]:
@@ -97,6 +112,11 @@ def _plugin(path: str, value: Any, seen: dict[str, str], problems: list[SpecErro
         problems.append(SpecError(f"{path}.arguments", "must be a mapping", arguments))
         return None
     off, hierarchy = _switches(path, value, problems)
+    if name == "drf" and hierarchy:
+        seen["drf hierarchy"] = path
+    if "drf hierarchy" in seen and "proportion" in seen and name in ("drf", "proportion"):
+        problem = "drf with enableHierarchy divides the cluster itself, so it cannot go with proportion"
+        problems.append(SpecError(path, problem))
     told = Arguments(arguments, f"{path}.arguments", problems, hierarchy=hierarchy)
     parts = reader(told)
     told.close()

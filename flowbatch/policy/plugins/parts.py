@@ -60,6 +60,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "Predicate": ("filters",),
     "BestNode": (),
     "NodeOrder": ("scores",),
+    "NamespaceOrder": (),  # of old configurations; Volcano dropped it too
     "TargetJob": (),
     "ReservedNodes": (),
     "JobEnqueued": ("enqueue",),

@@ -4,8 +4,12 @@ import pytest
 import yaml
 
 from flowbatch.errors import SpecErrors
+from flowbatch.policy.actions import GangEvictArguments, PreemptArguments
+from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.gates import Overcommit, QueueOpen
+from flowbatch.policy.measuring import MetricsSource
 from flowbatch.policy.ordering import DominantShare, Priority, UnreadyFirst
+from flowbatch.policy.plugins.parts import SWITCHES
 from flowbatch.policy.scores import BinPack, PreferredAffinity
 from flowbatch.policy.volcano import read_volcano
 
@@ -99,3 +103,92 @@ def test_every_problem_is_listed_with_its_path_and_the_nearest_right_word():
         "tiers[0].plugins[4]": ("must be a mapping with a name", ""),
         "tiers[1].plugins": ("must be a list of plugins", ""),
     }
+
+
+def test_arguments_of_actions_and_the_source_of_metrics_become_values():
+    policy = read(
+        """
+        actions: "enqueue, allocate, preempt, gangreclaim"
+        configurations:
+        - name: preempt
+          arguments: {enableTopologyAwarePreemption: "true", minCandidateNodesPercentage: 20}
+        - name: gangreclaim
+          arguments: {allowWholeBundle: false, maxDomains: "3"}
+        - name: allocate
+          arguments: {enablePredicateErrorCache: false}
+        metrics: {type: prometheus, address: "http://prometheus:9090", interval: 1m30s}
+        """
+    )
+    assert PreemptArguments(topology_aware=True, candidates_percent=20) == policy.preempt
+    assert GangEvictArguments(domains_most=3, whole_gangs=False) == policy.gangreclaim
+    assert GangEvictArguments() == policy.gangpreempt
+    assert policy.metrics == MetricsSource(kind="prometheus", address="http://prometheus:9090", interval_ms=90_000)
+
+
+def test_the_factor_of_the_enqueue_action_counts_where_no_plugin_says_it():
+    old = "configurations: [{name: enqueue, arguments: {overcommit-factor: 1.5}}]\n"
+    assert read(old).enqueue == (Overcommit(1.5),)
+    assert read(old + "tiers: [{plugins: [{name: overcommit}]}]").enqueue == (Overcommit(1.2),)
+    assert read(old + "actions: allocate").enqueue == ()
+
+
+def test_every_problem_in_configurations_and_metrics_is_listed_too():
+    assert problems_of(
+        """
+        configurations:
+        - name: prempt
+        - name: preempt
+          argumnts: {}
+          arguments: {enableTopologyAwarePremption: true, maxCandidateNodesAbsolute: none}
+        - name: preempt
+        - 7
+        metrics: {type: promtheus, interval: soon, adress: x}
+        """
+    ) == {
+        "configurations[0].name": ("no such action", 'did you mean "preempt"?'),
+        "configurations[1].argumnts": ("no such setting", 'did you mean "arguments"?'),
+        "configurations[1].arguments.enableTopologyAwarePremption": (
+            "no such argument",
+            'did you mean "enableTopologyAwarePreemption"?',
+        ),
+        "configurations[1].arguments.maxCandidateNodesAbsolute": ("must be a whole number from 1 to 1000000000", ""),
+        "configurations[2].name": ("is there already, at configurations[1]", ""),
+        "configurations[3]": ("must be a mapping with a name", ""),
+        "metrics.type": ("is none of the known words", 'did you mean "prometheus"?'),
+        "metrics.interval": ('must be a time such as "1000ms", "30s" or "1h30m"', ""),
+        "metrics.address": ("is needed to ask a source of this type", ""),
+        "metrics.adress": ("no such argument", 'did you mean "address"?'),
+    }
+
+
+@pytest.mark.parametrize("text", ["tiers: x", "tiers: [7]", "tiers: [{plugins: 5}]", "configurations: none", "metrics: 1"])
+def test_what_is_no_list_or_mapping_is_one_problem(text):
+    assert len(problems_of(text)) == 1
+
+
+def test_drf_with_hierarchy_and_proportion_contradict_each_other():
+    text = "tiers: [{plugins: [{name: drf, enableHierarchy: true}, {name: proportion}]}]"
+    assert "tiers[0].plugins[1]" in problems_of(text)
+    assert read(text.replace("true", "false")).shares is not None
+
+
+def test_every_switch_of_volcano_is_known_in_both_spellings():
+    for switch in SWITCHES:
+        for d in ("", "d"):
+            read(f"tiers: [{{plugins: [{{name: gang, enable{d}{switch}: false}}]}}]")
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"), [("100ms", 100), ("1s", 1000), ("1h30m", 5_400_000), ("1.5s", 1500), (2, 2000), ("2", 2000)]
+)
+def test_times_are_read_as_go_writes_them(text, ms):
+    problems: list = []
+    assert Arguments({"t": text}, "a", problems).duration_ms("t", 0) == ms
+    assert problems == []
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1x", "-1s", "1s s", True, [], "9" * 400, "nan", "1e400"])
+def test_what_is_no_time_is_a_problem(text):
+    problems: list = []
+    assert Arguments({"t": text}, "a", problems).duration_ms("t", 7) == 7
+    assert len(problems) == 1
