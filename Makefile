@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench test-apiserver clean
+.PHONY: demo test lint bench bench-engine test-apiserver clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,6 +30,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# The engine alone, offline: no API server, no I/O.
+bench-engine: $(STAMP)
+	$(BIN)/python -m benchmarks engine offline state
 
 # ON=etcd34 takes Debian's etcd 3.4; ONLY=smoke runs the tests of that mark alone.
 ON ?= real

@@ -103,11 +103,11 @@ def throughput() -> Iterator[Figure]:
 def retention() -> Iterator[Figure]:
     feed = Feed()
     gc.collect()
-    before = _resident_bytes()
+    before = resident_bytes()
     for start in range(0, PODS, BLOCK):
         feed.take(b"".join(line(number) + b"\n" for number in range(start, start + BLOCK)))
     gc.collect()
-    grown = _resident_bytes() - before
+    grown = resident_bytes() - before
     assert len(feed.store) == PODS
     yield Figure("retained_kib_per_pod", grown / PODS / 1024, "KiB", 2.0, "lower", note="growth of the resident set")
     pauses = []
@@ -118,7 +118,8 @@ def retention() -> Iterator[Figure]:
     yield Figure("gc_pause_ms", max(pauses), "ms", 10.0, "lower", note="the worst of five full collections")
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """What the process holds in memory now."""
     if sys.platform == "linux":
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()

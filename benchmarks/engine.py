@@ -49,11 +49,11 @@ def amounts(**units: int) -> Amounts:
     )
 
 
-def cluster(seed: int = 7) -> list[Event]:
+def cluster(seed: int = 7, nodes: int = NODES) -> list[Event]:
     """Nodes with somebody else's pods on them."""
     luck = random.Random(seed)
     events: list[Event] = [QueueSeen(QueueName("root")), QueueSeen(QueueName("default"))]
-    for i in range(NODES):
+    for i in range(nodes):
         name = NodeName(f"node-{i:05d}")
         taints = (Taint("dedicated", "ml"),) if luck.random() < TAINTED else ()
         labels = (("kubernetes.io/hostname", name), ("zone", f"z{i % 3}"))

@@ -19,9 +19,9 @@ def _time(seconds: int) -> str:
     return f"2026-11-{1 + hour // 24 % 28:02d}T{hour % 24:02d}:{minute:02d}:{second:02d}Z"
 
 
-def pod(number: int, phase: str = "Running", version: int = 0) -> dict[str, Any]:
-    """The pod of that number; `version` counts its later states."""
-    gang, index = divmod(number, GANG_PODS)
+def pod(number: int, phase: str = "Running", version: int = 0, size: int = GANG_PODS) -> dict[str, Any]:
+    """The pod of that number, in a gang of `size`; `version` counts its later states."""
+    gang, index = divmod(number, size)
     job = f"train-resnet-{gang:04d}"
     name, uid = f"{job}-worker-{index}", str(uuid.UUID(int=number * 2654435761 % 2**128 << 40 | number, version=4))
     created = gang * 7 + index // 20
@@ -222,9 +222,9 @@ def _status(number: int, created: int) -> dict[str, Any]:
     }
 
 
-def line(number: int, kind: str = "ADDED", phase: str = "Running", version: int = 0) -> bytes:
+def line(number: int, kind: str = "ADDED", phase: str = "Running", version: int = 0, size: int = GANG_PODS) -> bytes:
     """A watch line about that pod."""
-    return orjson.dumps({"type": kind, "object": pod(number, phase, version)})
+    return orjson.dumps({"type": kind, "object": pod(number, phase, version, size)})
 
 
 def lines(count: int, kind: str = "ADDED", phase: str = "Running", version: int = 0) -> Iterator[bytes]:
