@@ -106,9 +106,8 @@ def _configuration(path: str, value: Any, seen: dict[str, str], problems: list[S
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         problems.append(SpecError(path, "must be a mapping with a name", value))
         return {}
-    for key in value:
-        if key not in ("name", "arguments"):
-            problems.append(SpecError(f"{path}.{key}", "no such setting", hint=did_you_mean(str(key), ["arguments"])))
+    unknown = [str(key) for key in value if key not in ("name", "arguments")]
+    problems.extend(SpecError(f"{path}.{key}", "no such setting", hint='only "arguments"') for key in unknown)
     name, arguments = value["name"], value.get("arguments") or {}
     if name not in READERS:
         problems.append(SpecError(f"{path}.name", "no such action", name, did_you_mean(name, READERS)))

@@ -1,7 +1,7 @@
 """A scheduler's character as one readable value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from flowbatch.policy.actions import GangEvictArguments, PreemptArguments
@@ -61,8 +61,8 @@ class Policy:
     #: Members beyond its minimum that a gang may place in one attempt while other gangs wait.
     surplus_batch: int = 16
     #: Arguments of single actions.
-    preempt: PreemptArguments = PreemptArguments()
-    gangpreempt: GangEvictArguments = GangEvictArguments()
-    gangreclaim: GangEvictArguments = GangEvictArguments()
+    preempt: PreemptArguments = field(default_factory=PreemptArguments)
+    gangpreempt: GangEvictArguments = field(default_factory=GangEvictArguments)
+    gangreclaim: GangEvictArguments = field(default_factory=GangEvictArguments)
     #: Where the measured use of nodes comes from.
     metrics: MetricsSource | None = None

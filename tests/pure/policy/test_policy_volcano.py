@@ -146,7 +146,7 @@ def test_every_problem_in_configurations_and_metrics_is_listed_too():
         """
     ) == {
         "configurations[0].name": ("no such action", 'did you mean "preempt"?'),
-        "configurations[1].argumnts": ("no such setting", 'did you mean "arguments"?'),
+        "configurations[1].argumnts": ("no such setting", 'only "arguments"'),
         "configurations[1].arguments.enableTopologyAwarePremption": (
             "no such argument",
             'did you mean "enableTopologyAwarePreemption"?',
@@ -161,7 +161,9 @@ def test_every_problem_in_configurations_and_metrics_is_listed_too():
     }
 
 
-@pytest.mark.parametrize("text", ["tiers: x", "tiers: [7]", "tiers: [{plugins: 5}]", "configurations: none", "metrics: 1"])
+@pytest.mark.parametrize(
+    "text", ["tiers: x", "tiers: [7]", "tiers: [{plugins: 5}]", "configurations: none", "metrics: 1"]
+)
 def test_what_is_no_list_or_mapping_is_one_problem(text):
     assert len(problems_of(text)) == 1
 
