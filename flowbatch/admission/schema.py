@@ -68,6 +68,7 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (scheduling.SubGroupPolicy, "minSubGroups"): {**_COUNT, "default": 0},
     (scheduling.DeclaredTask, "count"): _COUNT,
     (scheduling.DeclaredTask, "minimum"): _COUNT,
+    (scheduling.OwnerLimit, "jobs"): {"format": "int32", "minimum": 0},
     (scheduling.QueueSpec, "weight"): {"format": "int32", "minimum": 1, "maximum": 65535, "default": 1},
     (scheduling.QueueSpec, "priority"): {"format": "int32"},
     (scheduling.QueueSpec, "dequeueStrategy"): {"enum": ["fifo", "traverse"], "default": "traverse"},

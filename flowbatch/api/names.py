@@ -29,12 +29,23 @@ SCHEDULING_QUEUE_NAME = "scheduling.volcano.sh/queue-name"
 GROUP_MIN_MEMBER = "scheduling.volcano.sh/group-min-member"
 GROUP_MIN_RESOURCES = "scheduling.volcano.sh/group-min-resources"
 CLOSED_BY_PARENT = "volcano.sh/closed-by-parent"
+#: On a Queue, for the drf plugin: its path in a tree of its own ("root/a/b"), and the weights along it ("1/2/8").
+HIERARCHY = "volcano.sh/hierarchy"
+HIERARCHY_WEIGHTS = "volcano.sh/hierarchy-weights"
 
 # flowbatch's own.
 SUSPENDED = "flowbatch.dev/suspended"
 #: On a Queue: closed as a level; "false" opens, without it Commands decide.
 CLOSED = "flowbatch.dev/closed"
 DECLARED_TASKS = "flowbatch.dev/declared-tasks"
+#: On a Queue, as JSON, where the fields of the same meaning are not served.
+BORROWING_LIMIT = "flowbatch.dev/borrowing-limit"
+LENDING_LIMIT = "flowbatch.dev/lending-limit"
+OWNER_LIMITS = "flowbatch.dev/limits"
+#: On a Queue, written by the scheduler: what it has used, so that a restarted one remembers.
+PAST_USE = "flowbatch.dev/past-use"
+#: On a PodGroup: who asks, for limits per user.
+USER = "flowbatch.dev/user"
 #: On bindings, copied by the server to the pod: which leader placed it.
 EPOCH = "flowbatch.dev/epoch"
 

@@ -85,6 +85,17 @@ class QueueAffinity(Wire, frozen=True, kw_only=True):
     node_group_anti_affinity: NodeGroupAffinity | None = None
 
 
+class OwnerLimit(Wire, frozen=True, kw_only=True):
+    """flowbatch: the most that each of these namespaces, or users, may hold in a queue."""
+
+    #: "*" is every one that no limit of the queue names.
+    namespaces: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    resources: Quantities = {}
+    #: Jobs that hold something at the same time.
+    jobs: int | None = None
+
+
 class QueueSpec(Wire, frozen=True, kw_only=True):
     """scheduling.volcano.sh/v1beta1 QueueSpec."""
 
@@ -100,6 +111,11 @@ class QueueSpec(Wire, frozen=True, kw_only=True):
     dequeue_strategy: str = ""
     #: Multi-cluster hints, carried for volcano-global; flowbatch does not read them.
     extend_clusters: tuple[JsonObject, ...] = ()
+    #: flowbatch; else the annotations `flowbatch.dev/borrowing-limit`, `-/lending-limit` and `-/limits` hold the same
+    #: as JSON.
+    borrowing_limit: Quantities | None = None
+    lending_limit: Quantities | None = None
+    limits: tuple[OwnerLimit, ...] = ()
 
 
 class Reservation(Wire, frozen=True, kw_only=True):

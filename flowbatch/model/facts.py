@@ -14,6 +14,7 @@ from flowbatch.model.shapes import ShapeSpec, Taint, Value
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 GangPhase = Literal["", "Pending", "Inqueue", "Running", "Unknown", "Completed"]
 QueueState = Literal["Open", "Closing", "Closed", "Unknown"]
+DequeueStrategy = Literal["traverse", "fifo"]
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
@@ -28,6 +29,35 @@ class DeclaredTask(Value, frozen=True):
     minimum: int = 0
     shape: ShapeSpec = ShapeSpec()
     waits_for: tuple[str, ...] = ()
+
+
+class NodeGroups(Value, frozen=True):
+    """Groups of nodes by name: one of those a queue must have, some it prefers, some it must not have or avoids."""
+
+    required: tuple[str, ...] = ()
+    preferred: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    avoided: tuple[str, ...] = ()
+
+
+class OwnerLimit(Value, frozen=True):
+    """The most that each of these namespaces, or users, may hold in a queue; `jobs` counts gangs that hold something.
+
+    "*" stands for every one that no limit of the queue names.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    most: Amounts = ()
+    jobs: int | None = None
+
+
+class PastUse(Value, frozen=True):
+    """What a queue had used by `at`, in units times seconds and already decayed, and what it held from then on."""
+
+    at: Instant
+    used: tuple[tuple[str, float], ...] = ()
+    held: Amounts = ()
 
 
 class NodeSeen(Fact, frozen=True):
@@ -48,7 +78,12 @@ class NodeGone(Fact, frozen=True):
 
 
 class QueueSeen(Fact, frozen=True):
-    """A queue as it now is. An empty `parent` means root; absent resources of `capability` are unlimited."""
+    """A queue as it now is. An empty `parent` means root; absent resources of `capability` are unlimited.
+
+    `hierarchy` is the drf plugin's own tree: names and weights from its root down to this queue. `borrowing` and
+    `lending` are how much it may hold above what it deserves, and how much of that it lends; None is any amount.
+    `problems` is what could not be understood of it and was left out.
+    """
 
     name: QueueName
     uid: str = ""
@@ -61,6 +96,14 @@ class QueueSeen(Fact, frozen=True):
     guarantee: Amounts = ()
     reclaimable: bool = True
     state: QueueState = "Open"
+    dequeue: DequeueStrategy = "traverse"
+    hierarchy: tuple[tuple[str, float], ...] = ()
+    borrowing: Amounts | None = None
+    lending: Amounts | None = None
+    limits: tuple[OwnerLimit, ...] = ()
+    affinity: NodeGroups = NodeGroups()
+    past_use: PastUse | None = None
+    problems: tuple[str, ...] = ()
 
 
 class QueueGone(Fact, frozen=True):
@@ -86,6 +129,7 @@ class GangSeen(Fact, frozen=True):
     min_resources: Amounts | None = None
     declared: tuple[DeclaredTask, ...] = ()
     phase: GangPhase = ""
+    user: str = ""
 
 
 class GangGone(Fact, frozen=True):

@@ -3,6 +3,8 @@
 There is one writer, the engine. Facts may come in any order, more than once, and with gaps: the books end up the same.
 """
 
+import msgspec
+
 from flowbatch.model.books import Books
 from flowbatch.model.facts import GangSeen, NodeSeen, PodSeen, QueueSeen
 from flowbatch.model.gangs import Gang, Task
@@ -78,6 +80,9 @@ class ClusterState(Books):
         if before == fact:
             return
         queue.fact = fact
+        if before is not None and msgspec.structs.replace(before, past_use=fact.past_use) == fact:
+            # Our own note of what it used, come back: nobody has to look at anything anew.
+            return
         queue.capability = self.axes.sums(fact.capability)
         queue.guarantee = self.axes.sums(fact.guarantee)
         queue.deserved = self.axes.sums(fact.deserved)

@@ -12,7 +12,7 @@ from flowbatch.api.core import Node, Pod, PriorityClass
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.model.ids import GangId, NodeName, QueueName
-from flowbatch.scheduler import translate
+from flowbatch.scheduler import queue_facts, translate
 from flowbatch.scheduler.labels import MentionedLabels
 from flowbatch.scheduler.mailbox import Mailbox
 from flowbatch.scheduler.shapes import Shapes
@@ -130,10 +130,10 @@ class Feed:
 
     def _queue_fact(self, queue: Queue) -> events.QueueSeen:
         try:
-            fact = translate.queue_fact(queue)
+            fact = queue_facts.queue_fact(queue)
         except UnreadableError as error:
             self._isolate("queue", queue.metadata.key, queue, error)
-            return translate.closed_queue(queue)
+            return queue_facts.closed_queue(queue, str(error))
         self._heal("queue", queue.metadata.key)
         return fact
 

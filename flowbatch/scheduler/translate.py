@@ -1,4 +1,4 @@
-"""Wire objects in, engine facts out: one of the two small files where the columns meet.
+"""Wire objects in, engine facts out: one of the two small files where the columns meet (queues: `queue_facts`).
 
 Pure: no clock, no I/O, and no memory but the interned shapes that are handed in. An object that cannot be read
 raises `UnreadableError`, naming it; whoever feeds the engine isolates it, so that one bad object never stops the rest.
@@ -15,7 +15,7 @@ from flowbatch.api import names
 from flowbatch.api.core import Node, Pod, PodSpec, PriorityClass
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.quantity import QuantityError, amount, scale_of
-from flowbatch.api.scheduling import DeclaredTask, PodGroup, Queue
+from flowbatch.api.scheduling import DeclaredTask, PodGroup
 from flowbatch.engine import events
 from flowbatch.errors import FlowbatchError
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
@@ -29,7 +29,6 @@ _INDEX: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _POD_PHASES: Final = frozenset(get_args(events.PodPhase))
 _GANG_PHASES: Final = frozenset(get_args(events.GangPhase))
-_QUEUE_STATES: Final = frozenset(get_args(events.QueueState))
 _EFFECTS: Final = frozenset(get_args(events.TaintEffect))
 #: `Shapes.of_pod`, or `lone_pod` for a pod whose amounts cannot be read.
 ShapeOf = Callable[[PodSpec], events.ShapeSpec]
@@ -184,6 +183,7 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         min_resources=least,
         declared=tuple(_declared(task, shapes) for task in declared_tasks(group)),
         phase=phase if phase in _GANG_PHASES else "",  # type: ignore[arg-type]  # narrowed by the set
+        user=meta.annotations.get(names.USER, ""),
     )
 
 
@@ -206,33 +206,6 @@ def _declared(task: DeclaredTask, shapes: Shapes) -> events.DeclaredTask:
     except QuantityError as error:
         raise UnreadableError(f"declared task {task.name}: a resource amount {error}") from error
     return events.DeclaredTask(task.name, max(0, task.count), max(0, task.minimum), shape, task.waits_for)
-
-
-def queue_fact(queue: Queue) -> events.QueueSeen:
-    """`queue` as the engine sees it; absent `reclaimable` is true, absent state is Open. Raises UnreadableError."""
-    meta, spec = queue.metadata, queue.spec
-    state = "Closing" if meta.deletion_timestamp is not None else queue.status.state or "Open"
-    try:
-        return events.QueueSeen(
-            name=QueueName(meta.name),
-            uid=meta.uid,
-            created=instant(meta.creation_timestamp),
-            parent=QueueName(spec.parent),
-            weight=max(1, spec.weight),
-            priority=spec.priority,
-            capability=queue_amounts(spec.capability),
-            deserved=queue_amounts(spec.deserved),
-            guarantee=queue_amounts(spec.guarantee.resource),
-            reclaimable=spec.reclaimable is not False,
-            state=state if state in _QUEUE_STATES else "Unknown",  # type: ignore[arg-type]  # narrowed by the set
-        )
-    except QuantityError as error:
-        raise UnreadableError(f"spec: a resource amount {error}") from error
-
-
-def closed_queue(queue: Queue) -> events.QueueSeen:
-    """A queue that cannot be read admits nothing, rather than everything."""
-    return events.QueueSeen(name=QueueName(queue.metadata.name), uid=queue.metadata.uid, state="Unknown")
 
 
 def instant(moment: datetime | None) -> Instant:

@@ -255,6 +255,11 @@ QUEUE = Fields(
                 "affinity": Fields({"nodeGroupAffinity": _GROUP_AFFINITY, "nodeGroupAntiAffinity": _GROUP_AFFINITY}),
                 "dequeueStrategy": TEXT,
                 "extendClusters": ANY,
+                "borrowingLimit": QUANTITIES,
+                "lendingLimit": QUANTITIES,
+                "limits": ListOf(
+                    Fields({"namespaces": TEXTS, "users": TEXTS, "resources": QUANTITIES, "jobs": INT32}),
+                ),
             }
         ),
     }

@@ -9,6 +9,7 @@ from flowbatch.api.core import Node, Pod, PriorityClass
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.scheduler import translate
+from flowbatch.scheduler.queue_facts import queue_fact
 from flowbatch.scheduler.shapes import MAX_UNITS, Shapes
 from flowbatch.scheduler.translate import Priorities, UnreadableError
 
@@ -203,7 +204,7 @@ def test_what_is_being_deleted_takes_nothing_new():
     gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     assert translate.gang_fact(group(**gone), Priorities(), Shapes()) is None
     assert translate.node_fact(msgspec.convert({"metadata": {"name": "n", **gone}}, Node)).unschedulable
-    assert translate.queue_fact(msgspec.convert({"metadata": {"name": "q", **gone}}, Queue)).state == "Closing"
+    assert queue_fact(msgspec.convert({"metadata": {"name": "q", **gone}}, Queue)).state == "Closing"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_a_gang_that_cannot_be_read_says_so(bad):
 
 
 def test_a_queue_is_open_and_reclaimable_unless_it_says_otherwise():
-    plain = translate.queue_fact(msgspec.convert({"metadata": {"name": "q"}}, Queue))
+    plain = queue_fact(msgspec.convert({"metadata": {"name": "q"}}, Queue))
     assert (plain.state, plain.reclaimable, plain.weight, plain.parent) == ("Open", True, 1, "")
     body = {
         "metadata": {"name": "q"},
@@ -228,6 +229,6 @@ def test_a_queue_is_open_and_reclaimable_unless_it_says_otherwise():
         },
         "status": {"state": "Closing"},
     }
-    full = translate.queue_fact(msgspec.convert(body, Queue))
+    full = queue_fact(msgspec.convert(body, Queue))
     assert (full.state, full.reclaimable, full.weight, full.parent) == ("Closing", False, 3, "root")
     assert (full.capability, full.guarantee) == ((("cpu", 4000),), (("cpu", 1000),))
