@@ -16,6 +16,8 @@ from flowbatch.engine.decisions import Ask, Bind, Decision, Plan, QueueReport, R
 from flowbatch.engine.events import (
     Answered,
     BindFailed,
+    BudgetGone,
+    BudgetSeen,
     Event,
     EvictFailed,
     GangGone,
@@ -44,13 +46,16 @@ from flowbatch.model.blockers import Blocker
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import GangId, PodUid, QueueName
+from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
 from flowbatch.policy.contract import Key
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
+
+#: How long a pod is let be whose eviction was refused.
+SPARED_MS = 30_000
 
 
 class Engine:
@@ -118,10 +123,17 @@ class Engine:
             case _:
                 self._fold_rare(event)
 
-    def _fold_rare(self, event: EvictFailed | StepFailed | Answered | UsageSeen | PolicyDropped | Synced) -> None:
+    def _fold_rare(
+        self,
+        event: EvictFailed | BudgetSeen | BudgetGone | StepFailed | Answered | UsageSeen | PolicyDropped | Synced,
+    ) -> None:
         match event:
             case EvictFailed():
-                self.state.spare(event.uid)
+                self._evict_failed(event.uid)
+            case BudgetSeen():
+                self.state.observe_budget(event)
+            case BudgetGone():
+                self.state.forget_budget(event.id)
             case StepFailed():
                 self._step_failed(event.uid)
             case Answered():
@@ -141,6 +153,12 @@ class Engine:
         dropped = dict(self.guard.dropped)
         self.adopt(self.policy)
         self.guard.dropped.update(dropped)
+
+    def _evict_failed(self, uid: PodUid) -> None:
+        """It stays, for a while at least: whom it should have made room for looks for other room."""
+        beneficiary = self.state.spare(uid, Instant(self._view.now + SPARED_MS))
+        if beneficiary is not None:
+            self.state.unclaim(beneficiary)
 
     def _step_failed(self, uid: PodUid) -> None:
         task = self.state.tasks.get(uid)

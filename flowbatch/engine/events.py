@@ -4,6 +4,8 @@ Tagged msgspec unions, so a journal of them is plain JSON lines and replays byte
 """
 
 from flowbatch.model.facts import (
+    BudgetGone,
+    BudgetSeen,
     DeclaredTask,
     DequeueStrategy,
     Fact,
@@ -28,6 +30,8 @@ from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, TaintEffect, Ter
 __all__ = [
     "Answered",
     "BindFailed",
+    "BudgetGone",
+    "BudgetSeen",
     "DeclaredTask",
     "DequeueStrategy",
     "Event",
@@ -126,4 +130,6 @@ Event = (
     | UsageSeen
     | PolicyDropped
     | Synced
+    | BudgetSeen
+    | BudgetGone
 )

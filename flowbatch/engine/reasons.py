@@ -58,7 +58,7 @@ class Reasons:
         left &= ~table.over[: table.size]
         available = left.copy()
         for axis, amount in shape.request:
-            lacking = left & (table.free[axis, : table.size] < amount)
+            lacking = left & (table.offer(axis) < amount)
             self._note(counts, "Too many pods" if axis == PODS else f"Insufficient {state.axes.names[axis]}", lacking)
             available &= ~lacking
         if shape.spec.ports:

@@ -103,6 +103,7 @@ class RoomWatches:
         rows = rows[rows < table.size]
         if not self._by_shape or not rows.size:
             return []
+        # With claims this is more than there is to take; the count below is exact.
         most = table.free[: self._asked.shape[0], rows].max(axis=1)
         found: dict[Lane, None] = {}
         enough = self._asked[0] <= most[0]

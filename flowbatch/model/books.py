@@ -6,10 +6,11 @@ queue and counts in step. `model.check` recomputes all of it.
 
 from collections.abc import Callable
 
+from flowbatch.model.budgets import Budgets
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.gangs import PLACED, Gang, Reservation, Role, Task
-from flowbatch.model.ids import GangId, NodeName, PodUid, Row
+from flowbatch.model.ids import GangId, Instant, NodeName, PodUid, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
 from flowbatch.model.ports import HostPorts
@@ -33,6 +34,9 @@ class Books:
         self.tasks: dict[PodUid, Task] = {}
         self.gangs: dict[GangId, Gang] = {}
         self.queues = QueueTree()
+        self.budgets = Budgets()
+        #: Tasks that are about to leave a node.
+        self.leaving: dict[PodUid, Task] = {}
         self.changes = StateChanges()
         #: Capacity of all ready nodes.
         self.total: Sums = {}
@@ -141,7 +145,7 @@ class Books:
             role.counts[old] -= 1
             role.counts[new] += 1
         if (old is TaskState.RELEASING or new is TaskState.RELEASING) and task.node is not None:
-            self.table.release(task.node.row, task.shape.request, 1 if new is TaskState.RELEASING else -1)
+            self._account_leaving(task, task.node, 1 if new is TaskState.RELEASING else -1)
         if old is TaskState.PENDING and new not in PLACED:
             self.changes.shares = True
         task.state = new
@@ -153,10 +157,10 @@ class Books:
         self.table.fit_axes()
         self.table.take(node.row, task.shape.request)
         if task.state is TaskState.RELEASING:
-            self.table.release(node.row, task.shape.request)
+            self._account_leaving(task, node, 1)
         self._settle(task, node)
         self._account(task, 1)
-        if self.table.over[node.row]:
+        if self.table.over[node.row] or (self.table.claims and not self.table.kept(node.row)):
             self._drop_reservations(node.row)
 
     def _settle(self, task: Task, node: Node) -> None:
@@ -173,7 +177,7 @@ class Books:
         self._account(task, -1)
         self.table.give(node.row, task.shape.request)
         if task.state is TaskState.RELEASING:
-            self.table.release(node.row, task.shape.request, -1)
+            self._account_leaving(task, node, -1)
         if task.shape.spec.ports:
             self.ports.take(node.row, task.shape.spec.ports, -1)
         task.node = None
@@ -215,11 +219,35 @@ class Books:
                     self.changes.shares = True
                     self.ease(gang.queue)
 
+    def _account_leaving(self, task: Task, node: Node, sign: int) -> None:
+        """What a task on `node` gives back once it has left (sign -1: it has, or it stays)."""
+        request, gang = task.shape.request, task.gang
+        self.table.release(node.row, request, sign)
+        if sign > 0:
+            self.leaving[task.fact.uid] = task
+        else:
+            del self.leaving[task.fact.uid]
+        if gang is not None:
+            add(gang.leaving, request, sign)
+            if gang.queue is not None:
+                add(gang.queue.own_leaving, request, sign)
+                for each in gang.queue.path:
+                    add(each.leaving, request, sign)
+        if self.budgets:
+            if sign > 0 and not task.fact.deleting:
+                self.budgets.charge(task.fact)
+            elif sign < 0:
+                self.budgets.settle(task.fact.uid)
+
     @staticmethod
     def _charge_gang(gang: Gang, queue: Queue, sign: int) -> None:
         add(queue.own, gang.allocated.items(), sign)
         add(queue.own, gang.reserved.items(), sign)
+        add(queue.own_leaving, gang.leaving.items(), sign)
+        add(queue.own_claimed, gang.claimed.items(), sign)
         for each in queue.path:
+            add(each.leaving, gang.leaving.items(), sign)
+            add(each.claimed, gang.claimed.items(), sign)
             add(each.allocated, gang.allocated.items(), sign)
             add(each.reserved, gang.reserved.items(), sign)
             add(each.inqueue, gang.inqueue.items(), sign)
@@ -342,8 +370,48 @@ class Books:
 
     def _drop_reservations(self, row: Row) -> None:
         """The node can no longer keep what it holds for others: those gangs look for room again."""
-        if not self.table.reserved[:, row].any():
+        if not self.table.reserved[:, row].any() and not self.table.claimed[:, row].any():
             return
         for gang in list(self.gangs.values()):
             if any(row in reservation.rows for reservation in gang.reservations):
                 self.unreserve(gang)
+            if any(row in claim.rows for claim in gang.claims):
+                self.unclaim(gang)
+
+    # -- claims
+
+    def claim(self, gang: Gang, claims: tuple[Reservation, ...], until: Instant) -> None:
+        """Keep room that others are leaving for `gang`, instead of what it has claimed before."""
+        self.unclaim(gang)
+        for claim in claims:
+            self.shapes.acquire(claim.shape.spec)
+            self.book_claim(gang, claim, 1)
+        gang.claims, gang.claimed_until = claims, until
+
+    def unclaim(self, gang: Gang) -> None:
+        """Let go of all that is claimed for a gang."""
+        for claim in gang.claims:
+            self.book_claim(gang, claim, -1)
+        self.settle_unclaimed(gang)
+
+    def book_claim(self, gang: Gang, claim: Reservation, sign: int) -> None:
+        """The numbers of one claim: on its rows, and on the accounts of the queues that will hold it."""
+        request, count = claim.shape.request, claim.total * sign
+        self.table.fit_axes()
+        self.table.claim_rows(claim.rows, claim.counts, request, sign)
+        add(gang.claimed, request, count)
+        if gang.queue is not None:
+            add(gang.queue.own_claimed, request, count)
+            for each in gang.queue.path:
+                add(each.claimed, request, count)
+
+    def settle_unclaimed(self, gang: Gang) -> None:
+        """The claims of a gang are off the books: forget them, and let others have what is left of the room."""
+        for claim in gang.claims:
+            self.shapes.release(claim.shape)
+            for row in claim.rows.tolist():
+                self.changes.freed[Row(row)] = None
+        if gang.claims:
+            gang.claims, gang.claimed_until = (), Instant(0)
+            self.changes.gangs[gang.id] = gang
+            self.ease(gang.queue)

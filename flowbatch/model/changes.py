@@ -24,7 +24,11 @@ class StateChanges:
     headroom: bool = False
     #: What queues ask for, or what they may have, is not what it was.
     shares: bool = False
+    #: A disruption budget allows something else than before.
+    budgets: bool = False
 
     def any(self) -> bool:
         """There is something to look at."""
-        return bool(self.gangs or self.queues or self.freed or self.nodes or self.total or self.headroom or self.shares)
+        return bool(self.gangs or self.queues or self.freed or self.nodes or self.total or self.headroom) or (
+            self.shares or self.budgets
+        )

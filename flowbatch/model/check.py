@@ -3,11 +3,25 @@
 import numpy as np
 
 from flowbatch.errors import FlowbatchError
-from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
 from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
+
+#: Sums of a queue that follow from its gangs.
+QUEUE_SUMS = (
+    "own",
+    "allocated",
+    "reserved",
+    "inqueue",
+    "elastic",
+    "wanted",
+    "own_leaving",
+    "leaving",
+    "own_claimed",
+    "claimed",
+)
 
 
 class InvariantBroken(FlowbatchError):
@@ -21,6 +35,8 @@ def check(state: ClusterState) -> None:
     _check_table(state, wrong)
     _check_gangs(state, wrong)
     _check_queues(state, wrong)
+    leaving = [uid for uid, task in state.tasks.items() if task.state is TaskState.RELEASING and task.node is not None]
+    _same(wrong, "leaving", sorted(state.leaving), sorted(leaving))
     if wrong:
         raise InvariantBroken("; ".join(wrong))
 
@@ -48,12 +64,13 @@ def _check_tasks(state: ClusterState, wrong: list[str]) -> None:
 def _check_table(state: ClusterState, wrong: list[str]) -> None:
     table = state.table
     table.fit_axes()
-    capacity, used, releasing, reserved = _recount(state, wrong)
+    capacity, used, releasing, reserved, claimed = _recount(state, wrong)
     size, axes = table.size, len(state.axes)
     for name, kept, found in (
         ("capacity", table.capacity, capacity),
         ("releasing", table.releasing, releasing),
         ("reserved", table.reserved, reserved),
+        ("claimed", table.claimed, claimed),
         ("free", table.free, capacity - used - reserved),
     ):
         if not np.array_equal(kept[:axes, :size], found):
@@ -64,12 +81,12 @@ def _check_table(state: ClusterState, wrong: list[str]) -> None:
     _same(wrong, "ports", state.ports.content(), _ports(state))
 
 
-def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, Ints]:
-    """Capacity, use, releasing and reserved of all rows, from nodes, tasks and gangs."""
+def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """Capacity, use, releasing, reserved and claimed of all rows, from nodes, tasks and gangs."""
     table = state.table
     shape = (len(state.axes), table.size)
     used, releasing, reserved = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    capacity = np.zeros(shape, np.int64)
+    capacity, claimed = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for node in state.nodes.values():
         if node.fact is not None:
             for axis, amount in state.axes.sums(node.fact.allocatable).items():
@@ -81,11 +98,17 @@ def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, I
                 if task.state is TaskState.RELEASING:
                     releasing[axis, node.row] += amount
     for gang in state.gangs.values():
-        for reservation in gang.reservations:
-            for row, count in zip(reservation.rows.tolist(), reservation.counts.tolist(), strict=True):
-                for axis, amount in reservation.shape.request:
-                    reserved[axis, row] += amount * count
-    return capacity, used, releasing, reserved
+        _add_up(gang.reservations, reserved)
+        _add_up(gang.claims, claimed)
+    _same(wrong, "claims", table.claims, sum(len(gang.claims) for gang in state.gangs.values()))
+    return capacity, used, releasing, reserved, claimed
+
+
+def _add_up(reservations: tuple[Reservation, ...], column: Ints) -> None:
+    for reservation in reservations:
+        for row, count in zip(reservation.rows.tolist(), reservation.counts.tolist(), strict=True):
+            for axis, amount in reservation.shape.request:
+                column[axis, row] += amount * count
 
 
 def _ports(state: ClusterState) -> list[tuple[str, int, int, str, int]]:
@@ -105,22 +128,30 @@ def _check_gangs(state: ClusterState, wrong: list[str]) -> None:
         allocated: Sums = {}
         wanted: Sums = {}
         reserved: Sums = {}
+        claimed: Sums = {}
+        leaving: Sums = {}
         counts: dict[str, list[int]] = {name: [0] * len(TaskState) for name in gang.roles}
         gated: dict[str, int] = dict.fromkeys(gang.roles, 0)
         for task in gang.tasks.values():
             _count(task, gang, counts, gated, wrong)
             if task.node is not None:
                 add(allocated, task.shape.request)
+                if task.state is TaskState.RELEASING:
+                    add(leaving, task.shape.request)
             if task.state is TaskState.PENDING and not task.fact.gated:
                 add(wanted, task.shape.request)
         for reservation in gang.reservations:
             add(reserved, reservation.shape.request, reservation.total)
+        for claim in gang.claims:
+            add(claimed, claim.shape.request, claim.total)
         for name, role in gang.roles.items():
             _same(wrong, f"counts of {gang.id}/{name}", role.counts, counts[name])
             _same(wrong, f"gated of {gang.id}/{name}", role.gated, gated[name])
         _same(wrong, f"allocated of {gang.id}", gang.allocated, allocated)
         _same(wrong, f"wanted of {gang.id}", gang.wanted, wanted)
         _same(wrong, f"reserved of {gang.id}", gang.reserved, reserved)
+        _same(wrong, f"claimed of {gang.id}", gang.claimed, claimed)
+        _same(wrong, f"leaving of {gang.id}", gang.leaving, leaving)
 
 
 def _count(task: Task, gang: Gang, counts: dict[str, list[int]], gated: dict[str, int], wrong: list[str]) -> None:
@@ -136,10 +167,7 @@ def _count(task: Task, gang: Gang, counts: dict[str, list[int]], gated: dict[str
 def _check_queues(state: ClusterState, wrong: list[str]) -> None:
     used: Sums = {}
     inqueue: Sums = {}
-    sums: dict[str, dict[str, Sums]] = {
-        name: {"own": {}, "allocated": {}, "reserved": {}, "inqueue": {}, "elastic": {}, "wanted": {}}
-        for name in state.queues.by_name
-    }
+    sums: dict[str, dict[str, Sums]] = {name: {kind: {} for kind in QUEUE_SUMS} for name in state.queues.by_name}
     for task in state.tasks.values():
         if task.node is not None:
             add(used, task.shape.request)
@@ -151,11 +179,15 @@ def _check_queues(state: ClusterState, wrong: list[str]) -> None:
             add(sums[queue.name]["reserved"], gang.reserved.items())
             add(sums[queue.name]["inqueue"], gang.inqueue.items())
             add(sums[queue.name]["elastic"], gang.elastic.items())
+            add(sums[queue.name]["leaving"], gang.leaving.items())
+            add(sums[queue.name]["claimed"], gang.claimed.items())
         if gang.queue:
             add(sums[gang.queue.name]["own"], gang.allocated.items())
             add(sums[gang.queue.name]["own"], gang.reserved.items())
             add(sums[gang.queue.name]["wanted"], gang.wanted.items())
             add(sums[gang.queue.name]["wanted"], gang.awaited.items())
+            add(sums[gang.queue.name]["own_leaving"], gang.leaving.items())
+            add(sums[gang.queue.name]["own_claimed"], gang.claimed.items())
             _same(wrong, f"queue of {gang.id}", gang.queue.gangs.get(gang.id), gang)
     _same(wrong, "used", state.used, used)
     _same(wrong, "inqueue", state.inqueue, inqueue)

@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
-from flowbatch.model.shapes import ShapeSpec, Taint, Value
+from flowbatch.model.ids import Amounts, BudgetId, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, Value
 
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 GangPhase = Literal["", "Pending", "Inqueue", "Running", "Unknown", "Completed"]
@@ -130,6 +130,10 @@ class GangSeen(Fact, frozen=True):
     declared: tuple[DeclaredTask, ...] = ()
     phase: GangPhase = ""
     user: str = ""
+    #: What the PodGroup itself says about eviction of its pods; None where it says nothing.
+    preemptable: bool | None = None
+    #: Its priority class lets it evict others.
+    preempts: bool = True
 
 
 class GangGone(Fact, frozen=True):
@@ -162,9 +166,34 @@ class PodSeen(Fact, frozen=True):
     ready: bool = False
     preemptable: bool = True
     labels: tuple[tuple[str, str], ...] = ()
+    #: Its preemptionPolicy lets others be evicted for it.
+    preempts: bool = True
+    #: When its kubelet took it on.
+    started: Instant = Instant(0)
+    #: For how long after that it is not to be evicted.
+    cooldown_ms: int = 0
+    priority_class: str = ""
 
 
 class PodGone(Fact, frozen=True):
     """The pod object no longer exists."""
 
     uid: PodUid
+
+
+class BudgetSeen(Fact, frozen=True):
+    """A PodDisruptionBudget as it now is: of the pods of `namespace` that it selects, `allowed` more may be evicted.
+
+    All tests of `selector` must hold, none of them selects every pod; None selects nobody.
+    """
+
+    id: BudgetId
+    namespace: str
+    selector: tuple[LabelTest, ...] | None = None
+    allowed: int = 0
+
+
+class BudgetGone(Fact, frozen=True):
+    """The budget no longer exists."""
+
+    id: BudgetId

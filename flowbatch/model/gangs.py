@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen
-from flowbatch.model.ids import GangId, Instant, NodeName, PodUid
+from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import Queue
@@ -36,6 +36,11 @@ class Task:
     confirmed: bool = False
     #: Nodes that refused a binding, so that the next try looks elsewhere.
     refused: tuple[NodeName, ...] = ()
+    #: When it was told to go by us, and for whom; no beneficiary where it goes for its own or the cluster's sake.
+    told_at: Instant | None = None
+    beneficiary: GangId | None = None
+    #: An eviction of it was refused, and is not asked for again before this.
+    spared_until: Instant = EPOCH
 
     @property
     def uid(self) -> PodUid:
@@ -88,7 +93,7 @@ class Role:
 
 @dataclass(slots=True, eq=False)
 class Reservation:
-    """Room held on `rows` for `counts` members of `role`."""
+    """Room held on `rows` for `counts` members of `role`; as a claim, also room that others are about to leave."""
 
     role: str
     shape: Shape
@@ -121,6 +126,12 @@ class Gang:
     awaited: Sums = field(default_factory=dict)
     reserved: Sums = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
+    #: Room that others were told to leave for it, its sum, and until when it is kept.
+    claims: tuple[Reservation, ...] = ()
+    claimed: Sums = field(default_factory=dict)
+    claimed_until: Instant = EPOCH
+    #: Held by its tasks that are about to leave.
+    leaving: Sums = field(default_factory=dict)
     #: Its part of its queue's `inqueue` and `elastic`.
     inqueue: Sums = field(default_factory=dict)
     elastic: Sums = field(default_factory=dict)

@@ -40,6 +40,12 @@ class Queue:
     elastic: Sums = field(default_factory=dict)
     #: Asked for by pods that wait, and for members to come.
     wanted: Sums = field(default_factory=dict)
+    #: Part of `own` and of `allocated` that is about to be given back, because its tasks are leaving.
+    own_leaving: Sums = field(default_factory=dict)
+    leaving: Sums = field(default_factory=dict)
+    #: Claimed by its own gangs, and by all below it, on top of what they hold.
+    own_claimed: Sums = field(default_factory=dict)
+    claimed: Sums = field(default_factory=dict)
     capability: Sums = field(default_factory=dict)
     guarantee: Sums = field(default_factory=dict)
     deserved: Sums = field(default_factory=dict)

@@ -6,9 +6,9 @@ There is one writer, the engine. Facts may come in any order, more than once, an
 import msgspec
 
 from flowbatch.model.books import Books
-from flowbatch.model.facts import GangSeen, NodeSeen, PodSeen, QueueSeen
+from flowbatch.model.facts import BudgetSeen, GangSeen, NodeSeen, PodSeen, QueueSeen
 from flowbatch.model.gangs import Gang, Task
-from flowbatch.model.ids import GangId, NodeName, PodUid, QueueName, Row
+from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import Queue
@@ -114,6 +114,7 @@ class ClusterState(Books):
         queues.link()
         for queue in queues.by_name.values():
             queue.own, queue.allocated, queue.reserved, queue.inqueue, queue.elastic = {}, {}, {}, {}, {}
+            queue.own_leaving, queue.leaving, queue.own_claimed, queue.claimed = {}, {}, {}, {}
             self.changes.queues[queue.name] = None
         for gang in self.gangs.values():
             if gang.queue:
@@ -135,6 +136,7 @@ class ClusterState(Books):
             gang.short_since = None
             if before is not None:
                 self.unreserve(gang)
+                self.unclaim(gang)
         if gang.queue is None or gang.queue.name != fact.queue:
             self._enqueue(gang, self.queues.named(fact.queue))
         elif before is not None and before.min_resources != fact.min_resources:
@@ -162,6 +164,7 @@ class ClusterState(Books):
             return
         self.changes.gangs[gang_id] = gang
         self.unreserve(gang)
+        self.unclaim(gang)
         self.set_promises(gang, {}, {})
         self.set_awaited(gang, {})
         self._enqueue(gang, None)
@@ -191,6 +194,8 @@ class ClusterState(Books):
         if fact.node is not None:
             self._seen_on(task, fact.node)
         self._move(task, stimulus_of(fact), task.node)
+        if fact.deleting and self.budgets:
+            self.budgets.settle(fact.uid)
         if task.gang:
             self.changes.gangs[task.gang.id] = task.gang
 
@@ -215,12 +220,30 @@ class ClusterState(Books):
         if task.gang:
             self.changes.gangs[task.gang.id] = task.gang
 
-    def spare(self, uid: PodUid) -> None:
-        """An eviction was refused: the pod stays what its last fact says."""
+    def spare(self, uid: PodUid, until: Instant = EPOCH) -> Gang | None:
+        """An eviction was refused: the pod stays what its last fact says. Returns whom it should have made room for."""
         task = self.tasks.get(uid)
-        if task is not None and task.state is TaskState.RELEASING and not task.fact.deleting:
-            self._move(task, Stimulus.SPARED, task.node)
-            self._move(task, stimulus_of(task.fact), task.node)
+        if task is None or task.state is not TaskState.RELEASING or task.fact.deleting:
+            return None
+        self._move(task, Stimulus.SPARED, task.node)
+        self._move(task, stimulus_of(task.fact), task.node)
+        beneficiary, task.told_at, task.beneficiary = task.beneficiary, None, None
+        task.spared_until = until
+        if task.gang:
+            self.changes.gangs[task.gang.id] = task.gang
+        return self.gangs.get(beneficiary) if beneficiary else None
+
+    # -- budgets
+
+    def observe_budget(self, fact: BudgetSeen) -> None:
+        """A disruption budget as it now is."""
+        if self.budgets.observe(fact):
+            self.changes.budgets = True
+
+    def forget_budget(self, budget: BudgetId) -> None:
+        """The budget is gone."""
+        if self.budgets.forget(budget):
+            self.changes.budgets = True
 
     def _add(self, fact: PodSeen) -> Task:
         task = Task(fact, self.shapes.acquire(fact.shape))

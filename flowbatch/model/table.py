@@ -1,6 +1,7 @@
 """The only store of node numbers: int64 columns, one row of the cluster per node, one array per resource axis.
 
 `free` is capacity minus what tasks use minus what is reserved; `releasing` is the part of use that is about to leave.
+`claimed` is room that is being made for somebody: nobody else may take it, neither while it is releasing nor later.
 Nothing mirrors these columns, so nothing has to be kept in step with them. Numpy scalars do not leave this module.
 """
 
@@ -33,6 +34,9 @@ class NodeTable:
         self.free: Ints = np.zeros(shape, np.int64)
         self.releasing: Ints = np.zeros(shape, np.int64)
         self.reserved: Ints = np.zeros(shape, np.int64)
+        self.claimed: Ints = np.zeros(shape, np.int64)
+        #: How many claims there are: without any, what is free is what there is.
+        self.claims = 0
         #: 1 / capacity, and 0 where there is none: scores divide by multiplying.
         self.inverse: Floats = np.zeros(shape, np.float64)
         self.ready: Bools = np.zeros(FIRST_ROWS, np.bool_)
@@ -43,7 +47,7 @@ class NodeTable:
         """Make room for axes that were mentioned since the last call."""
         missing = len(self._axes) - self.capacity.shape[0]
         if missing > 0:
-            for name in ("capacity", "free", "releasing", "reserved", "inverse"):
+            for name in ("capacity", "free", "releasing", "reserved", "claimed", "inverse"):
                 column = getattr(self, name)
                 setattr(self, name, np.pad(column, ((0, missing), (0, 0))))
 
@@ -58,7 +62,7 @@ class NodeTable:
 
     def _double(self) -> None:
         more = self.ready.size
-        for name in ("capacity", "free", "releasing", "reserved", "inverse"):
+        for name in ("capacity", "free", "releasing", "reserved", "claimed", "inverse"):
             setattr(self, name, np.pad(getattr(self, name), ((0, 0), (0, more))))
         self.ready = np.pad(self.ready, (0, more))
         self.over = np.pad(self.over, (0, more))
@@ -123,6 +127,31 @@ class NodeTable:
         for axis, amount in request:
             self.releasing[axis, row] += amount * sign
 
+    def claim_rows(self, rows: Ints, counts: Ints, request: Request, sign: int = 1) -> None:
+        """Keep room on `rows`, free or releasing, for one gang; sign -1 lets go of it."""
+        self.claims += sign
+        for axis, amount in request:
+            self.claimed[axis, rows] += counts * (amount * sign)
+
+    def offer(self, axis: int) -> Ints:
+        """What anybody may take of one axis, by row: what is free, without what is claimed beyond what is leaving."""
+        free = self.free[axis, : self.size]
+        if not self.claims:
+            return free
+        result: Ints = np.minimum(free, self.future(axis))
+        return result
+
+    def future(self, axis: int) -> Ints:
+        """What there will be of one axis, by row, once all that is leaving has left; without what is claimed."""
+        cut = slice(0, self.size)
+        result: Ints = self.free[axis, cut] + self.releasing[axis, cut] - self.claimed[axis, cut]
+        return result
+
+    def kept(self, row: Row) -> bool:
+        """Whether what is claimed on `row` is there, or will be."""
+        short = self.free[:, row] + self.releasing[:, row] < self.claimed[:, row]
+        return not bool((short & (self.claimed[:, row] > 0)).any())
+
     def open_rows(self) -> Bools:
         """Rows that may receive anything at all."""
         ready, over = self.ready[: self.size], self.over[: self.size]
@@ -137,7 +166,7 @@ class NodeTable:
         """
         least: Floats | None = None
         for axis, amount in request:
-            ratio: Floats = self.free[axis, : self.size] / amount
+            ratio: Floats = self.offer(axis) / amount
             least = ratio if least is None else np.minimum(least, ratio, out=least)
         assert least is not None, "a request without axes"
         np.maximum(least, 0, out=least)
@@ -148,7 +177,11 @@ class NodeTable:
         """How many times `request` fits on each of `rows`; zero where a row is closed."""
         axes = np.array([axis for axis, _ in request], np.int64)
         amounts = np.array([amount for _, amount in request], np.int64)
-        ratio = self.free[np.ix_(axes, rows)] // amounts[:, None]
+        cells = np.ix_(axes, rows)
+        free = self.free[cells]
+        if self.claims:
+            free = np.minimum(free, free + self.releasing[cells] - self.claimed[cells])
+        ratio = free // amounts[:, None]
         result: Ints = np.maximum(ratio.min(axis=0), 0) * (self.ready[rows] & ~self.over[rows])
         return result
 

@@ -29,6 +29,7 @@ class Trial:
         self._placed: list[tuple[Sequence[Task], Ints]] = []
         self._reserved: dict[str, tuple[Gang, list[Reservation]]] = {}
         self._evicted: list[Task] = []
+        self._unclaimed: list[Gang] = []
         self._open = True
 
     def __enter__(self) -> Self:
@@ -77,6 +78,22 @@ class Trial:
         """Give up the room held for `gang` so far, to place it anew within this trial."""
         for reservation in gang.reservations:
             self._reserve(gang, reservation, -1)
+
+    def unclaim(self, gang: Gang) -> None:
+        """Lift what is claimed for `gang`, so that it is tried on that room too."""
+        state = self._state
+        if not gang.claims:
+            return
+        for claim in gang.claims:
+            state.book_claim(gang, claim, -1)
+        self._unclaimed.append(gang)
+
+        def back() -> None:
+            self._unclaimed.remove(gang)
+            for claim in gang.claims:
+                state.book_claim(gang, claim, 1)
+
+        self._undo.append(back)
 
     def _reserve(self, gang: Gang, reservation: Reservation, sign: int) -> None:
         state = self._state
@@ -132,6 +149,8 @@ class Trial:
         state = self._state
         for gang, held in self._reserved.values():
             self._adopt(gang, held)
+        for gang in self._unclaimed:
+            state.settle_unclaimed(gang)
         result: list[tuple[Task, Node]] = []
         node_at = state.node_at
         for tasks, rows in self._placed:

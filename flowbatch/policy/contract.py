@@ -133,6 +133,19 @@ class VictimFilter(Protocol):
         ...
 
 
+class VictimSource(Protocol):
+    """Who should go although nobody waits for its place (Volcano: VictimTasks, which the shuffle action asks)."""
+
+    @property
+    def every_ms(self) -> int:
+        """How often to ask."""
+        ...
+
+    def victims(self, view: ClusterView) -> Sequence[Task]:
+        """Pods to evict now. Those that run no more, or must be spared whatever happens, are left out by the engine."""
+        ...
+
+
 class Ledger(Protocol):
     """Derived state of a policy, one object per engine. `removed` is the exact inverse of `placed`."""
 

@@ -17,6 +17,7 @@ from flowbatch.policy.contract import (
     ShareRule,
     StepSource,
     VictimFilter,
+    VictimSource,
 )
 from flowbatch.policy.measuring import MetricsSource
 
@@ -66,3 +67,10 @@ class Policy:
     gangreclaim: GangEvictArguments = field(default_factory=GangEvictArguments)
     #: Where the measured use of nodes comes from.
     metrics: MetricsSource | None = None
+    #: Who goes for nobody's sake, asked while "shuffle" is among the actions.
+    shufflers: tuple[VictimSource, ...] = ()
+    #: How long room that is being freed is kept for whom it was freed for.
+    hold_ms: int = 300_000
+    #: How long a pod runs before it may be evicted, by its own queue or by others.
+    preempt_min_runtime_ms: int = 0
+    reclaim_min_runtime_ms: int = 0

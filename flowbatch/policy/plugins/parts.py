@@ -17,6 +17,7 @@ from flowbatch.policy.contract import (
     ShareRule,
     StepSource,
     VictimFilter,
+    VictimSource,
 )
 
 
@@ -37,6 +38,7 @@ class Parts:
     ledgers: tuple[Callable[[], Ledger], ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     steps: tuple[StepSource, ...] = ()
+    shufflers: tuple[VictimSource, ...] = ()
 
 
 #: Reads a plugin's arguments; must ask for every argument that the plugin knows.
@@ -64,7 +66,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "TargetJob": (),
     "ReservedNodes": (),
     "JobEnqueued": ("enqueue",),
-    "Victim": (),
+    "Victim": ("shufflers",),
     "JobStarving": (),
     "Overused": (),
     "Allocatable": ("limits",),
