@@ -9,6 +9,9 @@ Lines (amounts are `name=value`; cpu counts cores, memory may end in Gi or Mi, a
     queue ads: weight=2 capability(cpu=4) guarantee(cpu=2) parent=root closed
     gang mpi: 2x ps cpu=1, 8x worker cpu=2 @zone:a, min 5, queue ads, priority 10, phase Inqueue, needs(cpu=4)
     pod other: cpu=2 on n1                  (nobody's pod)
+    quota q: hard(cpu=4 count/pods=3) used(cpu=1)
+
+A gang may say `waits 30` (seconds).
 
 In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
 `~ps` after it says that they wait for task "ps".
@@ -28,6 +31,7 @@ from flowbatch.engine.events import (
     NodeSeen,
     PodSeen,
     QueueSeen,
+    QuotaSeen,
     ShapeSpec,
     Synced,
     Taint,
@@ -45,7 +49,7 @@ def amounts(text: str) -> Amounts:
     """ "cpu=2 memory=1Gi" as Amounts."""
     found = {}
     for name, number, unit in re.findall(r"([\w./-]+)=([\d.]+)(Gi|Mi|Ki)?", text):
-        found[name] = int(float(number) * 1000) if name == "cpu" else int(number) * UNITS.get(unit, 1)
+        found[name] = int(float(number) * 1000) if name.endswith("cpu") else int(number) * UNITS.get(unit, 1)
     return tuple(sorted(found.items()))
 
 
@@ -101,6 +105,12 @@ def queue(name: str, text: str = "") -> QueueSeen:
     )
 
 
+def quota(name: str, text: str = "") -> QuotaSeen:
+    """A ResourceQuota of the namespace that all text clusters live in."""
+    hard, used = (re.search(word + r"\(([^)]*)\)", text) for word in ("hard", "used"))
+    return QuotaSeen("ns", name, amounts(hard[1]) if hard else (), amounts(used[1]) if used else ())
+
+
 def pod(name: str, spec: ShapeSpec, gang: str | None = None, **facts: object) -> PodSeen:
     """One pod; its uid is its name."""
     gang_id = GangId(f"ns/{gang}") if gang else None
@@ -151,6 +161,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
         amounts(needs[1]) if needs else None,
         tuple(declared),
         word(r"phase (\w+)", "Pending"),  # type: ignore[arg-type]  # a GangPhase
+        wait_ms=int(word(r"waits (\d+)", "0")) * 1000 or None,
     )
     return [seen, *events]
 
@@ -168,6 +179,8 @@ def facts(*lines: str) -> list[Event]:
             events.append(node(name, rest))
         elif kind == "queue":
             events.append(queue(name, rest))
+        elif kind == "quota":
+            events.append(quota(name, rest))
         elif kind == "gang":
             events.extend(gang(name, rest.strip(), next(age)))
         elif kind == "pod":

@@ -239,6 +239,27 @@ class PriorityClass(Wire, frozen=True, kw_only=True):
     preemption_policy: str = "PreemptLowerPriority"
 
 
+class ResourceQuotaStatus(Wire, frozen=True, kw_only=True):
+    """core/v1 ResourceQuotaStatus, as the quota controller counts it."""
+
+    hard: dict[str, str | int | float] = {}
+    used: dict[str, str | int | float] = {}
+
+
+class ResourceQuotaSpec(Wire, frozen=True, kw_only=True):
+    """core/v1 ResourceQuotaSpec."""
+
+    hard: dict[str, str | int | float] = {}
+
+
+class ResourceQuota(Wire, frozen=True, kw_only=True):
+    """core/v1 ResourceQuota."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ResourceQuotaSpec = ResourceQuotaSpec()
+    status: ResourceQuotaStatus = ResourceQuotaStatus()
+
+
 class ConfigMap(Wire, frozen=True, kw_only=True):
     """core/v1 ConfigMap."""
 

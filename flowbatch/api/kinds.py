@@ -62,6 +62,7 @@ EVENT = Kind("", "v1", "Event", "events", core.Event, short_names=("ev",), statu
 PERSISTENT_VOLUME_CLAIM = Kind(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", core.PersistentVolumeClaim, short_names=("pvc",)
 )
+RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", core.ResourceQuota, short_names=("quota",))
 NETWORK_POLICY = Kind(
     "networking.k8s.io",
     "v1",
@@ -114,6 +115,7 @@ KINDS: tuple[Kind[Any], ...] = (
     SECRET,
     EVENT,
     PERSISTENT_VOLUME_CLAIM,
+    RESOURCE_QUOTA,
     NETWORK_POLICY,
     PRIORITY_CLASS,
     LEASE,

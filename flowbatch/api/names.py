@@ -26,6 +26,8 @@ TASK_PRIORITY = "volcano.sh/task-priority"
 GROUP_NAME = "scheduling.k8s.io/group-name"
 VOLCANO_GROUP_NAME = "scheduling.volcano.sh/group-name"
 SCHEDULING_QUEUE_NAME = "scheduling.volcano.sh/queue-name"
+#: How long a gang may wait; the bare spelling is the older one.
+SLA_WAITING_TIMES = ("sla-waiting-time", "volcano.sh/sla-waiting-time")
 GROUP_MIN_MEMBER = "scheduling.volcano.sh/group-min-member"
 GROUP_MIN_RESOURCES = "scheduling.volcano.sh/group-min-resources"
 CLOSED_BY_PARENT = "volcano.sh/closed-by-parent"

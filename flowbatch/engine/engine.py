@@ -29,6 +29,8 @@ from flowbatch.engine.events import (
     PolicyDropped,
     QueueGone,
     QueueSeen,
+    QuotaGone,
+    QuotaSeen,
     StepFailed,
     Synced,
     UsageSeen,
@@ -42,7 +44,7 @@ from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.report import Explanation, Words
-from flowbatch.model.blockers import Blocker
+from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
 from flowbatch.model.gangs import Gang
@@ -50,7 +52,7 @@ from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
-from flowbatch.policy.contract import Key
+from flowbatch.policy.contract import Admission, Key, Permit
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
 
@@ -125,9 +127,23 @@ class Engine:
 
     def _fold_rare(
         self,
-        event: EvictFailed | BudgetSeen | BudgetGone | StepFailed | Answered | UsageSeen | PolicyDropped | Synced,
+        event: EvictFailed
+        | BudgetSeen
+        | BudgetGone
+        | QuotaSeen
+        | QuotaGone
+        | StepFailed
+        | Answered
+        | UsageSeen
+        | PolicyDropped
+        | Synced,
     ) -> None:
         match event:
+            case QuotaSeen():
+                self._first_quota()
+                self.state.observe_quota(event)
+            case QuotaGone():
+                self.state.forget_quota(event)
             case EvictFailed():
                 self._evict_failed(event.uid)
             case BudgetSeen():
@@ -147,6 +163,11 @@ class Engine:
                 self._synced = True
             case _:
                 assert_never(event)
+
+    def _first_quota(self) -> None:
+        """Promises are counted from the first quota on."""
+        if not self.state.quotas:
+            self.state.changes.gangs.update(self.state.gangs)
 
     def adopt_again(self) -> None:
         """A policy was dropped: what it had a say in is decided again without it."""
@@ -270,23 +291,44 @@ class Engine:
 
     def _try_gate(self, entry: Entry) -> None:
         gang = entry.gang
-        for admission in self.policy.enqueue:
-            blocker = self.guard.call(admission, admission.blocker, None, gang, self._view)
-            if blocker is not None:
-                self._lineup.lay_down(self._lineup.gate, entry, Outcome(blocker=blocker))
-                return
+        outcome = Outcome(blocker=self._refusal(self.policy.enqueue, gang))
+        if outcome.blocker is None and self.policy.waivable:
+            self._try_waivable(gang, outcome)
+        if outcome.blocker is not None:
+            self._lineup.lay_down(self._lineup.gate, entry, outcome)
+            return
         gang.phase = "Inqueue"
         self._lineup.blockers.pop(gang.id, None)
         self._lineup.sort(gang.id, gang)
 
+    def _refusal(self, admissions: Sequence[Admission], gang: Gang) -> Blocker | None:
+        for admission in admissions:
+            blocker = self.guard.call(admission, admission.blocker, None, gang, self._view)
+            if blocker is not None:
+                return blocker
+        return None
+
+    def _try_waivable(self, gang: Gang, outcome: Outcome) -> None:
+        """Gates that the clock opens too, for a gang that may wait only so long."""
+        due = self._due(self.policy.permits, gang)
+        if due is not None and due <= self._view.now:
+            return
+        outcome.blocker = self._refusal(self.policy.waivable, gang)
+        if outcome.blocker is not None and due is not None:
+            outcome.also.append(NeedsTime(due, "has waited long enough then"))
+
+    def _due(self, permits: Sequence[Permit], gang: Gang) -> Instant | None:
+        """The first moment at which one of them speaks for `gang`."""
+        found = [self.guard.call(permit, permit.due, None, gang, self._view) for permit in permits]
+        return min((due for due in found if due is not None), default=None)
+
     def _try_place(self, entry: Entry, *, alone: bool) -> None:
         gang, what = entry.gang, entry.demand
         assert what is not None
-        for admission in self.policy.admission:
-            blocker = self.guard.call(admission, admission.blocker, None, gang, self._view)
-            if blocker is not None:
-                self._lineup.lay_down(self._lineup.place, entry, Outcome(blocker=blocker))
-                return
+        blocker = self._refusal(self.policy.admission, gang)
+        if blocker is not None:
+            self._lineup.lay_down(self._lineup.place, entry, Outcome(blocker=blocker))
+            return
         outcome = self._attempts.attempt(gang, what, None if alone else self.policy.surplus_batch)
         for task, _ in outcome.placed:
             if outcome.question is None or task.shape.best_effort:

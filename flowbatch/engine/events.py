@@ -23,6 +23,8 @@ from flowbatch.model.facts import (
     QueueGone,
     QueueSeen,
     QueueState,
+    QuotaGone,
+    QuotaSeen,
 )
 from flowbatch.model.ids import Amounts, NodeName, PodUid
 from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, TaintEffect, Term, Toleration, Value
@@ -53,6 +55,8 @@ __all__ = [
     "QueueGone",
     "QueueSeen",
     "QueueState",
+    "QuotaGone",
+    "QuotaSeen",
     "ShapeSpec",
     "StepFailed",
     "Synced",
@@ -123,6 +127,8 @@ Event = (
     | NodeGone
     | QueueSeen
     | QueueGone
+    | QuotaSeen
+    | QuotaGone
     | BindFailed
     | EvictFailed
     | StepFailed

@@ -24,6 +24,7 @@ from flowbatch.model.view import View
 from flowbatch.policy.contract import Key
 from flowbatch.policy.gates import minimum_of
 from flowbatch.policy.policy import Policy
+from flowbatch.policy.quota import quota_names, quota_needs
 
 
 class LineUp:
@@ -122,12 +123,14 @@ class LineUp:
                 self.blockers.pop(gang_id, None)
                 self._short.pop(gang_id, None)
                 self.questions.forget(gang_id)
+                self._state.promise_quota(gang_id, {})
             return
         self._state.count_wanted(gang)
         lacking = missing(gang)
         if lacking is not None:
             self._state.set_awaited(gang, {})
             self._state.set_promises(gang, {}, {})
+            self._state.promise_quota(gang_id, {})
             self.blockers[gang_id] = lacking
             return
         gang.phase = next_phase(gang, self.blockers.get(gang_id), self._view.now)
@@ -171,6 +174,21 @@ class LineUp:
                 inqueue = positive_difference(minimum, taken)
             elastic = positive_difference({a: n for a, n in gang.allocated.items() if a in minimum}, minimum)
         self._state.set_promises(gang, inqueue, elastic)
+        if self._state.quotas:
+            self._promise_quota(gang)
+
+    def _promise_quota(self, gang: Gang) -> None:
+        """What its namespace's quotas must keep for pods it has not made yet."""
+        unmade: dict[str, int] = {}
+        if gang.phase == "Inqueue" and len(gang.tasks) < gang.min_members:
+            unmade = quota_needs(gang)
+            names = self._state.axes.names
+            for task in gang.tasks.values() if unmade else ():
+                for axis, amount in task.shape.request:
+                    for name in quota_names(names[axis]):
+                        unmade[name] = unmade.get(name, 0) - amount
+            unmade = {name: units for name, units in unmade.items() if units > 0}
+        self._state.promise_quota(gang.id, unmade)
 
     def _line_up(self, gang: Gang) -> None:
         assert gang.queue is not None
@@ -190,10 +208,16 @@ class LineUp:
 
     def _stand_at_gate(self, gang: Gang) -> None:
         assert gang.queue is not None
-        alike = all(getattr(each, "alike", False) for each in self._policy.enqueue)
+        gates = (*self._policy.enqueue, *self._policy.waivable)
+        alike = all(getattr(each, "alike", False) for each in gates) and not self._hurried(gang)
         minimum = minimum_of(gang, self._view)
         key = LaneKey(gang.queue.name, "enqueue", minimum=minimum, solo=None if alike else gang.id)
         self._put(self.gate, gang, key, None)
+
+    def _hurried(self, gang: Gang) -> bool:
+        """The clock opens some gates for it, at a moment of its own."""
+        permits = self._policy.permits if self._policy.waivable else ()
+        return any(self._guard.call(each, each.due, None, gang, self._view) is not None for each in permits)
 
     def _put(self, stage: Pending, gang: Gang, lane_key: LaneKey, what: Demand | None) -> None:
         entry = stage.put(gang, lane_key, self._gang_key(gang, what), what)

@@ -3,6 +3,7 @@
 | blocker | parked under | woken by |
 |---|---|---|
 | NeedsQuota, QueueClosed | the queue | its usage falls, its facts or its share change, totals change |
+| NeedsNamespaceQuota | the namespace | its quotas change, or less is promised there |
 | NeedsHeadroom | headroom | anything ends, a promise is let go, totals change |
 | NeedsCapacity | its shapes | so much more room on admitted nodes that it might fit |
 | NeedsNode, hopeless ones | nodes | a node comes or changes |
@@ -24,6 +25,7 @@ from flowbatch.model.blockers import (
     NeedsAnswer,
     NeedsCapacity,
     NeedsHeadroom,
+    NeedsNamespaceQuota,
     NeedsNode,
     NeedsQuota,
     NeedsTime,
@@ -42,11 +44,14 @@ class Parking:
 
     def __init__(self, state: ClusterState, fits: Fits) -> None:
         self._queues: dict[QueueName, Lanes] = {}
+        self._namespaces: dict[str, Lanes] = {}
         self._headroom: Lanes = {}
         self._nodes: Lanes = {}
         self._any: Lanes = {}
         self._room = RoomWatches(state, fits)
         self._clock: list[tuple[Instant, int, Lane]] = []
+        #: The moment for which each lane waits; what else is in the heap is stale.
+        self._due: dict[Lane, Instant] = {}
         self._asks: dict[str, Lane] = {}
         self._count = 0
 
@@ -59,6 +64,8 @@ class Parking:
         match blocker:
             case NeedsQuota(queue=queue) | QueueClosed(queue=queue):
                 self._queues.setdefault(queue, {})[lane] = None
+            case NeedsNamespaceQuota(namespace=namespace):
+                self._namespaces.setdefault(namespace, {})[lane] = None
             case NeedsHeadroom():
                 self._headroom[lane] = None
             case NeedsNode() | NeedsCapacity(hopeless=True):
@@ -67,6 +74,7 @@ class Parking:
                 self._room.add(lane, needs, rooms or {})
             case NeedsTime(until=until):
                 self._count += 1
+                self._due[lane] = until
                 heappush(self._clock, (until, self._count, lane))
             case NeedsAnswer(ask=ask):
                 self._asks[ask] = lane
@@ -82,6 +90,10 @@ class Parking:
         match blocker:
             case NeedsQuota(queue=queue) | QueueClosed(queue=queue):
                 self._queues.get(queue, {}).pop(lane, None)
+            case NeedsNamespaceQuota(namespace=namespace):
+                self._namespaces.get(namespace, {}).pop(lane, None)
+            case NeedsTime():
+                self._due.pop(lane, None)
             case NeedsCapacity(shapes=shapes):
                 self._nodes.pop(lane, None)
                 for shape in shapes:
@@ -102,6 +114,8 @@ class Parking:
         else:
             for queue in changes.queues:
                 found |= self._queues.get(queue, {})
+        for namespace in changes.quotas:
+            found |= self._namespaces.get(namespace, {})
         if changes.headroom:
             found |= self._headroom
         if changes.nodes:
@@ -111,8 +125,8 @@ class Parking:
         if changes.freed:
             found |= dict.fromkeys(self._room.woken(changes.freed))
         while self._clock and self._clock[0][0] <= now:
-            _, _, lane = heappop(self._clock)
-            if isinstance(lane.blocker, NeedsTime):
+            until, _, lane = heappop(self._clock)
+            if self._due.get(lane) == until:
                 found[lane] = None
         return list(found)
 
@@ -122,6 +136,6 @@ class Parking:
 
     def wake_at(self) -> Instant | None:
         """When the next lane is due by the clock."""
-        while self._clock and not isinstance(self._clock[0][2].blocker, NeedsTime):
+        while self._clock and self._due.get(self._clock[0][2]) != self._clock[0][0]:
             heappop(self._clock)
         return self._clock[0][0] if self._clock else None

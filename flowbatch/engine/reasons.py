@@ -12,10 +12,11 @@ from flowbatch.model.table import Bools
 
 def format_amount(name: str, units: int) -> str:
     """One resource as people write it: "3 cpu", "2.5 cpu", "4Gi memory", "1 nvidia.com/gpu"."""
-    if name == "cpu":
+    resource = name.removeprefix("requests.").removeprefix("limits.")
+    if resource == "cpu":
         whole, rest = divmod(units, 1000)
-        return f"{whole}{f'.{rest:03d}'.rstrip('0') if rest else ''} cpu"
-    if name in ("memory", "ephemeral-storage") or name.startswith("hugepages-"):
+        return f"{whole}{f'.{rest:03d}'.rstrip('0') if rest else ''} {name}"
+    if resource in ("memory", "ephemeral-storage") or resource.startswith("hugepages-"):
         for suffix, size in (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
             if units >= size:
                 tenths = -(-units * 10 // size)

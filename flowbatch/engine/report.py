@@ -17,6 +17,7 @@ from flowbatch.model.blockers import (
     NeedsGang,
     NeedsHeadroom,
     NeedsMembers,
+    NeedsNamespaceQuota,
     NeedsNode,
     NeedsQuota,
     NeedsTime,
@@ -77,6 +78,8 @@ class Words:
                 return self._quota(blocker)
             case NeedsHeadroom():
                 return self._headroom(blocker, gang)
+            case NeedsNamespaceQuota():
+                return self._namespace_quota(blocker)
             case NeedsNode():
                 return f"no node will do, even empty. {self._nodes(gang, blocker)}"
             case NeedsCapacity():
@@ -115,6 +118,16 @@ class Words:
         holds = format_amounts(tuple((name, units) for name, units in held if name in named))
         text = f'short {format_amounts(blocker.short)} in queue "{blocker.queue}" ({blocker.limit}; it holds {holds})'
         return f"it can never fit the limits of its queue: {text}" if blocker.hopeless else text
+
+    @staticmethod
+    def _namespace_quota(blocker: NeedsNamespaceQuota) -> str:
+        needs, hard, taken = (format_amounts(each) for each in (blocker.needs, blocker.hard, blocker.taken))
+        where = f'ResourceQuota "{blocker.quota}" of namespace "{blocker.namespace}"'
+        if blocker.hopeless:
+            return f"it can never fit {where}: it asks for {needs}, hard is {hard}"
+        return (
+            f"short {format_amounts(blocker.short)} in {where}: it asks for {needs}; of hard {hard}, {taken} is taken"
+        )
 
     def _headroom(self, blocker: NeedsHeadroom, gang: Gang) -> str:
         needs, total = format_amounts(blocker.needs), format_amounts(blocker.total) or "none of it"
@@ -226,6 +239,9 @@ class Words:
             case NeedsQuota(queue=queue, short=short, hopeless=hopeless):
                 what = "a higher limit" if hopeless else "a higher limit, or jobs that end,"
                 return f'{what} in queue "{queue}" by {format_amounts(short)}'
+            case NeedsNamespaceQuota(quota=quota, short=short, hopeless=hopeless):
+                what = "more in" if hopeless else "jobs that end, or more in,"
+                return f'{what} ResourceQuota "{quota}": {format_amounts(short)}'
             case NeedsHeadroom(short=short, hopeless=hopeless):
                 return "larger or more nodes" if hopeless else f"jobs that end and free {format_amounts(short)}"
             case NeedsNode():

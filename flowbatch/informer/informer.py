@@ -76,6 +76,10 @@ class Informer(Generic[T]):
         """Wait until everything has been read once."""
         await self._reflector.synced.wait()
 
+    async def wait_settled(self) -> None:
+        """The same for a kind that may be missing: also return when the server says that there is nothing for us."""
+        await self._reflector.settled.wait()
+
     @property
     def synced(self) -> bool:
         """Whether everything has been read once."""

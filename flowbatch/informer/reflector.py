@@ -60,6 +60,8 @@ class Reflector(Generic[T]):
         timing: Timing | None = None,
     ) -> None:
         self.synced = asyncio.Event()
+        #: Synced, or told by the server that the kind is not served or not for us: no use waiting for it.
+        self.settled = asyncio.Event()
         #: Monotonic moment at which anything last arrived; a health check compares it.
         self.last_event_at = time.monotonic()
         self._client, self._kind, self._store = client, kind, store
@@ -122,6 +124,8 @@ class Reflector(Generic[T]):
 
     def _refused(self, problem: ApiError) -> None:
         self._failed(problem.reason or str(problem.status), problem)
+        if problem.status in (403, 404):
+            self.settled.set()
         if problem.version_too_large:
             self._must_read = self._version_refused = True
         elif not isinstance(problem, ServerError) and self._must_read and problem.status in (400, 405, 406, 415, 422):
@@ -180,6 +184,7 @@ class Reflector(Generic[T]):
         self._broken_snapshots = 0
         metrics.INFORMER_OBJECTS.labels(self._kind.plural).set(len(self._store))
         self.synced.set()
+        self.settled.set()
         self._note()
 
     # Following ---------------------------------------------------------------------------------------------------

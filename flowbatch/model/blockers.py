@@ -63,6 +63,22 @@ class NeedsQuota(Blocker, frozen=True):
     hopeless: bool = False
 
 
+class NeedsNamespaceQuota(Blocker, frozen=True):
+    """A ResourceQuota of the gang's namespace has no room for its pods: they could not even be made.
+
+    It asks for `needs`; of `hard`, `taken` is used or promised to gangs that are in. `hopeless`: `hard` itself is too
+    small. Cure: the quota changes, or a gang of the namespace gives its promise back.
+    """
+
+    namespace: str
+    quota: str
+    short: Amounts
+    needs: Amounts = ()
+    hard: Amounts = ()
+    taken: Amounts = ()
+    hopeless: bool = False
+
+
 class NeedsHeadroom(Blocker, frozen=True):
     """So much is promised to admitted gangs already that pods of more would only wait. Cure: anything ends.
 

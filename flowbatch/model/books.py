@@ -15,6 +15,7 @@ from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
 from flowbatch.model.ports import HostPorts
 from flowbatch.model.queues import Queue, QueueTree, charge
+from flowbatch.model.quotas import Quotas
 from flowbatch.model.resources import Axes, Sums, add
 from flowbatch.model.shapes import Shape, ShapeTable
 from flowbatch.model.table import NodeTable
@@ -37,6 +38,7 @@ class Books:
         self.budgets = Budgets()
         #: Tasks that are about to leave a node.
         self.leaving: dict[PodUid, Task] = {}
+        self.quotas = Quotas()
         self.changes = StateChanges()
         #: Capacity of all ready nodes.
         self.total: Sums = {}

@@ -14,6 +14,8 @@ class StateChanges:
     gangs: dict[GangId, Gang] = field(default_factory=dict)
     #: Queues whose usage fell or whose own facts changed.
     queues: dict[QueueName, None] = field(default_factory=dict)
+    #: Namespaces whose ResourceQuotas changed, or have less promised.
+    quotas: dict[str, None] = field(default_factory=dict)
     #: Rows that have more room than before.
     freed: dict[Row, None] = field(default_factory=dict)
     #: Rows whose static facts or capacity changed in a way that may admit more.
@@ -29,6 +31,14 @@ class StateChanges:
 
     def any(self) -> bool:
         """There is something to look at."""
-        return bool(self.gangs or self.queues or self.freed or self.nodes or self.total or self.headroom) or (
-            self.shares or self.budgets
+        return bool(
+            self.gangs
+            or self.queues
+            or self.quotas
+            or self.freed
+            or self.nodes
+            or self.total
+            or self.headroom
+            or self.shares
+            or self.budgets
         )

@@ -134,6 +134,10 @@ class GangSeen(Fact, frozen=True):
     preemptable: bool | None = None
     #: Its priority class lets it evict others.
     preempts: bool = True
+    #: It should not wait longer than this from its creation on (Volcano: sla-waiting-time); None for no such wish.
+    wait_ms: int | None = None
+    #: `min_resources` in a quota's own words ("requests.cpu", "count/pods"), where it states such.
+    min_quota: Amounts = ()
 
 
 class GangGone(Fact, frozen=True):
@@ -173,6 +177,22 @@ class PodSeen(Fact, frozen=True):
     #: For how long after that it is not to be evicted.
     cooldown_ms: int = 0
     priority_class: str = ""
+
+
+class QuotaSeen(Fact, frozen=True):
+    """A namespace's ResourceQuota as it now is; names are a quota's ("cpu", "requests.cpu", "count/pods")."""
+
+    namespace: str
+    name: str
+    hard: Amounts = ()
+    used: Amounts = ()
+
+
+class QuotaGone(Fact, frozen=True):
+    """The quota object no longer exists."""
+
+    namespace: str
+    name: str
 
 
 class PodGone(Fact, frozen=True):

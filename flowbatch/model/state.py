@@ -6,12 +6,13 @@ There is one writer, the engine. Facts may come in any order, more than once, an
 import msgspec
 
 from flowbatch.model.books import Books
-from flowbatch.model.facts import BudgetSeen, GangSeen, NodeSeen, PodSeen, QueueSeen
+from flowbatch.model.facts import BudgetSeen, GangSeen, NodeSeen, PodSeen, QueueSeen, QuotaGone, QuotaSeen
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import Queue
+from flowbatch.model.quotas import namespace_of
 
 #: Nodes remembered as having refused one task.
 REFUSALS_KEPT = 4
@@ -119,6 +120,23 @@ class ClusterState(Books):
         for gang in self.gangs.values():
             if gang.queue:
                 self._charge_gang(gang, gang.queue, 1)
+
+    # -- quotas of namespaces
+
+    def observe_quota(self, fact: QuotaSeen) -> None:
+        """A ResourceQuota as it now is."""
+        if self.quotas.observe(fact):
+            self.changes.quotas[fact.namespace] = None
+
+    def forget_quota(self, fact: QuotaGone) -> None:
+        """The quota is gone: one limit less."""
+        self.quotas.forget(fact)
+        self.changes.quotas[fact.namespace] = None
+
+    def promise_quota(self, gang: GangId, amounts: dict[str, int]) -> None:
+        """What `gang` will still make in its namespace; where that is less than before, others may come in."""
+        if self.quotas.promise(gang, amounts):
+            self.changes.quotas[namespace_of(gang)] = None
 
     # -- gangs
 

@@ -8,6 +8,7 @@ from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import QueueTree
+from flowbatch.model.quotas import Quotas
 from flowbatch.model.resources import Axes, Sums
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import NodeTable
@@ -52,6 +53,11 @@ class ClusterView(Protocol):
         ...
 
     @property
+    def quotas(self) -> Quotas:
+        """ResourceQuotas of namespaces, and what is promised there."""
+        ...
+
+    @property
     def total(self) -> Sums:
         """Capacity of all ready nodes."""
         ...
@@ -85,6 +91,7 @@ class View:
         self.nodes: Mapping[NodeName, Node] = state.nodes
         self.gangs: Mapping[GangId, Gang] = state.gangs
         self.queues = state.queues
+        self.quotas = state.quotas
 
     @property
     def total(self) -> Sums:

@@ -5,6 +5,9 @@
     queueOrder: [priority, leastServed]
     gangOrder: [priority, unreadyFirst, dominantShare]
     enqueue: [queueOpen, queueRoom, {name: overcommit, factor: 1.5}]
+    waivable: [overcommit]     # not asked of gangs that one of `permits` lets pass
+    permits: [{name: waitingTime, wait_ms: 60000}]
+    reserving: [{name: waitingTime, wait_ms: 60000}]   # room is kept for gangs that waited so long
     limits: [capability, fairShare]
     shares: proportion         # or null
     filters: [schedulable, selector, taints]
@@ -20,7 +23,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
-from flowbatch.policy import gates, nodefit, ordering, scores, share
+from flowbatch.policy import gates, nodefit, ordering, quota, scores, share, sla
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import PRESETS
 
@@ -31,14 +34,18 @@ def _named(*classes: Maker) -> dict[str, Maker]:
     return {each.__name__[0].lower() + each.__name__[1:]: each for each in classes}
 
 
+GATES = _named(gates.QueueOpen, gates.QueueRoom, gates.Overcommit, quota.NamespaceQuota)
 #: Key in the mapping -> (field of Policy, what may stand there by name).
 LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
     "queueOrder": ("queue_order", {"priority": ordering.QueuePriority, **_named(ordering.LeastServed)}),
     "gangOrder": (
         "gang_order",
-        _named(ordering.Priority, ordering.UnreadyFirst, ordering.DominantShare, ordering.Oldest),
+        _named(ordering.Priority, ordering.UnreadyFirst, ordering.DominantShare, ordering.Oldest, sla.WaitingTime),
     ),
-    "enqueue": ("enqueue", _named(gates.QueueOpen, gates.QueueRoom, gates.Overcommit)),
+    "enqueue": ("enqueue", GATES),
+    "waivable": ("waivable", GATES),
+    "permits": ("permits", _named(sla.WaitingTime)),
+    "reserving": ("reserving", _named(sla.WaitingTime)),
     "admission": ("admission", {}),
     "limits": ("limits", _named(share.Capability, share.FairShare)),
     "filters": ("filters", _named(nodefit.Schedulable, nodefit.Selector, nodefit.Taints)),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flowbatch.model.blockers import Blocker
 from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.ids import Instant
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums
@@ -91,6 +92,14 @@ class Admission(Protocol):
 
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
         """None to go on, or what must be cured first."""
+        ...
+
+
+class Permit(Protocol):
+    """Who has waited long enough: gates that only say "later" are not asked any more, and room is kept for it."""
+
+    def due(self, gang: Gang, view: ClusterView) -> Instant | None:
+        """From when on; None for never."""
         ...
 
 

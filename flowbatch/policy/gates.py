@@ -25,6 +25,8 @@ class QueueOpen:
     """Only open queues let gangs in; those already in go on."""
 
     alike = True
+    #: No permit opens this gate.
+    firm = True
 
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
         """QueueClosed while the queue is not Open."""

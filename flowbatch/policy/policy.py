@@ -12,6 +12,7 @@ from flowbatch.policy.contract import (
     Ledger,
     NodeFilter,
     NodeScore,
+    Permit,
     QueueLimit,
     QueueOrder,
     ShareRule,
@@ -47,6 +48,11 @@ class Policy:
     gang_order: tuple[GangOrder, ...] = ()
     #: From Pending to Inqueue, before pods exist. Empty: every gang passes.
     enqueue: tuple[Admission, ...] = ()
+    #: The same, but not asked of gangs that one of `permits` lets pass.
+    waivable: tuple[Admission, ...] = ()
+    permits: tuple[Permit, ...] = ()
+    #: From when on room is kept for a gang that does not fit.
+    reserving: tuple[Permit, ...] = ()
     #: Before each attempt to place a gang.
     admission: tuple[Admission, ...] = ()
     limits: tuple[QueueLimit, ...] = ()

@@ -83,6 +83,7 @@ def _tiers(value: Any, problems: list[SpecError]) -> list[Parts]:
     parts: list[Parts] = []
     seen: dict[str, str] = {}
     for i, tier in enumerate(value):
+        overruled = any(each.permits for each in parts)
         plugins = tier.get("plugins") if isinstance(tier, Mapping) else None
         if not isinstance(plugins, list | tuple):
             problems.append(SpecError(f"tiers[{i}].plugins", "must be a list of plugins", plugins))
@@ -90,8 +91,14 @@ def _tiers(value: Any, problems: list[SpecError]) -> list[Parts]:
         for j, each in enumerate(plugins):
             found = _plugin(f"tiers[{i}].plugins[{j}]", each, seen, problems)
             if found is not None:
-                parts.append(found)
+                parts.append(_overruled(found) if overruled else found)
     return parts
+
+
+def _overruled(parts: Parts) -> Parts:
+    """A permit in an earlier tier opens the gates of this one, as in Volcano; but never that of a closed queue."""
+    firm = tuple(each for each in parts.enqueue if getattr(each, "firm", False))
+    return replace(parts, enqueue=firm, waivable=tuple(each for each in parts.enqueue if each not in firm))
 
 
 def _plugin(path: str, value: Any, seen: dict[str, str], problems: list[SpecError]) -> Parts | None:
@@ -153,5 +160,5 @@ def _joined(name: str, actions: tuple[str, ...], parts: list[Parts]) -> Policy:
         else:
             joined[field.name] = tuple(item for value in values for item in value)
     if "enqueue" not in actions:
-        joined["enqueue"] = ()
+        joined["enqueue"] = joined["waivable"] = ()
     return Policy(name=name, actions=actions, **joined)

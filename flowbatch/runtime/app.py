@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE
+from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
 from flowbatch.engine.engine import Engine
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
@@ -67,6 +67,7 @@ async def run_all(
             groups=shared.base(client, POD_GROUP),
             queues=shared.base(client, QUEUE),
             classes=shared.base(client, PRIORITY_CLASS),
+            quotas=shared.base(client, RESOURCE_QUOTA),
         )
     )
     controllers = program.controllers(shared)

@@ -1,11 +1,12 @@
 """The informers that the scheduler reads; in one process they are shared with the controllers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
-from flowbatch.api.core import Node, Pod, PriorityClass
-from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE
+from flowbatch.api.core import Node, Pod, PriorityClass, ResourceQuota
+from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
@@ -20,6 +21,18 @@ class Caches:
     groups: Informer[PodGroup]
     queues: Informer[Queue]
     classes: Informer[PriorityClass]
+    #: May be missing: not asked for, not served, or not allowed.
+    quotas: Informer[ResourceQuota] | None = None
+
+    @property
+    def required(self) -> list[Informer[Any]]:
+        """Those without which nothing can be decided, in the order in which their first lists are waited for."""
+        return [self.classes, self.queues, self.nodes, self.groups, self.pods]
+
+    @property
+    def optional(self) -> list[Informer[Any]]:
+        """Those of kinds that a cluster may do without."""
+        return [each for each in (self.quotas,) if each is not None]
 
     @staticmethod
     def of(client: Client) -> "Caches":
@@ -30,15 +43,20 @@ class Caches:
             groups=Informer(client, POD_GROUP),
             queues=Informer(client, QUEUE),
             classes=Informer(client, PRIORITY_CLASS),
+            quotas=Informer(client, RESOURCE_QUOTA),
         )
 
     async def run(self) -> None:
         """List and watch all of them until cancelled."""
         async with anyio.create_task_group() as tasks:
-            for informer in (self.classes, self.queues, self.nodes, self.groups, self.pods):
+            for informer in self.required:
+                tasks.start_soon(informer.run)
+            for informer in self.optional:
                 tasks.start_soon(informer.run)
 
     async def wait_synced(self) -> None:
         """Until every first list is in. Pods last: a pod before its node or gang is harmless, but work."""
-        for informer in (self.classes, self.queues, self.nodes, self.groups, self.pods):
+        for informer in self.optional:
+            await informer.wait_settled()
+        for informer in self.required:
             await informer.wait_synced()

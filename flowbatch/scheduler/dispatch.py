@@ -9,7 +9,7 @@ from typing import Protocol, assert_never
 import anyio
 import structlog
 
-from flowbatch.api.core import Node, Pod
+from flowbatch.api.core import Node, Pod, ResourceQuota
 from flowbatch.api.names import DEFAULT_QUEUE
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
@@ -119,7 +119,7 @@ class Dispatch:
         if report is not None and report.blocker:
             PARKED_GANGS.labels(report.blocker).inc(change)
 
-    def complain(self, value: Pod | Node | PodGroup | Queue, reason: str) -> None:
+    def complain(self, value: Pod | Node | PodGroup | Queue | ResourceQuota, reason: str) -> None:
         """Say on an object that it cannot be read, where it has a condition for that; the log has them all."""
         log.warning("unreadable object", kind=type(value).__name__, key=value.metadata.key, reason=reason)
         if isinstance(value, Pod) and not value.spec.node_name:

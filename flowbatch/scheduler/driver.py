@@ -140,6 +140,8 @@ class Scheduler:
         self.caches.groups.on_change(self.feed.gang)
         self.caches.groups.on_change(self.dispatch.forget_group)
         self.caches.pods.on_change(self.feed.pod)
+        if self.caches.quotas is not None:
+            self.caches.quotas.on_change(self.feed.quota)
 
     async def _catch_up(self) -> None:
         """Read all pods by quorum: what an earlier leader bound may not have reached our watch yet."""
@@ -169,6 +171,7 @@ class Scheduler:
             caches.queues.store.values(),
             caches.groups.store.values(),
             caches.pods.store.values(),
+            caches.quotas.store.values() if caches.quotas is not None else (),
         )
 
     def _tell(self, fact: events.Event) -> None:

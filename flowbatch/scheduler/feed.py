@@ -8,18 +8,19 @@ An unreadable object is isolated: counted, remembered with its reason, and never
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Literal
 
-from flowbatch.api.core import Node, Pod, PriorityClass
+from flowbatch.api.core import Node, Pod, PriorityClass, ResourceQuota
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.model.ids import GangId, NodeName, QueueName
 from flowbatch.scheduler import queue_facts, translate
 from flowbatch.scheduler.labels import MentionedLabels
 from flowbatch.scheduler.mailbox import Mailbox
+from flowbatch.scheduler.quotas import quota_fact
 from flowbatch.scheduler.shapes import Shapes
 from flowbatch.scheduler.translate import Priorities, UnreadableError
 
-Subject = Literal["pod", "node", "gang", "queue"]
-Subjected = Pod | Node | PodGroup | Queue
+Subject = Literal["pod", "node", "gang", "queue", "quota"]
+Subjected = Pod | Node | PodGroup | Queue | ResourceQuota
 #: (the object, why it cannot be read): called once per object and reason.
 Complain = Callable[[Subjected, str], None]
 
@@ -137,6 +138,28 @@ class Feed:
         self._heal("queue", queue.metadata.key)
         return fact
 
+    def quota(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
+        """A ResourceQuota appeared, changed or went; one that cannot be read limits nothing here."""
+        before = None if old is None else self._quota_fact(old)
+        after = None if new is None else self._quota_fact(new)
+        if after is not None:
+            if after != before:
+                self._mailbox.post(("quota", after.namespace, after.name), after)
+        elif old is not None:
+            meta = old.metadata
+            self._mailbox.post(("quota", meta.namespace, meta.name), events.QuotaGone(meta.namespace, meta.name))
+        if new is None and old is not None:
+            self._heal("quota", old.metadata.key)
+
+    def _quota_fact(self, quota: ResourceQuota) -> events.QuotaSeen | None:
+        try:
+            fact = quota_fact(quota)
+        except UnreadableError as error:
+            self._isolate("quota", quota.metadata.key, quota, error)
+            return None
+        self._heal("quota", quota.metadata.key)
+        return fact
+
     def priority_class(self, old: PriorityClass | None, new: PriorityClass | None) -> None:
         """A PriorityClass appeared, changed or went: every gang is looked at again. Rare, so no index."""
         if old is not None:
@@ -150,11 +173,17 @@ class Feed:
                 self._mailbox.post(("gang", fact.id), fact)
 
     def everything(
-        self, nodes: Iterable[Node], queues: Iterable[Queue], groups: Iterable[PodGroup], pods: Iterable[Pod]
+        self,
+        nodes: Iterable[Node],
+        queues: Iterable[Queue],
+        groups: Iterable[PodGroup],
+        pods: Iterable[Pod],
+        quotas: Iterable[ResourceQuota] = (),
     ) -> Iterator[events.Event]:
         """All facts from scratch, for an engine that starts anew."""
         yield from map(self._node_fact, nodes)
         yield from map(self._queue_fact, queues)
+        yield from filter(None, map(self._quota_fact, quotas))
         yield from filter(None, map(self._gang_fact, groups))
         yield from filter(None, map(self._pod_fact, pods))
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from flowbatch.api.core import Affinity, NodeSelectorTerm, PodSpec, Toleration
-from flowbatch.api.quantity import amounts
+from flowbatch.api.quantity import Rounding, amount, amounts, scale_of
 from flowbatch.api.requests import pod_requests
 from flowbatch.api.scheduling import DeclaredTask, Quantities
 from flowbatch.engine import events
@@ -101,6 +101,21 @@ def queue_amounts(quantities: Quantities) -> Amounts:
     """A queue's or gang's resource list; the quota spellings that Volcano adds (`requests.cpu`) say nothing new."""
     spelled = {name: value for name, value in quantities.items() if not _is_quota_name(name)}
     return tuple((name, min(units, MAX_QUEUE_UNITS)) for name, units in amounts(spelled))
+
+
+def quota_only(quantities: Quantities) -> Amounts:
+    """Those of a resource list that only a ResourceQuota reads."""
+    return quota_amounts({name: value for name, value in quantities.items() if _is_quota_name(name)})
+
+
+def quota_amounts(quantities: Quantities, rounding: Rounding = "up") -> Amounts:
+    """Amounts under a quota's names: "requests.cpu" counts as cpu does."""
+    read = {name: amount(value, scale_of(_bare(name)), rounding) for name, value in quantities.items()}
+    return tuple(sorted((name, min(units, MAX_QUEUE_UNITS)) for name, units in read.items()))
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("requests.").removeprefix("limits.")
 
 
 def _is_quota_name(name: str) -> bool:

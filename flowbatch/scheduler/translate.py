@@ -6,7 +6,7 @@ raises `UnreadableError`, naming it; whoever feeds the engine isolates it, so th
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, get_args
 
 import msgspec
@@ -16,10 +16,11 @@ from flowbatch.api.core import Node, Pod, PodSpec, PriorityClass
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.quantity import QuantityError, amount, scale_of
 from flowbatch.api.scheduling import DeclaredTask, PodGroup
+from flowbatch.api.timestamps import parse_duration
 from flowbatch.engine import events
 from flowbatch.errors import FlowbatchError
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
-from flowbatch.scheduler.shapes import MAX_UNITS, Shapes, queue_amounts
+from flowbatch.scheduler.shapes import MAX_UNITS, Shapes, queue_amounts, quota_only
 
 #: Values of the classes that every cluster has, even where nobody lists them.
 SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
@@ -169,6 +170,7 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         return None
     try:
         least = None if spec.min_resources is None else queue_amounts(spec.min_resources)
+        in_quotas = quota_only(spec.min_resources or {})
     except QuantityError as error:
         raise UnreadableError(f"spec.minResources {error}") from error
     phase = group.status.phase
@@ -184,7 +186,21 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         declared=tuple(_declared(task, shapes) for task in declared_tasks(group)),
         phase=phase if phase in _GANG_PHASES else "",  # type: ignore[arg-type]  # narrowed by the set
         user=meta.annotations.get(names.USER, ""),
+        wait_ms=_wait_ms(meta),
+        min_quota=in_quotas,
     )
+
+
+def _wait_ms(meta: ObjectMeta) -> int | None:
+    """How long it may wait; a wish that is no positive time is none, as in Volcano."""
+    for key in names.SLA_WAITING_TIMES:
+        if text := meta.annotations.get(key):
+            try:
+                wait_ms = parse_duration(text) // timedelta(milliseconds=1)
+            except ValueError:
+                continue
+            return wait_ms if wait_ms > 0 else None
+    return None
 
 
 def declared_tasks(group: PodGroup) -> tuple[DeclaredTask, ...]:

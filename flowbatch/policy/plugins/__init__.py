@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from flowbatch.policy.plugins import binpack, drf, gang, nodeorder, overcommit, predicates, priority, proportion
+from flowbatch.policy.plugins import (
+    binpack,
+    drf,
+    gang,
+    nodeorder,
+    overcommit,
+    predicates,
+    priority,
+    proportion,
+    resourcequota,
+    sla,
+)
 from flowbatch.policy.plugins.parts import Reader
 
 #: In the order of docs/plugins.md.
@@ -15,4 +26,6 @@ PLUGINS: Final[dict[str, Reader]] = {
     "nodeorder": nodeorder.read,
     "binpack": binpack.read,
     "overcommit": overcommit.read,
+    "sla": sla.read,
+    "resourcequota": resourcequota.read,
 }

@@ -12,6 +12,7 @@ from flowbatch.policy.contract import (
     Ledger,
     NodeFilter,
     NodeScore,
+    Permit,
     QueueLimit,
     QueueOrder,
     ShareRule,
@@ -28,6 +29,10 @@ class Parts:
     queue_order: tuple[QueueOrder, ...] = ()
     gang_order: tuple[GangOrder, ...] = ()
     enqueue: tuple[Admission, ...] = ()
+    #: Gates that permits of an earlier tier open; `volcano` moves them here from `enqueue`.
+    waivable: tuple[Admission, ...] = ()
+    permits: tuple[Permit, ...] = ()
+    reserving: tuple[Permit, ...] = ()
     admission: tuple[Admission, ...] = ()
     limits: tuple[QueueLimit, ...] = ()
     shares: ShareRule | None = None
@@ -52,7 +57,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "Hierarchy": (),  # an argument of the plugins that have one
     "JobReady": (),
     "SubJobReady": (),
-    "JobPipelined": (),
+    "JobPipelined": ("reserving",),
     "SubJobPipelined": (),
     "TaskOrder": (),
     "Preemptable": ("preemptable",),
@@ -65,7 +70,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "NamespaceOrder": (),  # of old configurations; Volcano dropped it too
     "TargetJob": (),
     "ReservedNodes": (),
-    "JobEnqueued": ("enqueue",),
+    "JobEnqueued": ("enqueue", "permits"),
     "Victim": ("shufflers",),
     "JobStarving": (),
     "Overused": (),
