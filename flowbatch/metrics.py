@@ -62,6 +62,13 @@ RECONCILE_FAILURES = _counter(
     "reconcile_failures_total", "Reconciliations that raised and are tried again.", "controller"
 )
 WORKQUEUE_DEPTH = _gauge("workqueue_depth", "Keys that wait for a controller.", "controller")
+# The program's own settings.
+CONFIG_RELOADS = _counter("config_reloads_total", "Changed settings that were taken over.")
+CONFIG_FAILURES = _counter("config_reload_failures_total", "Changed settings that were refused; the old ones stay.")
+CONFIG_SOUND = _gauge("config_last_reload_successful", "1 unless the settings file holds a version that was refused.")
+CONFIG_SUCCESS_SECONDS = _gauge(
+    "config_last_reload_success_timestamp_seconds", "When settings were last taken over, epoch seconds; 0: at start."
+)
 LOOP_LAG_SECONDS = _gauge("loop_lag_seconds", "How late the event loop last woke up.")
 
 

@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 from cyclopts import Parameter
@@ -13,17 +14,52 @@ from flowbatch.cli.options import ClusterOptions
 from flowbatch.cli.session import find_config, run_async
 from flowbatch.kube.client import Client
 
+if TYPE_CHECKING:
+    from flowbatch.runtime.reload import Nudge
+    from flowbatch.runtime.settings import Settings
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-Config = Annotated[Path | None, Parameter(help="Settings file (YAML); reloaded when it changes.")]
+CONFIG_HELP = (
+    "Settings: a YAML file, a Volcano scheduler configuration, a ConfigMap that holds one, or the folder where it is "
+    "mounted. Read again when it changes, and on SIGHUP where there is no terminal."
+)
+Config = Annotated[Path | None, Parameter(help=CONFIG_HELP)]
 
 
-def scheduler(*, config: Config = None, options: ClusterOptions | None = None) -> int:
-    """Run the scheduler against a cluster until SIGTERM."""
+def scheduler(
+    *,
+    config: Config = None,
+    print_policy: Annotated[bool, Parameter(negative="")] = False,
+    options: ClusterOptions | None = None,
+) -> int:
+    """Run the scheduler against a cluster until SIGTERM.
+
+    Parameters
+    ----------
+    print_policy
+        Only show, as YAML, the policy that the settings come to; no cluster is needed.
+    """
     from flowbatch.runtime.app import run_scheduler
     from flowbatch.runtime.settings import load_settings
 
     settings = load_settings(config)
-    return _serve("scheduler", lambda client: run_scheduler(client, settings), options)
+    if print_policy:
+        print(policy_text(settings), end="")
+        return 0
+    nudge = hangups(settings.source)
+    return _serve("scheduler", lambda client: run_scheduler(client, settings, nudge=nudge), options, nudge)
+
+
+def policy_text(settings: "Settings") -> str:
+    """The policy of these settings as YAML, and the one in its shadow after it. Raises SpecErrors."""
+    import yaml
+
+    from flowbatch.policy.describe import describe
+    from flowbatch.runtime.policies import choose
+
+    chosen = choose(settings)
+    shown = [describe(each) for each in (chosen.policy, chosen.shadow) if each is not None]
+    return yaml.safe_dump_all(shown, sort_keys=False, allow_unicode=True, width=120)
 
 
 def controllers(*, config: Config = None, options: ClusterOptions | None = None) -> int:
@@ -32,7 +68,15 @@ def controllers(*, config: Config = None, options: ClusterOptions | None = None)
     from flowbatch.runtime.settings import load_settings
 
     settings = load_settings(config)
-    return _serve("controllers", lambda client: run_controllers(client, settings), options)
+    nudge = hangups(settings.source)
+    return _serve("controllers", lambda client: run_controllers(client, settings, nudge=nudge), options, nudge)
+
+
+def hangups(source: str) -> "Nudge | None":
+    """Who hears of SIGHUP: the settings, or nobody where the signal means that the terminal was closed."""
+    from flowbatch.runtime.reload import Nudge
+
+    return Nudge() if source and not (sys.stdin and sys.stdin.isatty()) else None
 
 
 def nodes(
@@ -65,14 +109,21 @@ def nodes(
     return _serve("nodes", lambda client: make_nodes(client, plan).run(), options)
 
 
-def _serve(component: str, work: Callable[[Client], Awaitable[None]], options: ClusterOptions | None) -> int:
+def _serve(
+    component: str,
+    work: Callable[[Client], Awaitable[None]],
+    options: ClusterOptions | None,
+    nudge: "Nudge | None" = None,
+) -> int:
     """Run `work` until it ends or SIGINT or SIGTERM asks it to; the second signal kills, as everywhere."""
 
     async def main() -> int:
         chosen = options or ClusterOptions()
         config = await find_config(chosen.kubeconfig, chosen.context)
         async with Client(config, component=component) as client, anyio.create_task_group() as tasks:
-            tasks.start_soon(cancel_on_signal, tasks.cancel_scope)
+            tasks.start_soon(cancel_on_signal, tasks.cancel_scope, STOP_SIGNALS if nudge is None else STOP_SIGNALS[:2])
+            if nudge is not None:
+                tasks.start_soon(nudge_on_hangup, nudge)
             await work(client)
             tasks.cancel_scope.cancel()
         return 0
@@ -80,11 +131,18 @@ def _serve(component: str, work: Callable[[Client], Awaitable[None]], options: C
     return run_async(main)
 
 
-async def cancel_on_signal(scope: anyio.CancelScope) -> None:
+async def nudge_on_hangup(nudge: "Nudge") -> None:
+    """Read the settings again at each SIGHUP."""
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            nudge.ask()
+
+
+async def cancel_on_signal(scope: anyio.CancelScope, numbers: tuple[signal.Signals, ...] = STOP_SIGNALS) -> None:
     """Cancel `scope` at the first SIGINT, SIGTERM or closed terminal; the second ends the process on the spot."""
-    with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
+    with anyio.open_signal_receiver(*numbers) as signals:
         async for _ in signals:
             scope.cancel()
             break
-    for number in STOP_SIGNALS:
+    for number in numbers:
         signal.signal(number, lambda number, frame: os._exit(128 + number))

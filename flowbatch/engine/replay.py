@@ -4,8 +4,9 @@ A bug report is such a file. A golden one in the tests is a regression test, and
 must give equal digests.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from flowbatch.engine.engine import Engine
 from flowbatch.engine.events import Event
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
+from flowbatch.policy.reading import Asked, policy_from
 
 
 class Observed(msgspec.Struct, frozen=True, tag_field="step", tag="observed"):
@@ -30,13 +32,20 @@ class Cycled(msgspec.Struct, frozen=True, tag_field="step", tag="cycled"):
     digest: str
 
 
+class Adopted(msgspec.Struct, frozen=True, tag_field="step", tag="adopted"):
+    """From here on the engine decides by this policy, which was asked for so. `anew`: it is a new engine, too."""
+
+    asked: str | dict[str, Any]
+    anew: bool = False
+
+
 class Ended(msgspec.Struct, frozen=True, tag_field="step", tag="ended"):
     """The journal was cut off here."""
 
     reason: str
 
 
-Entry = Observed | Cycled | Ended
+Entry = Observed | Cycled | Adopted | Ended
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -73,14 +82,27 @@ def decode(lines: Iterable[bytes]) -> Iterator[Entry]:
             yield _decoder.decode(line)
 
 
-def replay(entries: Iterable[Entry], policy: Policy = DEFAULT, *, validate: bool = False) -> Divergence | None:
+def replay(
+    entries: Iterable[Entry],
+    policy: Policy | None = None,
+    *,
+    read: Callable[[Asked], Policy] = policy_from,
+    validate: bool = False,
+) -> Divergence | None:
     """Run a journal through a new engine; the first divergence, or None where it decides the same throughout.
 
-    The journal must begin at the engine's beginning: a ring's middle has no state to start from.
+    The policies are those that the journal names, as `read` understands them; `policy` is tried in place of all of
+    them. The journal must begin at the engine's beginning: a ring's middle has no state to start from.
     """
-    engine = Engine(policy, validate=validate)
+    engine = Engine(policy or DEFAULT, validate=validate)
     for entry in entries:
         match entry:
+            case Adopted(asked=asked, anew=anew):
+                chosen = policy or read(asked)
+                if anew:
+                    engine = Engine(chosen, validate=validate)
+                else:
+                    engine.adopt(chosen)
             case Observed(events=events):
                 engine.observe(events)
             case Cycled(tick=tick, cycle=cycle, digest=digest):

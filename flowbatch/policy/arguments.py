@@ -29,13 +29,13 @@ class Arguments:
         #: `enableHierarchy`, which Volcano writes beside the arguments.
         self.hierarchy = hierarchy
         self._values = values
-        self._path = path
-        self._problems = problems
+        self.path = path
+        self.problems = problems
         self._asked: dict[str, None] = {}
 
     def problem(self, key: str, problem: str, value: object = None, hint: str = "") -> None:
         """Note that the argument `key` is wrong."""
-        self._problems.append(SpecError(f"{self._path}.{key}", problem, value, hint))
+        self.problems.append(SpecError(f"{self.path}.{key}", problem, value, hint))
 
     def number(self, key: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
         """A number, also as text."""
@@ -122,6 +122,12 @@ class Arguments:
         for key in list(self._values):
             if key.startswith(prefix) and key not in self._asked:
                 yield key[len(prefix) :]
+
+    def rest(self) -> Mapping[str, Any]:
+        """All that has not been read yet."""
+        rest = {key: value for key, value in self._values.items() if key not in self._asked}
+        self._asked.update(dict.fromkeys(rest))
+        return rest
 
     def close(self) -> None:
         """Everything has been read: what is left over is a mistake."""

@@ -19,7 +19,7 @@ come in by name through `extra`, which the shell fills from entry points.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
@@ -133,16 +133,26 @@ def _one(path: str, item: Any, known: Mapping[str, Maker], problems: list[SpecEr
         problems.append(SpecError(where, "no such policy", name, did_you_mean(name, known)))
         return None
     before = len(problems)
-    values = {key: _argument(f"{path}.{key}", key, value, maker, problems) for key, value in arguments.items()}
-    return maker(**values) if len(problems) == before else None
+    values = {key: argument(f"{path}.{key}", key, value, maker, problems) for key, value in arguments.items()}
+    return made(path, maker, values, problems) if len(problems) == before else None
 
 
-def _argument(path: str, key: str, value: Any, maker: Maker, problems: list[SpecError]) -> Any:
-    allowed = [each for each in fields(maker) if each.init]
-    if key not in [each.name for each in allowed]:
-        problems.append(SpecError(path, "no such argument", hint=did_you_mean(key, [each.name for each in allowed])))
+def made(path: str, maker: Maker, values: Mapping[str, Any], problems: list[SpecError]) -> Any:
+    """One of `maker`, or None and a problem: a class of somebody else's may want what it was not given."""
+    try:
+        return maker(**values)
+    except Exception as error:  # a user's class may raise anything
+        problems.append(SpecError(path, f"{maker.__name__} cannot be made: {type(error).__name__}: {error}"))
+        return None
+
+
+def argument(path: str, key: str, value: Any, maker: Maker, problems: list[SpecError]) -> Any:
+    """The value of one field of `maker`, judged by the field's default."""
+    allowed = {each.name: each for each in fields(maker) if each.init} if is_dataclass(maker) else {}
+    if key not in allowed:
+        problems.append(SpecError(path, "no such argument", hint=did_you_mean(key, allowed) if allowed else "none"))
         return value
-    default = next(each.default for each in allowed if each.name == key)
+    default = allowed[key].default
     if isinstance(default, bool):
         if not isinstance(value, bool):
             problems.append(SpecError(path, "must be true or false", value))
@@ -150,6 +160,8 @@ def _argument(path: str, key: str, value: Any, maker: Maker, problems: list[Spec
         return _number(path, value, problems, getattr(maker, "least", {}).get(key, 0))
     elif isinstance(default, tuple):
         return _weights(path, value, problems)
+    elif isinstance(default, str) and not isinstance(value, str):
+        problems.append(SpecError(path, "must be text", value))
     return value
 
 

@@ -27,7 +27,7 @@ from flowbatch.policy.arguments import FALSE, TRUE, Arguments
 from flowbatch.policy.gates import Overcommit
 from flowbatch.policy.measuring import read_metrics
 from flowbatch.policy.plugins import PLUGINS
-from flowbatch.policy.plugins.parts import SWITCHES, Parts
+from flowbatch.policy.plugins.parts import SWITCHES, Parts, Reader
 from flowbatch.policy.policy import ACTIONS, Policy
 
 #: What Volcano does where nothing is said.
@@ -36,13 +36,18 @@ KEYS: Final = ("actions", "tiers", "configurations", "metrics")
 _SPELLINGS: Final = {f"enable{d}{name}": name for name in SWITCHES for d in ("", "d")}
 
 
-def read_volcano(mapping: Mapping[str, Any], name: str = "volcano") -> Policy:
-    """The policy that a scheduler configuration describes; raises SpecErrors with every problem."""
+def read_volcano(
+    mapping: Mapping[str, Any], name: str = "volcano", extra: Mapping[str, Reader] | None = None
+) -> Policy:
+    """The policy that a scheduler configuration describes; raises SpecErrors with every problem.
+
+    `extra` are plugins that are not flowbatch's own; they cannot take the place of one that is.
+    """
     problems = [
         SpecError(str(key), "no such setting", hint=did_you_mean(str(key), KEYS)) for key in mapping if key not in KEYS
     ]
     actions = _actions(mapping.get("actions", DEFAULT_ACTIONS), problems)
-    parts = _tiers(mapping.get("tiers") or (), problems)
+    parts = _tiers(mapping.get("tiers") or (), {**(extra or {}), **PLUGINS}, problems)
     said = read_configurations(mapping.get("configurations") or (), problems)
     said["metrics"] = read_metrics(mapping.get("metrics"), problems)
     factor = said.pop("overcommit_factor", None)
@@ -76,7 +81,7 @@ def _actions(value: Any, problems: list[SpecError]) -> tuple[str, ...]:
     return names
 
 
-def _tiers(value: Any, problems: list[SpecError]) -> list[Parts]:
+def _tiers(value: Any, known: Mapping[str, Reader], problems: list[SpecError]) -> list[Parts]:
     if not isinstance(value, list | tuple):
         problems.append(SpecError("tiers", "must be a list", value))
         return []
@@ -89,7 +94,7 @@ def _tiers(value: Any, problems: list[SpecError]) -> list[Parts]:
             problems.append(SpecError(f"tiers[{i}].plugins", "must be a list of plugins", plugins))
             continue
         for j, each in enumerate(plugins):
-            found = _plugin(f"tiers[{i}].plugins[{j}]", each, seen, problems)
+            found = _plugin(f"tiers[{i}].plugins[{j}]", each, known, seen, problems)
             if found is not None:
                 parts.append(_overruled(found) if overruled else found)
     return parts
@@ -101,14 +106,16 @@ def _overruled(parts: Parts) -> Parts:
     return replace(parts, enqueue=firm, waivable=tuple(each for each in parts.enqueue if each not in firm))
 
 
-def _plugin(path: str, value: Any, seen: dict[str, str], problems: list[SpecError]) -> Parts | None:
+def _plugin(
+    path: str, value: Any, known: Mapping[str, Reader], seen: dict[str, str], problems: list[SpecError]
+) -> Parts | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         problems.append(SpecError(path, "must be a mapping with a name", value))
         return None
     name = value["name"]
-    reader = PLUGINS.get(name)
+    reader = known.get(name)
     if reader is None:
-        problems.append(SpecError(f"{path}.name", "no such plugin", name, did_you_mean(name, PLUGINS)))
+        problems.append(SpecError(f"{path}.name", "no such plugin", name, did_you_mean(name, known)))
         return None
     if name in seen:
         problems.append(SpecError(f"{path}.name", f"is there already, at {seen[name]}", name))

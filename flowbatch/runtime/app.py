@@ -3,26 +3,28 @@
 Signals are the caller's: cancelled, these functions finish the writes in flight, release the lease and return.
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
+import structlog
 
 from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
-from flowbatch.engine.engine import Engine
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 from flowbatch.metrics import LEADING
 from flowbatch.runtime import memory
-from flowbatch.runtime.clock import now_ms
+from flowbatch.runtime.clock import now, now_ms
 from flowbatch.runtime.election import elected, quiet_s
 from flowbatch.runtime.engines import EngineMaker
 from flowbatch.runtime.health import Health
 from flowbatch.runtime.logs import set_up_logs
-from flowbatch.runtime.reload import SettingsWatch
+from flowbatch.runtime.notices import event, subject, tell
+from flowbatch.runtime.reload import Nudge, SettingsWatch
 from flowbatch.runtime.requests import count_requests
 from flowbatch.runtime.settings import Settings
 from flowbatch.runtime.shared import SharedInformers
@@ -34,20 +36,31 @@ if TYPE_CHECKING:
 
 #: A watch that has brought nothing, not even a bookmark, for so long is dead.
 DEAD_WATCH_S = 600.0
+#: Remarks about settings that wait for the API server; more are lost.
+MOST_TOLD: Final = 16
+
+log = structlog.get_logger()
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-async def run_scheduler(client: Client, settings: Settings, *, health: Health | None = None) -> None:
-    """`flowbatch scheduler`: place gangs while leading, stand by warm while not, until cancelled."""
-    program = Program(client, settings, health)
+async def run_scheduler(
+    client: Client, settings: Settings, *, health: Health | None = None, nudge: Nudge | None = None
+) -> None:
+    """`flowbatch scheduler`: place gangs while leading, stand by warm while not, until cancelled.
+
+    `nudge` asks for the settings to be read again.
+    """
+    program = Program(client, settings, health, nudge)
     scheduler = program.scheduler()
     await program.run("flowbatch-scheduler", partial(_inform, scheduler.caches, scheduler.caches.run), scheduler.lead)
 
 
-async def run_controllers(client: Client, settings: Settings, *, health: Health | None = None) -> None:
+async def run_controllers(
+    client: Client, settings: Settings, *, health: Health | None = None, nudge: Nudge | None = None
+) -> None:
     """`flowbatch controllers`: make the pods of jobs, keep queues, obey commands, until cancelled."""
-    program = Program(client, settings, health)
+    program = Program(client, settings, health, nudge)
     await program.run("flowbatch-controllers", anyio.sleep_forever, program.controllers().run)
 
 
@@ -90,19 +103,22 @@ async def _inform(caches: Caches, run: Work) -> None:
 class Program:
     """What all of them have: settings that are watched, health that is served, a lease where one is wanted."""
 
-    def __init__(self, client: Client, settings: Settings, health: Health | None) -> None:
+    def __init__(self, client: Client, settings: Settings, health: Health | None, nudge: Nudge | None = None) -> None:
         set_up_logs(settings.log.level, settings.log.format)
         self.client = client
         self.settings = settings
         self.health = health or Health()
-        self.watch = SettingsWatch(settings)
+        self.watch = SettingsWatch(settings, nudge=nudge)
+        self.watch.told = self._settings_told
         self.health.details["settings"] = lambda: self.watch.problem or "ok"
+        #: What is still to be said in Events about the settings, with the names under which it is said.
+        self._told_send, self._told = anyio.create_memory_object_stream[str](MOST_TOLD)
         self._on_change: list[Callable[[Settings], None]] = []
 
     def scheduler(self, caches: Caches | None = None) -> Scheduler:
         """The scheduler these settings describe; its engine follows a new policy in the file."""
         chosen = self.settings.scheduler
-        maker = EngineMaker(chosen)
+        maker = EngineMaker(self.settings)
         habits = Habits(
             scheduler_names=chosen.names,
             lanes=chosen.lanes,
@@ -115,12 +131,14 @@ class Program:
             self.client, make_engine=maker, now=now_ms, caches=caches or Caches.of(self.client), habits=habits
         )
 
-        def changed(fresh: Settings) -> None:
-            engine = scheduler.cycles.engine
-            assert isinstance(engine, Engine)
-            if maker.change(fresh.scheduler, engine):
-                scheduler.mailbox.wake()
+        scheduler.cycles.begin(maker.asked)
 
+        def changed(fresh: Settings) -> None:
+            if maker.change(fresh):
+                scheduler.cycles.adopt(maker.chosen.policy, maker.asked)
+                log.info("policy adopted", policy=maker.chosen.policy.name)
+
+        self.health.details["policy"] = lambda: maker.chosen.policy.name
         self._on_change.append(changed)
         self._watch_over(scheduler)
         return scheduler
@@ -167,6 +185,7 @@ class Program:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.health.run, self.settings.health)
             tasks.start_soon(self.watch.run, self._changed)
+            tasks.start_soon(self._tell_settings, name)
             tasks.start_soon(inform)
             await elected(self.client, self.settings.election, name, lambda: self._lead(name, lead))
             tasks.cancel_scope.cancel()
@@ -177,6 +196,19 @@ class Program:
             await lead()
         finally:
             LEADING.labels(name).set(0)
+
+    def _settings_told(self, problem: str) -> None:
+        with contextlib.suppress(anyio.WouldBlock):
+            self._told_send.send_nowait(problem)
+
+    async def _tell_settings(self, component: str) -> None:
+        """Events about settings that were refused, and about those that were taken over after that."""
+        about = subject(self.settings.election, component)
+        async for problem in self._told:
+            kind: Literal["Normal", "Warning"] = "Warning" if problem else "Normal"
+            reason = "ConfigReloadFailed" if problem else "ConfigReloaded"
+            message = problem or "the settings are sound again and in force"
+            await tell(self.client, event(about, component, kind, reason, message, now()))
 
     def _changed(self, fresh: Settings) -> None:
         for each in self._on_change:

@@ -14,6 +14,7 @@ import yaml
 
 from flowbatch.api.names import SCHEDULER_NAME
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
+from flowbatch.runtime.files import read_file
 from flowbatch.runtime.logs import LogFormat, LogLevel
 from flowbatch.scheduler.statuses import Pace
 
@@ -28,8 +29,11 @@ class SchedulerSettings(Section, frozen=True):
     """How gangs are placed."""
 
     names: tuple[str, ...] = (SCHEDULER_NAME,)
-    #: A preset (default, spread, fifo) or a plugin by name, or a description as `policy.conf` reads it.
+    #: A preset (default, spread, fifo) or a policy of yours by name, or a description in flowbatch's or Volcano's
+    #: words.
     policy: str | dict[str, Any] = ""
+    #: A second policy, named or described: it decides on the same facts, its differences are told, it binds nothing.
+    shadow: str | dict[str, Any] = ""
     lanes: int = 64
     pace: Pace = Pace()
     #: A file for every fact and tick; empty for none.
@@ -80,12 +84,44 @@ class Settings(Section, frozen=True):
     election: ElectionSettings = ElectionSettings()
     health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()
+    #: Python files with policies, relative to the settings file; they are read again when they change.
+    policies: tuple[str, ...] = ()
+    #: Volcano's scheduler configuration, as it is: what the scheduler does, its plugins by tier with their switches and
+    #: arguments, arguments of actions, and where measured use comes from.
+    actions: Any = None
+    tiers: Any = None
+    configurations: Any = None
+    metrics: Any = None
     #: Where it was read from: not a setting, and watched for changes.
     source: str = ""
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What stands at the top in Volcano's words."""
+        return volcano_words({key: getattr(self, key) for key in VOLCANO_KEYS})
+
+    @property
+    def asked(self) -> str | dict[str, Any]:
+        """The policy asked for: Volcano's words, else `scheduler.policy`."""
+        return self.words or self.scheduler.policy
+
+    @property
+    def policy_files(self) -> list[Path]:
+        """Where the Python policies are."""
+        folder = Path(self.source)
+        folder = folder if folder.is_dir() else folder.parent
+        return [folder / each for each in self.policies]
 
 
 #: Fields that no file, variable or flag can set.
 _INTERNAL: Final = frozenset({"source"})
+#: Keys of Volcano's own configuration, at the top of the file.
+VOLCANO_KEYS: Final = ("actions", "tiers", "configurations", "metrics")
+
+
+def volcano_words(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the settings that is a Volcano scheduler configuration."""
+    return {key: tree[key] for key in VOLCANO_KEYS if tree.get(key) is not None}
 
 
 def load_settings(
@@ -100,19 +136,6 @@ def load_settings(
     _overlay(tree, flags or {})
     settings = decode_settings(tree, subject=str(path or "settings"))
     return msgspec.structs.replace(settings, source=str(path)) if path else settings
-
-
-def read_file(path: Path | str) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty file is an empty one. Raises SpecErrors."""
-    try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecErrors([SpecError("$", f"cannot be read: {error}")], str(path)) from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise SpecErrors([SpecError("$", "must be a mapping", tree)], str(path))
-    return tree
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -149,10 +172,22 @@ def _overlay(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
 
 def decode_settings(tree: Mapping[str, Any], subject: str = "settings") -> Settings:
     """`tree` as Settings. Raises SpecErrors with every problem."""
-    problems = list(_problems(Settings, tree, ""))
+    problems = [*_problems(Settings, tree, ""), *_twice(tree)]
     if problems:
+        # One error for all of it; loaded here because numpy comes with it, and the controllers need none.
+        from flowbatch.runtime.policies import problems_in
+
+        path = Path(subject)
+        problems += problems_in(tree, path if path.is_dir() else path.parent)
         raise SpecErrors(problems, subject)
     return msgspec.convert(tree, Settings, strict=False)
+
+
+def _twice(tree: Mapping[str, Any]) -> Iterator[SpecError]:
+    scheduler = tree.get("scheduler")
+    words = volcano_words(tree)
+    if words and isinstance(scheduler, Mapping) and scheduler.get("policy"):
+        yield SpecError("scheduler.policy", f"is said already, by {' and '.join(words)} at the top of the file")
 
 
 def _problems(section: type[msgspec.Struct], tree: object, path: str) -> Iterator[SpecError]:

@@ -16,6 +16,8 @@ from flowbatch.engine.decisions import Plan, Tick
 from flowbatch.engine.events import Event, Synced
 from flowbatch.metrics import CYCLE_SECONDS
 from flowbatch.model.ids import Instant
+from flowbatch.policy.policy import Policy
+from flowbatch.policy.reading import Asked
 from flowbatch.scheduler.journal import Journal
 from flowbatch.scheduler.lanes import Lanes
 from flowbatch.scheduler.mailbox import Mailbox
@@ -46,6 +48,10 @@ class Decider(Protocol):
         """Decide."""
         ...
 
+    def adopt(self, policy: Policy) -> None:
+        """Decide by another policy from now on."""
+        ...
+
 
 class Cycles:
     """Runs one engine; makes a new one from the stores if it ever raises."""
@@ -71,6 +77,8 @@ class Cycles:
         # Not the loop's clock: that stands still while a cycle runs.
         self._stopwatch = stopwatch
         self.engine = make()
+        #: How the policy in force was asked for; the journal says it before the first fact.
+        self._asked: Asked = ""
         self.budget = FIRST_BUDGET
         self._synced = False
         self._more = False
@@ -93,6 +101,18 @@ class Cycles:
                 await self._rebuild()
             if self._lanes.backlog > MOST_BACKLOG:
                 await self._lanes.below(MOST_BACKLOG)
+
+    def begin(self, asked: Asked) -> None:
+        """Note how the engine's first policy was asked for."""
+        self._asked = asked
+        self._journal.adopted(asked)
+
+    def adopt(self, policy: Policy, asked: Asked) -> None:
+        """Decide by `policy` from the next cycle on: what is placed stays, what waits is decided again."""
+        self._asked = asked
+        self._journal.adopted(asked)
+        self.engine.adopt(policy)
+        self._mailbox.wake()
 
     async def _wait(self) -> None:
         """Until there is something to do, and briefly until more of it has come."""
@@ -155,6 +175,7 @@ class Cycles:
         await self._lanes.drain()
         self._mailbox.drain(len(self._mailbox))
         self.engine = self._make()
+        self._journal.adopted(self._asked, anew=True)
         self._more, self._wake_at = False, None
         for number, fact in enumerate(self._facts()):
             self._mailbox.post(("anew", number), fact)

@@ -5,7 +5,7 @@ as JSON lines. A bug report is such a file, and `engine.replay` finds the first 
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -13,7 +13,8 @@ import msgspec
 
 from flowbatch.engine.decisions import Plan, Tick
 from flowbatch.engine.events import Event
-from flowbatch.engine.replay import Cycled, Ended, Entry, Observed, decode, digest_of, encode
+from flowbatch.engine.replay import Adopted, Cycled, Ended, Entry, Observed, decode, digest_of, encode
+from flowbatch.policy.reading import Asked
 
 #: Steps kept in memory.
 RING_STEPS: Final = 512
@@ -32,7 +33,7 @@ class Journal:
     """Keeps the last steps, and writes them all to `path` if there is one."""
 
     def __init__(self, path: Path | None = None, ring_steps: int = RING_STEPS) -> None:
-        self._ring: deque[Sequence[Event] | Decided] = deque(maxlen=ring_steps)
+        self._ring: deque[Sequence[Event] | Decided | Adopted] = deque(maxlen=ring_steps)
         self._file: IO[bytes] | None = None if path is None else path.open("wb", buffering=1 << 16)
         self._written = 0
 
@@ -48,11 +49,20 @@ class Journal:
         if self._file is not None:
             self._write(Cycled(tick, plan.cycle, digest_of(plan)))
 
+    def adopted(self, asked: Asked, *, anew: bool = False) -> None:
+        """Note by which policy the engine decides from here on; `anew`: it is a new engine that knows nothing."""
+        entry = Adopted(dict(asked) if isinstance(asked, Mapping) else asked, anew)
+        self._ring.append(entry)
+        if self._file is not None:
+            self._write(entry)
+
     def recent(self) -> Iterator[Entry]:
         """The steps in the ring, oldest first."""
         for step in self._ring:
             if isinstance(step, Decided):
                 yield Cycled(step.tick, step.plan.cycle, digest_of(step.plan))
+            elif isinstance(step, Adopted):
+                yield step
             else:
                 yield Observed(tuple(step))
 

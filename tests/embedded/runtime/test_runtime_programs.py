@@ -10,7 +10,6 @@ import pytest
 from flowbatch.admission.crds import crds
 from flowbatch.api.kinds import LEASE, QUEUE
 from flowbatch.embedded.apiserver import ApiServer
-from flowbatch.engine.engine import Engine
 from flowbatch.errors import SpecErrors
 from flowbatch.kube.client import Client
 from flowbatch.kube.config import from_kubeconfig
@@ -121,26 +120,31 @@ async def _until(condition):
             await anyio.sleep(0.01)
 
 
-def test_a_policy_is_taken_over_by_a_running_engine():
-    maker = EngineMaker(SchedulerSettings())
-    engine = maker()
-    assert isinstance(engine, Engine)
-    assert engine.policy == DEFAULT
-    assert not maker.change(SchedulerSettings(policy="default"), engine)
-    assert maker.change(SchedulerSettings(policy="spread"), engine)
-    assert (engine.policy, maker().policy) == (SPREAD, SPREAD)
+def asking(policy):
+    return Settings(scheduler=SchedulerSettings(policy=policy))
+
+
+def test_a_policy_is_taken_over_and_a_bad_one_is_not():
+    maker = EngineMaker(Settings())
+    assert maker().policy == DEFAULT
+    assert not maker.change(asking("default"))
+    assert maker.change(asking("spread"))
+    assert (maker.chosen.policy, maker().policy) == (SPREAD, SPREAD)
+    with pytest.raises(SpecErrors):
+        maker.change(asking("spred"))
+    assert maker().policy == SPREAD
 
 
 def test_an_unknown_policy_is_refused_with_the_nearest_name():
     with pytest.raises(SpecErrors, match='did you mean "spread"'):
-        EngineMaker(SchedulerSettings(policy="spred"))
+        EngineMaker(asking("spred"))
 
 
 def test_a_policy_may_be_described_and_every_mistake_in_it_is_named():
     described = {"preset": "fifo", "scores": [{"name": "binPack", "weight": 2}]}
-    assert EngineMaker(SchedulerSettings(policy=described))().policy.scores[0].weight == 2
+    assert EngineMaker(asking(described))().policy.scores[0].weight == 2
     with pytest.raises(SpecErrors, match="2 problems"):
-        EngineMaker(SchedulerSettings(policy={"scroes": [], "surplusBatch": 0}))
+        EngineMaker(asking({"scroes": [], "surplusBatch": 0}))
 
 
 @pytest.mark.parametrize(
