@@ -10,11 +10,14 @@ Lines (amounts are `name=value`; cpu counts cores, memory may end in Gi or Mi, a
     gang mpi: 2x ps cpu=1, 8x worker cpu=2 @zone:a, min 5, queue ads, priority 10, phase Inqueue, needs(cpu=4)
     pod other: cpu=2 on n1                  (nobody's pod)
     quota q: hard(cpu=4 count/pods=3) used(cpu=1)
+    hypernode rack: tier 1 "rack", n1 n2    (members by name; `~text` is a pattern, `@key:value` a label of nodes)
+    hypernode spine: tier 2, hypernodes rack rack2
 
 A gang may say `waits 30` (seconds).
 
 In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
-`~ps` after it says that they wait for task "ps".
+`~ps` after it says that they wait for task "ps". `hard 1`, `hard rack` or `soft` say how close its members must be,
+`home rack` where it was before. `split worker 2 min 1 hard 1` cuts task "worker" into sub-groups of 2.
 """
 
 import re
@@ -27,17 +30,21 @@ from flowbatch.engine.events import (
     DeclaredTask,
     Event,
     GangSeen,
+    HyperNodeSeen,
     LabelTest,
+    Members,
     NodeSeen,
     PodSeen,
     QueueSeen,
     QuotaSeen,
+    Reach,
     ShapeSpec,
+    SubGroups,
     Synced,
     Taint,
     Toleration,
 )
-from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.ids import Amounts, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
 
@@ -111,6 +118,48 @@ def quota(name: str, text: str = "") -> QuotaSeen:
     return QuotaSeen("ns", name, amounts(hard[1]) if hard else (), amounts(used[1]) if used else ())
 
 
+def hypernode(name: str, text: str) -> HyperNodeSeen:
+    """One HyperNode from the part after its name."""
+    head, _, rest = text.partition(",")
+    tier = re.search(r"tier (-?\d+)", head)
+    named = re.search(r'"([^"]*)"', head)
+    words = rest.split()
+    kind = "HyperNode" if words[:1] == ["hypernodes"] else "Node"
+    members = tuple(_members(kind, word) for word in words if word != "hypernodes")
+    return HyperNodeSeen(HyperNodeName(name), int(tier[1]) if tier else 1, named[1] if named else "", members)
+
+
+def _members(kind: str, word: str) -> Members:
+    if word.startswith("~"):
+        return Members(kind, pattern=word[1:])  # type: ignore[arg-type]  # Node or HyperNode
+    if word.startswith("@"):
+        key, _, value = word[1:].partition(":")
+        return Members(kind, labels=(LabelTest(key, "In", (value,)),))  # type: ignore[arg-type]
+    return Members(kind, word)  # type: ignore[arg-type]
+
+
+def reach(text: str) -> Reach | None:
+    """ "hard 2", "hard rack", "soft" or nothing."""
+    found = re.search(r"\b(?:hard (\S+?)(?:,|$| )|(soft))", text)
+    if not found:
+        return None
+    if found[2]:
+        return Reach(soft=True)
+    return Reach(highest=int(found[1])) if found[1].isdigit() else Reach(name=found[1])
+
+
+PARTITION = "volcano.sh/partition-id"
+TASK = "volcano.sh/task-spec"
+
+
+def sub_groups(text: str) -> tuple[SubGroups, ...]:
+    """All `split TASK SIZE [min N] [hard 1]` parts."""
+    return tuple(
+        SubGroups(task, int(size), int(least or 0), (LabelTest(TASK, "In", (task,)),), (PARTITION,), reach(rest))
+        for task, size, least, rest in re.findall(r"split ([\w-]+) (\d+)(?: min (\d+))?([^,]*)", text)
+    )
+
+
 def pod(name: str, spec: ShapeSpec, gang: str | None = None, **facts: object) -> PodSeen:
     """One pod; its uid is its name."""
     gang_id = GangId(f"ns/{gang}") if gang else None
@@ -121,6 +170,9 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
     """A PodGroup and its pods from the part after its name."""
     events: list[Event] = []
     declared: list[DeclaredTask] = []
+    groups = sub_groups(text)
+    sizes = {each.name: each.size for each in groups}
+    text = re.sub(r", split [^,]*", "", text)
     found = re.findall(r"(\??)(\d+)x ((?:[a-z][\w-]*(?= |,|$)(?!=))?)([^,]*)", text)
     for only_declared, number, task, rest in found:
         waits = tuple(re.findall(r"~(\w+)", rest))
@@ -140,6 +192,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
                     index=index,
                     created=Instant(created),
                     gated="gated" in rest,
+                    labels=labels_of(task_name, index, sizes),
                 )
                 for index in range(int(number))
             )
@@ -162,8 +215,16 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
         tuple(declared),
         word(r"phase (\w+)", "Pending"),  # type: ignore[arg-type]  # a GangPhase
         wait_ms=int(word(r"waits (\d+)", "0")) * 1000 or None,
+        reach=reach(text),
+        sub_groups=groups,
+        home=HyperNodeName(word(r"home (\S+?)(?:,|$)", "")),
     )
     return [seen, *events]
+
+
+def labels_of(task: str, index: int, sizes: dict[str, int]) -> tuple[tuple[str, str], ...]:
+    """Labels by which sub-groups are cut, as the job controller sets them."""
+    return ((PARTITION, str(index // sizes[task])), (TASK, task)) if task in sizes else ()
 
 
 def facts(*lines: str) -> list[Event]:
@@ -183,6 +244,8 @@ def facts(*lines: str) -> list[Event]:
             events.append(quota(name, rest))
         elif kind == "gang":
             events.extend(gang(name, rest.strip(), next(age)))
+        elif kind == "hypernode":
+            events.append(hypernode(name, rest.strip()))
         elif kind == "pod":
             where = re.search(r" on (\S+)", rest)
             spec = shape(re.sub(r" on \S+", "", rest))

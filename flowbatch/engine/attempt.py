@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
+import numpy as np
 
+from flowbatch.engine.domains import EVERYWHERE, Area, Asked, Domains, placed_rows
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.placement import Placement, Room, admits_empty
-from flowbatch.engine.room import Rooms
+from flowbatch.engine.room import Near, Rooms
 from flowbatch.engine.standing import Demand, Part
-from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsQuota
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsQuota, NeedsTopology
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import Stimulus
@@ -24,6 +26,7 @@ from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums, add, shortfall
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
 from flowbatch.model.view import View
 from flowbatch.policy.contract import QueueLimit
@@ -44,7 +47,7 @@ class Outcome:
     also: list[Blocker] = field(default_factory=list)
     #: What the shapes of a NeedsCapacity found, and how many copies would do (None: one more may make the difference).
     rooms: Rooms = field(default_factory=dict)
-    needs: int | None = None
+    needs: int | Near | None = None
     #: The question that must be answered before the orders go out.
     question: str | None = None
 
@@ -53,9 +56,17 @@ class Attempts:
     """Tries gangs against the state."""
 
     def __init__(
-        self, state: ClusterState, view: View, policy: Policy, guard: Guard, fits: Fits, placement: Placement
+        self,
+        state: ClusterState,
+        view: View,
+        policy: Policy,
+        guard: Guard,
+        fits: Fits,
+        placement: Placement,
+        domains: Domains,
     ) -> None:
         self._state = state
+        self._domains = domains
         self._view = view
         self._policy = policy
         self._guard = guard
@@ -77,7 +88,7 @@ class Attempts:
     def _minimum(self, gang: Gang, demand: Demand, *, whole: bool) -> Outcome:
         order = [part for part in demand.parts if part.must]
         outcome = self._try(gang, demand, order, whole=whole)
-        if outcome.blocker is not None and whole and len({part.shape.id: None for part in order}) > 1:
+        if outcome.blocker is not None and whole and gang.reach is None and _compete(order):
             # Parts compete for the same nodes: once more, hardest to place first.
             hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total)
             outcome = self._try(gang, demand, hardest, whole=whole)
@@ -87,22 +98,71 @@ class Attempts:
         with Trial(self._state) as trial:
             trial.unreserve(gang)
             blocker = self._quota(gang, order, demand.reserve) if whole else None
-            if blocker is None:
-                blocker = self._fill(trial, gang, order, whole=whole)
-            if blocker is None or not whole:
-                blocker = self._hold_room(trial, gang, demand.reserve) or blocker
+            if blocker is None and gang.reach is not None:
+                blocker = self._go_near(trial, gang, order, demand.reserve, whole=whole)
+            elif blocker is None:
+                blocker = self._go_in(trial, gang, order, demand.reserve, EVERYWHERE, whole=whole)
             if blocker is None or (trial.placing and not whole):
                 question = self._question(gang, trial)
                 placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
                 return Outcome(placed, settled=True, question=question)
         if isinstance(blocker, NeedsCapacity):
             return self._tight(gang, order, demand.reserve, blocker)
+        if isinstance(blocker, NeedsTopology):
+            return self._too_far(gang, _counts(order, demand.reserve), blocker)
         return Outcome(blocker=blocker)
 
-    def _fill(self, trial: Trial, gang: Gang, order: list[Part], *, whole: bool) -> Blocker | None:
+    def _go_in(
+        self,
+        trial: Trial,
+        gang: Gang,
+        order: list[Part],
+        reserve: list[tuple[Role, int]],
+        area: Area,
+        *,
+        whole: bool,
+    ) -> Blocker | None:
+        """Place what must be placed, and hold room for members to come, in one area."""
+        blocker = self._fill(trial, gang, order, area, whole=whole)
+        if blocker is None or not whole:
+            blocker = self._hold_room(trial, gang, reserve, area) or blocker
+        return blocker
+
+    def _go_near(
+        self, trial: Trial, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]], *, whole: bool
+    ) -> Blocker | None:
+        """The tightest area that takes all of it; else, in repair, what the roomiest one takes."""
+        counts = _counts(order, reserve)
+        if not counts:
+            return None
+        asked = self._asked(gang, counts, trial)
+        hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total) if _compete(order) else None
+        for area in self._domains.areas(asked):
+            for attempt in (order, hardest):
+                mark = trial.mark()
+                if attempt is not None and self._go_in(trial, gang, attempt, reserve, area, whole=True) is None:
+                    return None
+                trial.undo(mark)
+        blocker = self._distance(asked)
+        wide = None if whole else self._domains.widest(asked)
+        if wide is not None:
+            self._go_in(trial, gang, order, reserve, wide, whole=False)
+        return blocker
+
+    def _asked(self, gang: Gang, counts: dict[Shape, int], trial: Trial | None = None) -> Asked:
+        """`counts` more members, near those that have their place, or will have it by this trial."""
+        assert gang.reach is not None
+        anchor = placed_rows(gang.tasks.values())
+        if trial is not None:
+            anchor = np.unique(np.concatenate([anchor, *trial.rows_of(gang)]))
+        kept = [reservation.rows for reservation in gang.reservations]
+        home = gang.fact.home if gang.fact else None
+        return Asked(gang.reach, counts, anchor, np.unique(np.concatenate(kept)) if kept else anchor[:0], home)
+
+    def _fill(self, trial: Trial, gang: Gang, order: list[Part], area: Area, *, whole: bool) -> Blocker | None:
         missed: Blocker | None = None
         for part in order:
-            room = self._placement.room(part.shape)
+            room = self._placement.room(part.shape, area.mask)
             wanted = part.must
             if room.total < wanted:
                 missed = self._tightness(part.shape, room.total, wanted)
@@ -114,58 +174,61 @@ class Attempts:
                 if allowed < wanted:
                     missed = self._over_limit(gang, part.shape)
                     wanted = allowed
-            found = self._put(trial, gang, part, wanted, room)
+            found = self._put(trial, gang, part, wanted, room, area)
             if found < wanted:
                 missed = self._tightness(part.shape, found, part.must)
                 if whole:
                     return missed
         return missed
 
-    def _put(self, trial: Trial, gang: Gang, part: Part, count: int, room: Room) -> int:
+    def _put(self, trial: Trial, gang: Gang, part: Part, count: int, room: Room, area: Area = EVERYWHERE) -> int:
         """Place the first `count` of `part`; returns how many found a place."""
         if not self._placement.one_by_one:
-            self._put_all(trial, gang, part, part.tasks[:count], room)
+            self._put_all(trial, gang, part, part.tasks[:count], room, area)
             return count
         for placed, task in enumerate(part.tasks[:count]):
-            here = self._placement.room(part.shape)
+            here = self._placement.room(part.shape, area.mask)
             if not here.total:
                 return placed
-            self._put_all(trial, gang, part, [task], here)
+            self._put_all(trial, gang, part, [task], here, area)
         return count
 
-    def _put_all(self, trial: Trial, gang: Gang, part: Part, tasks: list[Task], room: Room) -> None:
+    def _put_all(self, trial: Trial, gang: Gang, part: Part, tasks: list[Task], room: Room, area: Area) -> None:
         if not tasks:
             return
         avoided = self._avoided(tasks)
         if avoided:
             elsewhere = room.but(avoided)
             room = elsewhere if elsewhere.total >= len(tasks) else room
-        rows, counts = self._placement.choose(part.shape, len(tasks), room)
+        rows, counts = self._choose(trial, gang, part.shape, len(tasks), room, area)
         trial.place(gang, part.shape, tasks, rows, counts)
+
+    def _choose(self, trial: Trial, gang: Gang, shape: Shape, count: int, room: Room, area: Area) -> tuple[Ints, Ints]:
+        if not area.near:
+            return self._placement.choose(shape, count, room)
+        beside = np.concatenate([placed_rows(gang.tasks.values()), *trial.rows_of(gang)])
+        return self._domains.choose(shape, count, room, area, beside)
 
     def _avoided(self, tasks: list[Task]) -> list[Row]:
         """Rows that have refused one of these pods."""
         names = dict.fromkeys(name for task in tasks if task.refused for name in task.refused)
         return [node.row for name in names if (node := self._state.nodes.get(name)) is not None]
 
-    def _hold_room(self, trial: Trial, gang: Gang, reserve: list[tuple[Role, int]]) -> Blocker | None:
+    def _hold_room(
+        self, trial: Trial, gang: Gang, reserve: list[tuple[Role, int]], area: Area = EVERYWHERE
+    ) -> Blocker | None:
         for role, count in reserve:
             assert role.shape is not None
-            room = self._placement.room(role.shape)
+            room = self._placement.room(role.shape, area.mask)
             if room.total < count:
                 return self._tightness(role.shape, room.total, count)
-            rows, counts = self._placement.choose(role.shape, count, room)
+            rows, counts = self._choose(trial, gang, role.shape, count, room, area)
             trial.reserve(gang, Reservation(role.name, role.shape, rows, counts))
         return None
 
     def _tight(self, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]], blocker: NeedsCapacity) -> Outcome:
         """The attempt is undone: note what each of its shapes finds now, so that only more room wakes it."""
-        counts: dict[Shape, int] = {}
-        for part in order:
-            counts[part.shape] = counts.get(part.shape, 0) + part.must
-        for role, count in reserve:
-            if role.shape is not None:
-                counts[role.shape] = counts.get(role.shape, 0) + count
+        counts = _counts(order, reserve)
         rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in counts}
         alone = len(counts) == 1 and not gang.reservations and not gang.repairing
         needs = sum(counts.values()) if alone else None
@@ -175,6 +238,23 @@ class Attempts:
             blocker = self._capacity(shape, int(rooms[shape.id][1].sum()), needs)
         shapes = tuple(rooms)
         return Outcome(blocker=msgspec.structs.replace(blocker, shapes=shapes), rooms=rooms, needs=needs)
+
+    def _too_far(self, gang: Gang, counts: dict[Shape, int], blocker: Blocker) -> Outcome:
+        """The attempt is undone: only more room in a domain that would do wakes it."""
+        rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in counts}
+        allowed = self._domains.admissible(self._asked(gang, counts))
+        needs = {shape.id: count for shape, count in counts.items()}
+        return Outcome(blocker=blocker, rooms=rooms, needs=Near(self._state.topology.version, allowed, needs))
+
+    def _distance(self, asked: Asked) -> Blocker:
+        """Why no area will do: a shape that no node admits, too little room in each, or no such area."""
+        for shape in asked.counts:
+            if not self._fits.of(shape).mask.any():
+                return NeedsNode(shape.id)
+        if asked.reach.soft:
+            shape, count = next(iter(asked.counts.items()))
+            return self._tightness(shape, min(self._placement.room(shape).total, count - 1), count)
+        return self._domains.distance(asked, {shape: self._fits.of(shape).mask for shape in asked.counts})
 
     def _tightness(self, shape: Shape, fits: int, needs: int) -> Blocker:
         """Why one shape found too little: no node at all, or full ones."""
@@ -236,7 +316,7 @@ class Attempts:
         reasons: list[Blocker] = []
         with Trial(self._state) as trial:
             for part in demand.parts:
-                count, reason = self._some(gang, part, left, outcome.rooms, trial)
+                count, reason = self._some(gang, part, left, outcome, trial)
                 left -= count
                 if reason is not None:
                     reasons.append(reason)
@@ -246,17 +326,35 @@ class Attempts:
             outcome.blocker, *outcome.also = reasons
         return outcome
 
-    def _some(self, gang: Gang, part: Part, left: int, rooms: Rooms, trial: Trial) -> tuple[int, Blocker | None]:
+    def _some(self, gang: Gang, part: Part, left: int, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
         """Place as many of `part` as fit and may; a reason only where it was none at all."""
         allowed = min(left, len(part.tasks), self._allowance(gang, part.shape))
         if allowed == 0:
             return 0, self._over_limit(gang, part.shape)
+        if gang.reach is not None:
+            return self._some_near(gang, part, allowed, outcome, trial)
         room = self._placement.room(part.shape)
         count = self._put(trial, gang, part, min(allowed, room.total), room)
         if count:
             return count, None
-        rooms[part.shape.id] = (part.shape, room.by_row)
+        outcome.rooms[part.shape.id] = (part.shape, room.by_row)
         return 0, self._tightness(part.shape, 0, 1)
+
+    def _some_near(
+        self, gang: Gang, part: Part, allowed: int, outcome: Outcome, trial: Trial
+    ) -> tuple[int, Blocker | None]:
+        asked = self._asked(gang, {part.shape: allowed}, trial)
+        area = self._domains.widest(asked)
+        if area is not None:
+            room = self._placement.room(part.shape, area.mask)
+            count = self._put(trial, gang, part, min(allowed, room.total), room, area)
+            if count:
+                return count, None
+        asked.counts = {part.shape: 1}
+        missed = self._too_far(gang, asked.counts, self._distance(asked))
+        outcome.rooms |= missed.rooms
+        outcome.needs = missed.needs
+        return 0, missed.blocker
 
     def _over_limit(self, gang: Gang, shape: Shape) -> Blocker | None:
         part = Part(Role(""), shape, [], must=1)
@@ -272,7 +370,7 @@ class Attempts:
         """Pods without requests need no gang: wherever a node admits one more pod (Volcano: backfill)."""
         with Trial(self._state) as trial:
             for part in parts:
-                _, reason = self._some(gang, part, len(part.tasks), outcome.rooms, trial)
+                _, reason = self._some(gang, part, len(part.tasks), outcome, trial)
                 if reason is not None:
                     outcome.also.append(reason)
             outcome.placed += trial.keep()
@@ -286,3 +384,20 @@ class Attempts:
             if question is not None:
                 return question
         return None
+
+
+def _compete(order: list[Part]) -> bool:
+    """Parts of several shapes, which may take each other's nodes."""
+    return len({part.shape.id: None for part in order}) > 1
+
+
+def _counts(order: list[Part], reserve: list[tuple[Role, int]]) -> dict[Shape, int]:
+    """What must find a place, and what must find room, by shape."""
+    counts: dict[Shape, int] = {}
+    for part in order:
+        if part.must:
+            counts[part.shape] = counts.get(part.shape, 0) + part.must
+    for role, count in reserve:
+        if role.shape is not None:
+            counts[role.shape] = counts.get(role.shape, 0) + count
+    return counts

@@ -13,6 +13,7 @@ from typing import assert_never
 from flowbatch.engine.attempt import Attempts, Outcome
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Bind, Decision, Plan, QueueReport, Report, Step, Tick
+from flowbatch.engine.domains import Domains
 from flowbatch.engine.events import (
     Answered,
     BindFailed,
@@ -22,6 +23,8 @@ from flowbatch.engine.events import (
     EvictFailed,
     GangGone,
     GangSeen,
+    HyperNodeGone,
+    HyperNodeSeen,
     NodeGone,
     NodeSeen,
     PodGone,
@@ -82,7 +85,8 @@ class Engine:
         self.guard.dropped.clear()
         self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
-        self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement)
+        self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
+        self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains)
         self._ledgers = Ledgers(self.state, [make() for make in policy.ledgers], self.guard)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits))
         self._words = Words(self.state, self._fits)
@@ -136,7 +140,9 @@ class Engine:
         | Answered
         | UsageSeen
         | PolicyDropped
-        | Synced,
+        | Synced
+        | HyperNodeSeen
+        | HyperNodeGone,
     ) -> None:
         match event:
             case QuotaSeen():
@@ -144,6 +150,8 @@ class Engine:
                 self.state.observe_quota(event)
             case QuotaGone():
                 self.state.forget_quota(event)
+            case HyperNodeSeen() | HyperNodeGone():
+                self.state.observe_hyper_node(event)
             case EvictFailed():
                 self._evict_failed(event.uid)
             case BudgetSeen():

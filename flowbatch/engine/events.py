@@ -12,6 +12,9 @@ from flowbatch.model.facts import (
     GangGone,
     GangPhase,
     GangSeen,
+    HyperNodeGone,
+    HyperNodeSeen,
+    Members,
     NodeGone,
     NodeGroups,
     NodeSeen,
@@ -25,6 +28,8 @@ from flowbatch.model.facts import (
     QueueState,
     QuotaGone,
     QuotaSeen,
+    Reach,
+    SubGroups,
 )
 from flowbatch.model.ids import Amounts, NodeName, PodUid
 from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, TaintEffect, Term, Toleration, Value
@@ -42,7 +47,10 @@ __all__ = [
     "GangGone",
     "GangPhase",
     "GangSeen",
+    "HyperNodeGone",
+    "HyperNodeSeen",
     "LabelTest",
+    "Members",
     "NodeGone",
     "NodeGroups",
     "NodeSeen",
@@ -57,8 +65,10 @@ __all__ = [
     "QueueState",
     "QuotaGone",
     "QuotaSeen",
+    "Reach",
     "ShapeSpec",
     "StepFailed",
+    "SubGroups",
     "Synced",
     "Taint",
     "TaintEffect",
@@ -125,6 +135,8 @@ Event = (
     | GangGone
     | NodeSeen
     | NodeGone
+    | HyperNodeSeen
+    | HyperNodeGone
     | QueueSeen
     | QueueGone
     | QuotaSeen

@@ -66,6 +66,8 @@ class LineUp:
         if changes.total:
             self._state.refresh_total()
             self._rekey()
+        if changes.topology:
+            changes.topology = self._state.topology.refresh()
         for gang_id, gang in changes.gangs.items():
             self.sort(gang_id, gang)
         if changes.shares or self._state.changes.shares:

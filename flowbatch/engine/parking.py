@@ -6,6 +6,7 @@
 | NeedsNamespaceQuota | the namespace | its quotas change, or less is promised there |
 | NeedsHeadroom | headroom | anything ends, a promise is let go, totals change |
 | NeedsCapacity | its shapes | so much more room on admitted nodes that it might fit |
+| NeedsTopology | its shapes, HyperNodes | room in a domain that would do; HyperNodes, or nodes in them, change |
 | NeedsNode, hopeless ones | nodes | a node comes or changes |
 | NeedsTime | the clock | the instant |
 | NeedsAnswer | the ask | Answered |
@@ -19,7 +20,7 @@ from heapq import heappop, heappush
 
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.pending import Lane
-from flowbatch.engine.room import Rooms, RoomWatches
+from flowbatch.engine.room import Near, Rooms, RoomWatches
 from flowbatch.model.blockers import (
     Blocker,
     NeedsAnswer,
@@ -29,6 +30,7 @@ from flowbatch.model.blockers import (
     NeedsNode,
     NeedsQuota,
     NeedsTime,
+    NeedsTopology,
     QueueClosed,
     Refused,
 )
@@ -47,6 +49,7 @@ class Parking:
         self._namespaces: dict[str, Lanes] = {}
         self._headroom: Lanes = {}
         self._nodes: Lanes = {}
+        self._topology: Lanes = {}
         self._any: Lanes = {}
         self._room = RoomWatches(state, fits)
         self._clock: list[tuple[Instant, int, Lane]] = []
@@ -55,7 +58,7 @@ class Parking:
         self._asks: dict[str, Lane] = {}
         self._count = 0
 
-    def park(self, lane: Lane, blocker: Blocker, rooms: Rooms | None = None, needs: int | None = None) -> None:
+    def park(self, lane: Lane, blocker: Blocker, rooms: Rooms | None = None, needs: int | Near | None = None) -> None:
         """Remember what could cure `lane`.
 
         `rooms` are its shapes with the copies that fit by row; `needs` is how many copies it takes in all, where that
@@ -70,6 +73,12 @@ class Parking:
                 self._headroom[lane] = None
             case NeedsNode() | NeedsCapacity(hopeless=True):
                 self._nodes[lane] = None
+            case NeedsTopology(hopeless=hopeless):
+                self._topology[lane] = None
+                if hopeless:
+                    self._nodes[lane] = None
+                else:
+                    self._room.add(lane, needs, rooms or {})
             case NeedsCapacity():
                 self._room.add(lane, needs, rooms or {})
             case NeedsTime(until=until):
@@ -94,8 +103,9 @@ class Parking:
                 self._namespaces.get(namespace, {}).pop(lane, None)
             case NeedsTime():
                 self._due.pop(lane, None)
-            case NeedsCapacity(shapes=shapes):
+            case NeedsCapacity(shapes=shapes) | NeedsTopology(shapes=shapes):
                 self._nodes.pop(lane, None)
+                self._topology.pop(lane, None)
                 for shape in shapes:
                     self._room.remove(lane, shape)
             case NeedsAnswer(ask=ask):
@@ -120,6 +130,8 @@ class Parking:
             found |= self._headroom
         if changes.nodes:
             found |= self._nodes
+        if changes.topology:
+            found |= self._topology
         if changes.any():
             found |= self._any
         if changes.freed:

@@ -50,6 +50,11 @@ class Room:
         by_row[rows] = 0
         return Room.of(by_row)
 
+    def only(self, where: Bools) -> "Room":
+        """The part of it that is `where`, which is a mask over `rows`."""
+        copies = self.copies[where]
+        return Room(self.rows[where], copies, self.by_row, int(copies.sum()))
+
 
 class Placement:
     """Searches for room. Reads the table, changes nothing."""
@@ -68,13 +73,15 @@ class Placement:
         self._rising = all(score.trend == "rising" for score in self._scores)
         self._weight = sum(max(score.weight, 0.0) for score in policy.scores) or 1.0
 
-    def room(self, shape: Shape) -> Room:
-        """Everywhere that `shape` fits now."""
+    def room(self, shape: Shape, within: Bools | None = None) -> Room:
+        """Everywhere that `shape` fits now; on the rows `within` only, if that is said."""
         table, size = self._state.table, self._state.table.size
         table.fit_axes()
         self._counters.shapes_evaluated += 1
         self._counters.nodes_examined += size
         open_rows = self._fits.of(shape).mask & table.open_rows()
+        if within is not None:
+            open_rows &= within
         if self.one_by_one:
             for refused, _ in self._fits.refusals(shape, by_placement=True):
                 open_rows &= ~refused
@@ -157,13 +164,18 @@ def _fill(keys: Ints, room: Room, count: int) -> tuple[Ints, Ints]:
 
 def admits_empty(state: ClusterState, mask: Bools, shape: Shape) -> int:
     """How many of `shape` fit if the nodes of `mask` were empty: what can never be exceeded."""
+    return int(copies_empty(state, mask, shape).sum())
+
+
+def copies_empty(state: ClusterState, mask: Bools, shape: Shape) -> Ints:
+    """By row, how many of `shape` fit if the nodes of `mask` were empty."""
     capacity = state.table.capacity[:, : state.table.size]
     least: Ints | None = None
     for axis, amount in shape.request:
         copies = capacity[axis] // amount
         least = copies if least is None else np.minimum(least, copies)
-    if least is None or not state.table.size:
-        return 0
+    assert least is not None, "a request without axes"
     if shape.spec.ports:
         least = np.minimum(least, 1)
-    return int(least[mask & state.table.ready[: state.table.size]].sum())
+    result: Ints = least * (mask & state.table.ready[: state.table.size])
+    return result

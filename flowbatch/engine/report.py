@@ -21,6 +21,7 @@ from flowbatch.model.blockers import (
     NeedsNode,
     NeedsQuota,
     NeedsTime,
+    NeedsTopology,
     QueueClosed,
     QueueMissing,
     Refused,
@@ -31,6 +32,9 @@ from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.resources import AMOUNT_MAX, PODS
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
+
+#: Broken HyperNodes that one reason names.
+PROBLEMS_TOLD = 3
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,6 +88,8 @@ class Words:
                 return f"no node will do, even empty. {self._nodes(gang, blocker)}"
             case NeedsCapacity():
                 return self._capacity(blocker, gang)
+            case NeedsTopology():
+                return self._topology(blocker, gang)
             case NeedsTime(until=until, why=why):
                 return why or f"not before {until} ms"
             case NeedsAnswer(question=question):
@@ -153,6 +159,24 @@ class Words:
             shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
             return f"it can never fit: {self._larger_than_any(shape)}. {nodes}"
         return f"it can never fit: empty nodes would hold {blocker.most} of {blocker.needs} pods. {nodes}"
+
+    def _topology(self, blocker: NeedsTopology, gang: Gang) -> str:
+        """Which domain comes closest, and what is wrong with the tree where something is."""
+        whole = f"sub-group {blocker.group} must be {blocker.limit}" if blocker.group else f"must be {blocker.limit}"
+        wrong = self._wrong()
+        if not blocker.domain:
+            there = "; none holds the members that run" if gang.live else "; there is none with nodes"
+            return f"{whole}{there}{wrong}"
+        best = f"the fullest-fitting domain {blocker.domain} of tier {blocker.tier} has room"
+        if blocker.hopeless:
+            return f"{whole}; it can never fit: the largest would hold {blocker.most} of {blocker.needs} pods{wrong}"
+        return f"{whole}; {best} for {blocker.fits} of {blocker.needs} pods{wrong}"
+
+    def _wrong(self) -> str:
+        """What is wrong with the tree of HyperNodes; the first few of it."""
+        problems = [f"HyperNode {name}: {text}" for name, text in self._state.topology.problems().items()]
+        more = f"; and {len(problems) - PROBLEMS_TOLD} more" if len(problems) > PROBLEMS_TOLD else ""
+        return f" ({'; '.join(problems[:PROBLEMS_TOLD])}{more})" if problems else ""
 
     def _larger_than_any(self, shape: Shape | None) -> str:
         names, most = self._state.axes.names, self._state.table.largest()
@@ -246,8 +270,12 @@ class Words:
                 return "larger or more nodes" if hopeless else f"jobs that end and free {format_amounts(short)}"
             case NeedsNode():
                 return "a node that admits the pods (labels, taints, cordon)"
-            case NeedsCapacity(fits=fits, needs=needs, hopeless=hopeless):
-                return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods"
+            case (
+                NeedsCapacity(fits=fits, needs=needs, hopeless=hopeless)
+                | NeedsTopology(fits=fits, needs=needs, hopeless=hopeless)
+            ):
+                where = f" {blocker.limit}" if isinstance(blocker, NeedsTopology) else ""
+                return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods{where}"
             case NeedsTime(until=until):
                 return f"time: {until} ms"
             case _:

@@ -3,6 +3,8 @@
 One comparison of all watched requests with the most that the freed rows offer leaves few shapes; those are counted.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from flowbatch.engine.fits import Fits
@@ -11,12 +13,21 @@ from flowbatch.model.ids import Row, ShapeId
 from flowbatch.model.resources import AMOUNT_MAX
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
-from flowbatch.model.table import Ints
+from flowbatch.model.table import Bools, Ints
 
 #: Shapes that found too little room, with the copies of each that fit by row.
 Rooms = dict[ShapeId, tuple[Shape, Ints]]
 NOBODY = AMOUNT_MAX * 4
 FIRST_SLOTS = 16
+
+
+@dataclass(slots=True, eq=False)
+class Near:
+    """Room is of use only in one of `domains` (a mask over the index of `version`), where `needs` copies must fit."""
+
+    version: int
+    domains: Bools
+    needs: dict[ShapeId, int]
 
 
 class Watch:
@@ -30,8 +41,8 @@ class Watch:
     def __init__(self, shape: Shape, copies: Ints, slot: int) -> None:
         self.shape = shape
         self.slot = slot
-        #: Lane -> how many must fit in all; None where one more anywhere may make the difference.
-        self.lanes: dict[Lane, int | None] = {}
+        #: Lane -> how many must fit in all, or in one domain; None where one more anywhere may make the difference.
+        self.lanes: dict[Lane, int | Near | None] = {}
         self.set(copies)
 
     def set(self, copies: Ints) -> None:
@@ -39,14 +50,14 @@ class Watch:
         self.copies = copies
         self.total = int(copies.sum())
 
-    def gain(self, rows: Ints, now: Ints) -> bool:
-        """Count what fits `now` on `rows`; whether that is more than before anywhere."""
-        more = np.maximum(now - self.copies[rows], 0)
+    def gain(self, rows: Ints, now: Ints) -> Ints | None:
+        """Count what fits `now` on `rows`: how much more than before on each, or None where it is nowhere more."""
+        more: Ints = np.maximum(now - self.copies[rows], 0)
         if not more.any():
-            return False
+            return None
         self.copies[rows] += more
         self.total += int(more.sum())
-        return True
+        return more
 
 
 class RoomWatches:
@@ -60,7 +71,7 @@ class RoomWatches:
         self._vacant = list(range(FIRST_SLOTS - 1, -1, -1))
         self._asked: Ints = np.full((len(state.axes), FIRST_SLOTS), NOBODY, np.int64)
 
-    def add(self, lane: Lane, needs: int | None, rooms: Rooms) -> None:
+    def add(self, lane: Lane, needs: int | Near | None, rooms: Rooms) -> None:
         """Watch the shapes of `rooms` for `lane`."""
         for shape_id, (shape, copies) in rooms.items():
             watch = self._by_shape.get(shape_id)
@@ -111,9 +122,30 @@ class RoomWatches:
             enough &= self._asked[axis] <= most[axis]
         for slot in np.flatnonzero(enough).tolist():
             watch = self._slots[slot]
-            if watch is not None and watch.gain(rows, self._fit(watch, rows)):
-                found |= {lane: None for lane, needs in watch.lanes.items() if needs is None or needs <= watch.total}
+            more = watch.gain(rows, self._fit(watch, rows)) if watch is not None else None
+            if watch is not None and more is not None:
+                found |= dict.fromkeys(self._served(watch, rows, more))
         return list(found)
+
+    def _served(self, watch: Watch, rows: Ints, more: Ints) -> list[Lane]:
+        """Lanes for which there may be enough now."""
+        topology = self._state.topology
+        won: Bools | None = None
+        found: list[Lane] = []
+        for lane, needs in watch.lanes.items():
+            if not isinstance(needs, Near):
+                if needs is None or needs <= watch.total:
+                    found.append(lane)
+                continue
+            if needs.version == topology.version:
+                if won is None:
+                    gains = np.zeros(watch.copies.size, np.int64)
+                    gains[rows] = more
+                    won, room = topology.index.sums(gains) > 0, topology.index.sums(watch.copies)
+                if not (won & needs.domains & (room >= needs.needs[watch.shape.id])).any():
+                    continue
+            found.append(lane)
+        return found
 
     def _fit(self, watch: Watch, rows: Ints) -> Ints:
         shape, table = watch.shape, self._state.table

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from flowbatch.model.blockers import Blocker, Gated, NeedsGang, NeedsMembers, QueueMissing
+from flowbatch.model.facts import Reach
 from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.ids import GangId, QueueName, ShapeId
 from flowbatch.model.lifecycle import TaskState
@@ -30,6 +31,7 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     parts: tuple[tuple[ShapeId, int, int], ...] = ()
     reserve: tuple[tuple[ShapeId, int], ...] = ()
     minimum: Request = ()
+    reach: Reach | None = None
     solo: GangId | None = None
 
 
@@ -66,11 +68,15 @@ class Demand:
     def lane(self, gang: Gang, queue: QueueName) -> LaneKey:
         """The key of all gangs that ask for the same."""
         alone = gang.reservations or self.best_effort or gang.repairing or any(t.refused for t in gang.pending.values())
+        if gang.reach is not None and gang.fact is not None:
+            # Where its others are, or were, decides where it may, or would like to, go.
+            alone = bool(alone or gang.live or gang.fact.home)
         return LaneKey(
             queue,
             "place",
             tuple((part.shape.id, len(part.tasks), part.must) for part in self.parts),
             tuple((role.shape.id, count) for role, count in self.reserve if role.shape),
+            reach=gang.reach,
             solo=gang.id if alone else None,
         )
 

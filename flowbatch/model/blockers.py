@@ -113,6 +113,25 @@ class NeedsCapacity(Blocker, frozen=True):
     hopeless: bool = False
 
 
+class NeedsTopology(Blocker, frozen=True):
+    """No network domain that is close enough holds it all. Cure: room in one of them; HyperNodes or nodes change.
+
+    `limit` is how close that is, in words. Of those domains `domain`, of `tier`, holds most: `fits` of `needs`, and
+    `most` if all were empty; an empty `domain` means that there is none. `hopeless`: not even empty ones would do.
+    `group` is the sub-gang that is meant, where it is one.
+    """
+
+    shapes: tuple[ShapeId, ...]
+    limit: str
+    fits: int
+    needs: int
+    domain: str = ""
+    tier: int = 0
+    most: int = 0
+    hopeless: bool = False
+    group: str = ""
+
+
 class NeedsTime(Blocker, frozen=True):
     """Not before `until`. Cure: the clock."""
 

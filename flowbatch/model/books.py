@@ -19,6 +19,7 @@ from flowbatch.model.quotas import Quotas
 from flowbatch.model.resources import Axes, Sums, add
 from flowbatch.model.shapes import Shape, ShapeTable
 from flowbatch.model.table import NodeTable
+from flowbatch.model.topology import Topology
 
 
 class Books:
@@ -32,6 +33,7 @@ class Books:
         self.ports = HostPorts()
         self.nodes: dict[NodeName, Node] = {}
         self.node_at: dict[Row, Node] = {}
+        self.topology = Topology(self.nodes)
         self.tasks: dict[PodUid, Task] = {}
         self.gangs: dict[GangId, Gang] = {}
         self.queues = QueueTree()

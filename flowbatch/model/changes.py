@@ -28,6 +28,8 @@ class StateChanges:
     shares: bool = False
     #: A disruption budget allows something else than before.
     budgets: bool = False
+    #: HyperNodes came, went or changed, or nodes did that may belong to some.
+    topology: bool = False
 
     def any(self) -> bool:
         """There is something to look at."""
@@ -41,4 +43,5 @@ class StateChanges:
             or self.headroom
             or self.shares
             or self.budgets
+            or self.topology
         )

@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from flowbatch.model.ids import Amounts, BudgetId, GangId, Instant, NodeName, PodUid, QueueName
-from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, Value
+from flowbatch.model.ids import Amounts, BudgetId, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, Term, Value
 
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 GangPhase = Literal["", "Pending", "Inqueue", "Running", "Unknown", "Completed"]
@@ -60,6 +60,40 @@ class PastUse(Value, frozen=True):
     held: Amounts = ()
 
 
+class Members(Value, frozen=True):
+    """Who belongs to a HyperNode: nodes, or HyperNodes, by exactly one of name, pattern (nodes: or label tests)."""
+
+    kind: Literal["Node", "HyperNode"] = "Node"
+    name: str = ""
+    pattern: str = ""
+    labels: Term = ()
+
+
+class Reach(Value, frozen=True):
+    """How far apart members may be: inside one HyperNode of at most `highest` tier, or below one of tier `name`.
+
+    A soft one is only a wish. With neither bound any HyperNode will do.
+    """
+
+    soft: bool = False
+    highest: int | None = None
+    name: str = ""
+
+
+class SubGroups(Value, frozen=True):
+    """Members that pass all tests of `labels`, cut into sub-gangs of `size` by their values of the labels `keys`.
+
+    At least `minimum` of the sub-gangs must start together; each goes in whole, inside its own `reach`.
+    """
+
+    name: str = ""
+    size: int = 1
+    minimum: int = 0
+    labels: Term = ()
+    keys: tuple[str, ...] = ()
+    reach: Reach | None = None
+
+
 class NodeSeen(Fact, frozen=True):
     """A node as it now is. `allocatable` includes `pods`. `ready` is the Ready condition."""
 
@@ -75,6 +109,21 @@ class NodeGone(Fact, frozen=True):
     """The node object no longer exists."""
 
     name: NodeName
+
+
+class HyperNodeSeen(Fact, frozen=True):
+    """A network domain as it now is: the lower its tier, the closer its nodes are to each other."""
+
+    name: HyperNodeName
+    tier: int = 0
+    tier_name: str = ""
+    members: tuple[Members, ...] = ()
+
+
+class HyperNodeGone(Fact, frozen=True):
+    """The HyperNode object no longer exists."""
+
+    name: HyperNodeName
 
 
 class QueueSeen(Fact, frozen=True):
@@ -138,6 +187,10 @@ class GangSeen(Fact, frozen=True):
     wait_ms: int | None = None
     #: `min_resources` in a quota's own words ("requests.cpu", "count/pods"), where it states such.
     min_quota: Amounts = ()
+    reach: Reach | None = None
+    sub_groups: tuple[SubGroups, ...] = ()
+    #: The HyperNode it was last placed in, as written on the wire: a wish once none of its pods runs any more.
+    home: HyperNodeName = HyperNodeName("")
 
 
 class GangGone(Fact, frozen=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen
+from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen, Reach
 from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
@@ -147,6 +147,11 @@ class Gang:
     def priority(self) -> int:
         """Value of its priority class."""
         return self.fact.priority if self.fact else 0
+
+    @property
+    def reach(self) -> Reach | None:
+        """How close its members must, or should, be to each other."""
+        return self.fact.reach if self.fact else None
 
     @property
     def min_members(self) -> int:

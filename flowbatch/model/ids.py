@@ -9,6 +9,7 @@ NodeName = NewType("NodeName", str)
 QueueName = NewType("QueueName", str)
 #: "namespace/name" of the PodDisruptionBudget.
 BudgetId = NewType("BudgetId", str)
+HyperNodeName = NewType("HyperNodeName", str)
 #: Process-local: an index into the shape table; never on the wire.
 ShapeId = NewType("ShapeId", int)
 #: Process-local: a node's column in the table; reused after the node is gone.

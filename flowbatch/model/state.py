@@ -6,7 +6,17 @@ There is one writer, the engine. Facts may come in any order, more than once, an
 import msgspec
 
 from flowbatch.model.books import Books
-from flowbatch.model.facts import BudgetSeen, GangSeen, NodeSeen, PodSeen, QueueSeen, QuotaGone, QuotaSeen
+from flowbatch.model.facts import (
+    BudgetSeen,
+    GangSeen,
+    HyperNodeGone,
+    HyperNodeSeen,
+    NodeSeen,
+    PodSeen,
+    QueueSeen,
+    QuotaGone,
+    QuotaSeen,
+)
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
@@ -49,6 +59,7 @@ class ClusterState(Books):
             return
         node.labels = dict(fact.labels)
         self.columns.set(node.row, node.labels, fact.taints, cordoned=fact.unschedulable)
+        self._touch_topology(node)
         self.changes.nodes[node.row] = None
         self.changes.freed[node.row] = None
 
@@ -66,11 +77,26 @@ class ClusterState(Books):
         self._drop_reservations(node.row)
         node.fact = None
         node.labels = {}
+        self._touch_topology(node)
         self.columns.set(node.row, {}, (), cordoned=False)
         self.table.set_capacity(node.row, {})
         self.table.ready[node.row] = False
         self._retotal(node.row)
         self._drop_node_if_idle(node)
+
+    # -- network domains
+
+    def observe_hyper_node(self, fact: HyperNodeSeen | HyperNodeGone) -> None:
+        """A HyperNode as it now is, or that it is gone."""
+        if isinstance(fact, HyperNodeSeen):
+            self.topology.observe(fact)
+        else:
+            self.topology.forget(fact.name)
+        self.changes.topology = self.topology.stale
+
+    def _touch_topology(self, node: Node) -> None:
+        self.topology.touch(node.name)
+        self.changes.topology = self.topology.stale
 
     # -- queues
 

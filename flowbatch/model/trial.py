@@ -125,6 +125,10 @@ class Trial:
 
         self._undo.append(back)
 
+    def rows_of(self, gang: Gang) -> list[Ints]:
+        """Rows that members of `gang` would go to."""
+        return [rows for tasks, rows in self._placed if tasks and tasks[0].gang is gang]
+
     @property
     def evicted(self) -> Sequence[Task]:
         """Tasks supposed to go."""

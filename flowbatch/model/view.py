@@ -12,6 +12,7 @@ from flowbatch.model.quotas import Quotas
 from flowbatch.model.resources import Axes, Sums
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import NodeTable
+from flowbatch.model.topology import Topology
 
 
 class ClusterView(Protocol):
@@ -35,6 +36,11 @@ class ClusterView(Protocol):
     @property
     def columns(self) -> NodeColumns:
         """Labels, taints and cordons of nodes."""
+        ...
+
+    @property
+    def topology(self) -> Topology:
+        """Network domains; read only."""
         ...
 
     @property
@@ -88,6 +94,7 @@ class View:
         self.axes = state.axes
         self.table = state.table
         self.columns = state.columns
+        self.topology = state.topology
         self.nodes: Mapping[NodeName, Node] = state.nodes
         self.gangs: Mapping[GangId, Gang] = state.gangs
         self.queues = state.queues

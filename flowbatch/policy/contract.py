@@ -6,6 +6,7 @@ invariant, because capacity, limits and gangs are the engine's own business.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums
 from flowbatch.model.shapes import Shape
 from flowbatch.model.steps import Step
-from flowbatch.model.table import Bools, Floats
+from flowbatch.model.table import Bools, Floats, Ints
 from flowbatch.model.view import ClusterView
 
 #: Which rows of the table: a selection, or all of them.
@@ -131,6 +132,23 @@ class ShareRule(Protocol):
 
     def divide(self, queues: Sequence[Queue], total: Sums, view: ClusterView) -> list[Sums]:
         """Each queue's share, in the order of `queues`; an axis absent from a share is zero."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DomainAsk:
+    """What a gang asks of a network domain: amounts in all, and how many more of its shapes each domain would hold."""
+
+    needs: Sums
+    #: Per domain, in the order of `view.topology.index`; of several shapes, of the scarcest.
+    slack: Ints
+
+
+class DomainOrder(Protocol):
+    """Which of the network domains of one tier, each with room enough, is better."""
+
+    def rank(self, ask: DomainAsk, view: ClusterView) -> Floats | Ints:
+        """One number per domain of `view.topology.index`; smaller comes first."""
         ...
 
 

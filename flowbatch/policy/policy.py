@@ -8,6 +8,7 @@ from flowbatch.policy.actions import GangEvictArguments, PreemptArguments
 from flowbatch.policy.contract import (
     Admission,
     Confirmation,
+    DomainOrder,
     GangOrder,
     Ledger,
     NodeFilter,
@@ -20,6 +21,7 @@ from flowbatch.policy.contract import (
     VictimFilter,
     VictimSource,
 )
+from flowbatch.policy.domains import Fullest, LeastLeft
 from flowbatch.policy.measuring import MetricsSource
 
 #: Volcano's actions, which a configuration may name.
@@ -59,6 +61,10 @@ class Policy:
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     scores: tuple[NodeScore, ...] = ()
+    #: Which network domain of the lowest tier that will do; ties end in the name.
+    domain_order: tuple[DomainOrder, ...] = (LeastLeft(), Fullest())
+    #: In how many network domains room may be sought by eviction, for one gang.
+    eviction_domains: int = 8
     #: Whom gangs of the same queue (preemptable), or of others (reclaimable), must spare. Any veto is final.
     preemptable: tuple[VictimFilter, ...] = ()
     reclaimable: tuple[VictimFilter, ...] = ()

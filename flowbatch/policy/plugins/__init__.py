@@ -6,6 +6,7 @@ from flowbatch.policy.plugins import (
     binpack,
     drf,
     gang,
+    network_topology_aware,
     nodeorder,
     overcommit,
     predicates,
@@ -26,6 +27,7 @@ PLUGINS: Final[dict[str, Reader]] = {
     "nodeorder": nodeorder.read,
     "binpack": binpack.read,
     "overcommit": overcommit.read,
+    "network-topology-aware": network_topology_aware.read,
     "sla": sla.read,
     "resourcequota": resourcequota.read,
 }

@@ -8,6 +8,7 @@ from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import (
     Admission,
     Confirmation,
+    DomainOrder,
     GangOrder,
     Ledger,
     NodeFilter,
@@ -38,6 +39,8 @@ class Parts:
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     scores: tuple[NodeScore, ...] = ()
+    domain_order: tuple[DomainOrder, ...] = ()
+    eviction_domains: int | None = None
     preemptable: tuple[VictimFilter, ...] = ()
     reclaimable: tuple[VictimFilter, ...] = ()
     ledgers: tuple[Callable[[], Ledger], ...] = ()
@@ -75,7 +78,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "JobStarving": (),
     "Overused": (),
     "Allocatable": ("limits",),
-    "HyperNodeOrder": (),
+    "HyperNodeOrder": ("domain_order",),
     "HyperNodeGradient": (),
     "ClusterOrder": (),
 }

@@ -1,0 +1,248 @@
+"""Where in the network a gang may go: areas with room for all of it, the tightest first, and neighbours inside them.
+
+An area is one HyperNode, or the whole cluster where closeness is only a wish. Room per domain is the room per node,
+summed up for all domains in one pass, so that looking at two hundred domains costs what looking at one does.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbatch.engine.guard import Guard
+from flowbatch.engine.placement import Placement, Room, copies_empty
+from flowbatch.model.blockers import NeedsTopology
+from flowbatch.model.domainindex import NOBODY, level_of
+from flowbatch.model.facts import Reach
+from flowbatch.model.gangs import PLACED, Gang, Task
+from flowbatch.model.ids import HyperNodeName
+from flowbatch.model.resources import Sums, add
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Bools, Ints
+from flowbatch.model.view import View
+from flowbatch.policy.contract import DomainAsk
+from flowbatch.policy.policy import Policy
+
+#: Areas that are tried one after the other for one gang; only gangs whose shapes compete ever need a second.
+MOST_TRIED = 64
+NO_ROWS: Ints = np.zeros(0, np.int64)
+
+
+@dataclass(slots=True, eq=False)
+class Area:
+    """Part of the cluster: the rows of `mask` (None: all), which are those of the domain at `place` in the index."""
+
+    place: int | None = None
+    mask: Bools | None = None
+    #: Neighbouring members shall come to neighbouring rows.
+    near: bool = False
+
+
+#: Without a wish to be close.
+EVERYWHERE = Area()
+
+
+@dataclass(slots=True)
+class Asked:
+    """Members to place together: how many of each shape, where others of them are, and where they would like to be."""
+
+    reach: Reach
+    counts: dict[Shape, int]
+    #: Rows that members run on: every area holds all of them.
+    anchor: Ints = field(default_factory=lambda: NO_ROWS)
+    #: Rows, or a HyperNode, that the gang had before; only a wish.
+    kept: Ints = field(default_factory=lambda: NO_ROWS)
+    home: HyperNodeName | None = None
+    #: Inside this area only.
+    inside: Area = EVERYWHERE
+
+
+class Domains:
+    """Searches areas. Reads the state, changes nothing."""
+
+    def __init__(self, state: ClusterState, view: View, policy: Policy, guard: Guard, placement: Placement) -> None:
+        self._state = state
+        self._view = view
+        self._policy = policy
+        self._guard = guard
+        self._placement = placement
+
+    # -- which areas
+
+    def admissible(self, asked: Asked) -> Bools:
+        """Domains that may hold them as far as closeness goes, whatever is free."""
+        index, size = self._state.topology.index, self._state.table.size
+        allowed = index.within(asked.reach)
+        if asked.inside.place is not None:
+            allowed = allowed & index.inside(asked.inside.place, size)
+        if asked.anchor.size:
+            allowed = allowed & index.holding(asked.anchor, size)
+        return allowed
+
+    def areas(self, asked: Asked) -> list[Area]:
+        """Areas with room for every shape by itself, tightest first; a soft wish ends in the area around them all."""
+        index = self._state.topology.index
+        allowed = self.admissible(asked)
+        slack: Ints | None = None
+        for shape, count in asked.counts.items():
+            left = index.sums(self._placement.room(shape, asked.inside.mask).by_row) - count
+            slack = left if slack is None else np.minimum(slack, left)
+        assert slack is not None, "nothing is asked for"
+        found = self._sorted(asked, np.flatnonzero(allowed & (slack >= 0)), slack)
+        areas = [self._area(place) for place in found[:MOST_TRIED].tolist()]
+        if asked.reach.soft:
+            areas.append(Area(asked.inside.place, asked.inside.mask, near=True))
+        return areas
+
+    def domains(self, gang: Gang) -> list[Area]:
+        """Every area that `gang` may be in, tightest first, however full: where an eviction would have to make room."""
+        if gang.reach is None:
+            return [EVERYWHERE]
+        asked = Asked(gang.reach, {}, placed_rows(gang.tasks.values()))
+        places = np.flatnonzero(self.admissible(asked))
+        areas = [self._area(place) for place in places.tolist()]
+        return [*areas, Area(near=True)] if gang.reach.soft else areas
+
+    def widest(self, asked: Asked) -> Area | None:
+        """Where members that go in one by one may go: the tightest area for all of them, or else the roomiest."""
+        if asked.reach.soft:
+            return Area(asked.inside.place, asked.inside.mask, near=True)
+        areas = self.areas(asked)
+        if areas:
+            return areas[0]
+        allowed = np.flatnonzero(self.admissible(asked))
+        if not allowed.size:
+            return None
+        index = self._state.topology.index
+        room = np.zeros(len(index), np.int64)
+        for shape, count in asked.counts.items():
+            room += np.minimum(index.sums(self._placement.room(shape, asked.inside.mask).by_row), count)
+        return self._area(int(allowed[np.argmax(room[allowed])]))
+
+    def distance(self, asked: Asked, masks: dict[Shape, Bools]) -> NeedsTopology:
+        """How far the best admissible domain is from holding them all; `masks` are the nodes that admit each shape."""
+        index = self._state.topology.index
+        allowed = np.flatnonzero(self.admissible(asked))
+        shapes, needs = tuple(shape.id for shape in asked.counts), sum(asked.counts.values())
+        limit = words_of(asked.reach)
+        if not allowed.size:
+            return NeedsTopology(shapes, limit, 0, needs, hopeless=True)
+        fits, most = np.zeros(len(index), np.int64), np.zeros(len(index), np.int64)
+        for shape, count in asked.counts.items():
+            now = index.sums(self._placement.room(shape, asked.inside.mask).by_row)
+            fits += np.minimum(now, count)
+            most += np.minimum(index.sums(copies_empty(self._state, masks[shape], shape)), count)
+        best = int(allowed[np.argmax(fits[allowed])])
+        domain = index.domains[best]
+        largest = int(most[allowed].max())
+        fitting = min(int(fits[best]), needs - 1)
+        return NeedsTopology(shapes, limit, fitting, needs, domain.name, domain.tier, largest, hopeless=largest < needs)
+
+    def _area(self, place: int) -> Area:
+        return Area(place, self._state.topology.index.mask(place, self._state.table.size), near=True)
+
+    def _sorted(self, asked: Asked, places: Ints, slack: Ints) -> Ints:
+        """The old home first, then low tiers, then as the policy says, then by name."""
+        index = self._state.topology.index
+        if places.size < 2:
+            return places
+        sums: Sums = {}
+        for shape, count in asked.counts.items():
+            add(sums, shape.request, count)
+        ask = DomainAsk(sums, slack)
+        keys: list[NDArray[Any]] = [places]
+        for order in reversed(self._policy.domain_order):
+            rank = self._guard.call(order, order.rank, None, ask, self._view)
+            if rank is not None:
+                keys.append(np.asarray(rank)[places])
+        keys += [index.tiers[places], ~self._wished(asked)[places]]
+        result: Ints = places[np.lexsort(keys)]
+        return result
+
+    def _wished(self, asked: Asked) -> Bools:
+        """Domains that are, or lie in, what the gang had before."""
+        index, size = self._state.topology.index, self._state.table.size
+        home = index.at.get(asked.home) if asked.home else None
+        if asked.anchor.size:
+            return np.zeros(len(index), np.bool_)
+        if asked.kept.size:
+            return index.holding(asked.kept, size)
+        return np.zeros(len(index), np.bool_) if home is None else index.inside(home, size)
+
+    # -- which rows
+
+    def choose(self, shape: Shape, count: int, room: Room, area: Area, beside: Ints) -> tuple[Ints, Ints]:
+        """Rows for `count` of `shape`: in few, neighbouring domains, first in those of `beside`; in walking order."""
+        index = self._state.topology.index
+        if not area.near or not len(index):
+            return self._placement.choose(shape, count, room)
+        lowest = None if area.place is None else int(index.tiers[area.place])
+        levels = [level for tier, level in index.levels if lowest is None or tier < lowest]
+        chosen: list[tuple[Ints, Ints]] = []
+        self._descend(shape, count, room, levels, beside, chosen)
+        rows = np.concatenate([rows for rows, _ in chosen])
+        counts = np.concatenate([counts for _, counts in chosen])
+        walk = index.order(rows)
+        return rows[walk], counts[walk]
+
+    def _descend(
+        self,
+        shape: Shape,
+        count: int,
+        room: Room,
+        levels: Sequence[Ints],
+        beside: Ints,
+        chosen: list[tuple[Ints, Ints]],
+    ) -> None:
+        """Fill as few groups of the next level as will do, the last as tightly as can be. No deeper than the tree."""
+        if not levels:
+            chosen.append(self._placement.choose(shape, count, room))
+            return
+        group = level_of(levels[0], room.rows)
+        names, which = np.unique(group, return_inverse=True)
+        if names.size == 1:
+            self._descend(shape, count, room, levels[1:], beside, chosen)
+            return
+        space = np.bincount(which, room.copies, names.size).astype(np.int64)
+        friends = np.bincount(
+            np.searchsorted(names, known) if (known := _among(level_of(levels[0], beside), names)).size else known,
+            minlength=names.size,
+        )
+        while count:
+            best = _best_group(names, space, friends, count)
+            some = min(count, int(space[best]))
+            self._descend(shape, some, room.only(which == best), levels[1:], beside, chosen)
+            count -= some
+            space[best] = 0
+
+
+def _among(groups: Ints, names: Ints) -> Ints:
+    return groups[np.isin(groups, names)]
+
+
+def _best_group(names: Ints, space: Ints, friends: Ints, count: int) -> int:
+    """One that holds all of `count`, as tightly as can be, or else the roomiest; friends come first, strangers last."""
+    enough = space >= count
+    wish = np.where(enough, space, -space)
+    keys = (names, wish, -friends, names >= NOBODY, ~enough, space == 0)
+    return int(np.lexsort(keys)[0])
+
+
+def words_of(reach: Reach) -> str:
+    """How close, for people."""
+    if reach.name:
+        return f'inside one HyperNode of tier "{reach.name}"'
+    return "inside one HyperNode" if reach.highest is None else f"inside one HyperNode of tier {reach.highest} or lower"
+
+
+def placed_rows(tasks: Iterable[Task]) -> Ints:
+    """Rows of nodes, known to us, on which `tasks` have their place."""
+    rows = {
+        task.node.row: None
+        for task in tasks
+        if task.node is not None and task.state in PLACED and task.node.fact is not None
+    }
+    return np.fromiter(rows, np.int64, len(rows))
