@@ -6,8 +6,9 @@ Lines (amounts are `name=value`; cpu counts cores, memory may end in Gi or Mi, a
 
     node n1: cpu=4 memory=8Gi zone:a !dedicated=ml:NoSchedule cordoned notready
     3 nodes: cpu=4                          (n1, n2, n3; numbers go on where the last line ended)
-    queue ads: weight=2 capability(cpu=4) guarantee(cpu=2) parent=root closed
-    gang mpi: 2x ps cpu=1, 8x worker cpu=2 @zone:a, min 5, queue ads, priority 10, phase Inqueue, needs(cpu=4)
+    queue ads: weight=2 capability(cpu=4) guarantee(cpu=2) deserved(cpu=3) parent=root closed fifo
+    queue lab: borrow(cpu=2) lend(cpu=0) user-ann(cpu=2) jobs-of-user-ann=1 namespace-*(cpu=4) hierarchy root/a:1/2
+    gang mpi: 2x ps cpu=1, 8x worker cpu=2 @zone:a, min 5, queue ads, priority 10, phase Inqueue, needs(cpu=4), user ann
     pod other: cpu=2 on n1                  (nobody's pod)
     quota q: hard(cpu=4 count/pods=3) used(cpu=1)
     hypernode rack: tier 1 "rack", n1 n2    (members by name; `~text` is a pattern, `@key:value` a label of nodes)
@@ -18,6 +19,7 @@ A gang may say `waits 30` (seconds).
 In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
 `~ps` after it says that they wait for task "ps". `hard 1`, `hard rack` or `soft` say how close its members must be,
 `home rack` where it was before. `split worker 2 min 1 hard 1` cuts task "worker" into sub-groups of 2.
+A gang "team/mpi" is in namespace "team", others are in "ns".
 """
 
 import re
@@ -34,6 +36,7 @@ from flowbatch.engine.events import (
     LabelTest,
     Members,
     NodeSeen,
+    OwnerLimit,
     PodSeen,
     QueueSeen,
     QuotaSeen,
@@ -100,15 +103,26 @@ def queue(name: str, text: str = "") -> QueueSeen:
         found = re.search(word + r"=(\d+)", text)
         return int(found[1]) if found else default
 
+    def optional(word: str) -> Amounts | None:
+        return bracket(word) if f"{word}(" in text else None
+
     parent = re.search(r"parent=(\S+)", text)
+    path = re.search(r"hierarchy (\S+):(\S+)", text)
     return QueueSeen(
         QueueName(name),
         parent=QueueName(parent[1] if parent else ""),
         weight=number("weight", 1),
         priority=number("priority", 0),
         capability=bracket("capability"),
+        deserved=bracket("deserved"),
         guarantee=bracket("guarantee"),
+        reclaimable="kept" not in text,
         state="Closed" if "closed" in text else "Open",
+        dequeue="fifo" if "fifo" in text else "traverse",
+        hierarchy=tuple(zip(path[1].split("/"), map(float, path[2].split("/")), strict=True)) if path else (),
+        borrowing=optional("borrow"),
+        lending=optional("lend"),
+        limits=owner_limits(text),
     )
 
 
@@ -160,10 +174,28 @@ def sub_groups(text: str) -> tuple[SubGroups, ...]:
     )
 
 
+def owner_limits(text: str) -> tuple[OwnerLimit, ...]:
+    """`user-ann(cpu=2)`, `namespace-*(cpu=4)`, `jobs-of-user-ann=1`: limits of who may hold how much."""
+    found: dict[tuple[str, str], list[object]] = {}
+    for kind, name, most in re.findall(r"(?<![\w-])(user|namespace)-([\w*]+)\(([^)]*)\)", text):
+        found.setdefault((kind, name), [(), None])[0] = amounts(most)
+    for kind, name, jobs in re.findall(r"jobs-of-(user|namespace)-([\w*]+)=(\d+)", text):
+        found.setdefault((kind, name), [(), None])[1] = int(jobs)
+    return tuple(
+        OwnerLimit(**{f"{kind}s": (name,)}, most=most, jobs=jobs)  # type: ignore[arg-type]  # as found above
+        for (kind, name), (most, jobs) in found.items()
+    )
+
+
+def named(name: str) -> str:
+    """The id of a gang: in namespace "ns" where it names none."""
+    return name if "/" in name else f"ns/{name}"
+
+
 def pod(name: str, spec: ShapeSpec, gang: str | None = None, **facts: object) -> PodSeen:
     """One pod; its uid is its name."""
-    gang_id = GangId(f"ns/{gang}") if gang else None
-    return PodSeen(PodUid(name), "ns", name, spec, gang_id, **facts)  # type: ignore[arg-type]  # facts are PodSeen's
+    gang_id = GangId(named(gang)) if gang else None
+    return PodSeen(PodUid(name), gang_id.partition("/")[0] if gang_id else "ns", name, spec, gang_id, **facts)  # type: ignore[arg-type]  # facts are PodSeen's
 
 
 def gang(name: str, text: str, created: int = 0) -> list[Event]:
@@ -173,6 +205,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
     groups = sub_groups(text)
     sizes = {each.name: each.size for each in groups}
     text = re.sub(r", split [^,]*", "", text)
+    base = name.replace("/", "-")
     found = re.findall(r"(\??)(\d+)x ((?:[a-z][\w-]*(?= |,|$)(?!=))?)([^,]*)", text)
     for only_declared, number, task, rest in found:
         waits = tuple(re.findall(r"~(\w+)", rest))
@@ -185,7 +218,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
         if not only_declared:
             events.extend(
                 pod(
-                    f"{name}-{task_name}-{index}" if task else f"{name}-{index}",
+                    f"{base}-{task_name}-{index}" if task else f"{base}-{index}",
                     spec,
                     name,
                     task=task_name,
@@ -204,7 +237,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
     needs = re.search(r"needs\(([^)]*)\)", text)
     by_task = tuple((task, int(least)) for task, least in re.findall(r"min-(\w+) (\d+)", text))
     seen = GangSeen(
-        GangId(f"ns/{name}"),
+        GangId(named(name)),
         f"uid-{name}",
         QueueName(word(r"queue (\S+?)(?:,|$)", "default")),
         Instant(created),
@@ -218,6 +251,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
         reach=reach(text),
         sub_groups=groups,
         home=HyperNodeName(word(r"home (\S+?)(?:,|$)", "")),
+        user=word(r"user (\S+?)(?:,|$)", ""),
     )
     return [seen, *events]
 
@@ -321,19 +355,19 @@ def finish(engine: Engine, names: Sequence[str], phase: str = "Succeeded") -> No
 
 def blocker(engine: Engine, name: str) -> str:
     """Name of what a gang waits for; empty for none."""
-    found = engine.blocker_of(GangId(f"ns/{name}"))
+    found = engine.blocker_of(GangId(named(name)))
     return found.name if found else ""
 
 
 def why(engine: Engine, name: str) -> str:
     """What people read."""
-    explanation = engine.explain(GangId(f"ns/{name}"))
+    explanation = engine.explain(GangId(named(name)))
     return explanation.message if explanation else ""
 
 
 def phase(engine: Engine, name: str) -> str:
     """The gang's phase as decided."""
-    return engine.state.gangs[GangId(f"ns/{name}")].phase
+    return engine.state.gangs[GangId(named(name))].phase
 
 
 def label_test(key: str, operator: str, *values: str) -> LabelTest:

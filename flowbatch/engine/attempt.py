@@ -22,17 +22,18 @@ from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.nodes import Node
-from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums, add, shortfall
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
 from flowbatch.model.view import View
-from flowbatch.policy.contract import QueueLimit
+from flowbatch.policy.contract import Ceiling
 from flowbatch.policy.policy import Policy
 
 Placed = list[tuple[Task, Node]]
+#: Kinds of limits that do not move with what others hold: a gang above one alone can never start.
+HARD = ("capability", "owner")
 
 
 @dataclass(slots=True)
@@ -269,15 +270,20 @@ class Attempts:
 
     # -- what queues may hold
 
-    def _limits(self, queue: Queue) -> Iterable[tuple[QueueLimit, Queue, Sums, dict[int, int]]]:
-        """Every limit on the way to the root that applies: with the queue, what it holds, and its ceilings."""
+    def _ceilings(self, gang: Gang) -> Iterable[Ceiling]:
+        """Everything on the way to the root that limits what may be held together with `gang`."""
+        queue, call = gang.queue, self._guard.call
+        assert queue is not None
         for each in queue.path:
             for limit in self._policy.limits:
                 if limit.own and each is not queue:
                     continue
-                ceiling = self._guard.call(limit, limit.limit, {}, each, self._view)
-                if ceiling:
-                    yield limit, each, each.own if limit.own else each.held(), dict(ceiling)
+                most = call(limit, limit.limit, {}, each, self._view)
+                if most:
+                    held = each.own if limit.own else each.held()
+                    yield Ceiling(each, limit.kind, held, most, "", limit.first_gang_may_exceed)
+        for rule in self._policy.gang_limits:
+            yield from call(rule, rule.ceilings, (), gang, self._view)
 
     def _quota(self, gang: Gang, parts: list[Part], reserve: list[tuple[Role, int]]) -> Blocker | None:
         asked: Sums = {}
@@ -286,26 +292,27 @@ class Attempts:
         for role, count in reserve:
             if role.shape is not None:
                 add(asked, role.shape.request, count)
-        queue = gang.queue
-        assert queue is not None
-        for limit, each, held, ceiling in self._limits(queue):
-            if limit.first_gang_may_exceed and not held:
+        for ceiling in self._ceilings(gang):
+            if ceiling.first_gang_may_exceed and not ceiling.held:
                 continue
-            short = shortfall(asked.items(), held, ceiling)
+            short = shortfall(asked.items(), ceiling.held, ceiling.most)
             if short:
-                hopeless = limit.kind != "share" and bool(shortfall(asked.items(), gang.allocated, ceiling))
-                return NeedsQuota(each.name, limit.kind, self._state.axes.amounts(short), hopeless)
+                hopeless = ceiling.kind in HARD and bool(shortfall(asked.items(), gang.allocated, ceiling.most))
+                return self._needs(ceiling, short, hopeless=hopeless)
         return None
+
+    def _needs(self, ceiling: Ceiling, short: Sums, *, hopeless: bool = False) -> NeedsQuota:
+        amounts = self._state.axes.amounts
+        holds = amounts({axis: ceiling.held.get(axis, 0) for axis in short}) if ceiling.owner else ()
+        return NeedsQuota(ceiling.queue.name, ceiling.kind, amounts(short), hopeless, ceiling.owner, holds)
 
     def _allowance(self, gang: Gang, shape: Shape) -> int:
         """How many more of `shape` the gang's queues may hold."""
-        queue = gang.queue
-        assert queue is not None
         most = len(gang.pending)
-        for _, _, held, ceiling in self._limits(queue):
+        for ceiling in self._ceilings(gang):
             for axis, amount in shape.request:
-                if axis in ceiling:
-                    most = min(most, max(0, ceiling[axis] - held.get(axis, 0)) // amount)
+                if axis in ceiling.most:
+                    most = min(most, max(0, ceiling.most[axis] - ceiling.held.get(axis, 0)) // amount)
         return most
 
     # -- beyond the minimum
@@ -357,13 +364,10 @@ class Attempts:
         return 0, missed.blocker
 
     def _over_limit(self, gang: Gang, shape: Shape) -> Blocker | None:
-        part = Part(Role(""), shape, [], must=1)
-        queue = gang.queue
-        assert queue is not None
-        for limit, each, held, ceiling in self._limits(queue):
-            short = shortfall(part.shape.request, held, ceiling)
+        for ceiling in self._ceilings(gang):
+            short = shortfall(shape.request, ceiling.held, ceiling.most)
             if short:
-                return NeedsQuota(each.name, limit.kind, self._state.axes.amounts(short))
+                return self._needs(ceiling, short)
         return None
 
     def _best_effort(self, gang: Gang, parts: list[Part], outcome: Outcome) -> None:

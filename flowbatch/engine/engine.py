@@ -55,7 +55,7 @@ from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
-from flowbatch.policy.contract import Admission, Key, Permit
+from flowbatch.policy.contract import Admission, Key, KeyPart, Permit
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
 
@@ -268,7 +268,7 @@ class Engine:
 
     def _queue_key(self, name: QueueName, head: Entry) -> Key:
         queue = self.state.queues.by_name[name]
-        parts: list[float | int | str] = [head.key[0]]
+        parts: list[KeyPart] = [head.key[0]]
         for order in self.policy.queue_order:
             parts.extend(self.guard.call(order, order.key, (0,), queue, self._view))
         return (*parts, queue.fact.created if queue.fact else 0, name)

@@ -13,7 +13,7 @@ from flowbatch.engine.pending import Entry, Lane, Pending
 from flowbatch.engine.phases import UNKNOWN_AFTER_MS, is_short, next_phase
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.questions import Questions
-from flowbatch.engine.standing import Demand, LaneKey, demand, missing
+from flowbatch.engine.standing import Demand, LaneKey, demand, missing, owners_of
 from flowbatch.model.blockers import Blocker, Refused
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.gangs import Gang
@@ -21,7 +21,7 @@ from flowbatch.model.ids import GangId, Instant
 from flowbatch.model.resources import Sums, add, positive_difference
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
-from flowbatch.policy.contract import Key
+from flowbatch.policy.contract import Key, KeyPart
 from flowbatch.policy.gates import minimum_of
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.quota import quota_names, quota_needs
@@ -95,7 +95,8 @@ class LineUp:
         rule = self._policy.shares
         if rule is None:
             return
-        queues = self._state.queues.leaves()
+        tree = self._state.queues
+        queues = tree.branches() if getattr(rule, "tree", False) else tree.leaves()
         nothing: list[Sums] = [{} for _ in queues]
         shares = self._guard.call(rule, rule.divide, nothing, queues, self._state.total, self._view)
         for queue, share in zip(queues, shares, strict=True):
@@ -213,7 +214,9 @@ class LineUp:
         gates = (*self._policy.enqueue, *self._policy.waivable)
         alike = all(getattr(each, "alike", False) for each in gates) and not self._hurried(gang)
         minimum = minimum_of(gang, self._view)
-        key = LaneKey(gang.queue.name, "enqueue", minimum=minimum, solo=None if alike else gang.id)
+        key = LaneKey(
+            gang.queue.name, "enqueue", minimum=minimum, solo=None if alike else gang.id, owners=owners_of(gang)
+        )
         self._put(self.gate, gang, key, None)
 
     def _hurried(self, gang: Gang) -> bool:
@@ -230,7 +233,7 @@ class LineUp:
     def _gang_key(self, gang: Gang, what: Demand | None) -> Key:
         # First those that run in part, or whose later members have lost the room that was held for them (a restart).
         urgent = gang.repairing or (what is not None and bool(what.reserve) and gang.started)
-        parts: list[float | int | str] = [int(not urgent)]
+        parts: list[KeyPart] = [int(not urgent)]
         for order in self._policy.gang_order:
             parts.extend(self._guard.call(order, order.key, (0,), gang, self._view))
         return (*parts, gang.created, gang.id)

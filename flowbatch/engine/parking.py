@@ -2,8 +2,8 @@
 
 | blocker | parked under | woken by |
 |---|---|---|
-| NeedsQuota, QueueClosed | the queue | its usage falls, its facts or its share change, totals change |
 | NeedsNamespaceQuota | the namespace | its quotas change, or less is promised there |
+| NeedsQuota, QueueClosed, QueueNotLeaf | the queue | its usage falls, its facts or its share change, totals change |
 | NeedsHeadroom | headroom | anything ends, a promise is let go, totals change |
 | NeedsCapacity | its shapes | so much more room on admitted nodes that it might fit |
 | NeedsTopology | its shapes, HyperNodes | room in a domain that would do; HyperNodes, or nodes in them, change |
@@ -32,6 +32,7 @@ from flowbatch.model.blockers import (
     NeedsTime,
     NeedsTopology,
     QueueClosed,
+    QueueNotLeaf,
     Refused,
 )
 from flowbatch.model.changes import StateChanges
@@ -65,7 +66,7 @@ class Parking:
         alone decides (one shape, nothing held).
         """
         match blocker:
-            case NeedsQuota(queue=queue) | QueueClosed(queue=queue):
+            case NeedsQuota(queue=queue) | QueueClosed(queue=queue) | QueueNotLeaf(queue=queue):
                 self._queues.setdefault(queue, {})[lane] = None
             case NeedsNamespaceQuota(namespace=namespace):
                 self._namespaces.setdefault(namespace, {})[lane] = None
@@ -97,7 +98,7 @@ class Parking:
 
     def _leave(self, lane: Lane, blocker: Blocker | None) -> None:
         match blocker:
-            case NeedsQuota(queue=queue) | QueueClosed(queue=queue):
+            case NeedsQuota(queue=queue) | QueueClosed(queue=queue) | QueueNotLeaf(queue=queue):
                 self._queues.get(queue, {}).pop(lane, None)
             case NeedsNamespaceQuota(namespace=namespace):
                 self._namespaces.get(namespace, {}).pop(lane, None)

@@ -24,6 +24,7 @@ from flowbatch.model.blockers import (
     NeedsTopology,
     QueueClosed,
     QueueMissing,
+    QueueNotLeaf,
     Refused,
 )
 from flowbatch.model.gangs import Gang, Task
@@ -109,6 +110,8 @@ class Words:
                 return f'queue "{queue}" does not exist'
             case QueueClosed(queue=queue, state=state):
                 return f'queue "{queue}" is {state} and admits nothing new'
+            case QueueNotLeaf(queue=queue, child=child):
+                return f'queue "{queue}" has queues below it ("{child}"): gangs belong in those'
             case NeedsMembers(have=have, need=need, task=task):
                 of = f' of task "{task}"' if task else ""
                 return f"only {have} of the {need} pods{of} that must start together exist"
@@ -119,10 +122,11 @@ class Words:
 
     def _quota(self, blocker: NeedsQuota) -> str:
         axes, queue = self._state.axes, self._state.queues.by_name.get(blocker.queue)
-        held = axes.amounts(queue.held()) if queue else ()
+        held = blocker.holds if blocker.owner else axes.amounts(queue.held()) if queue else ()
         named = dict(blocker.short)
         holds = format_amounts(tuple((name, units) for name, units in held if name in named))
-        text = f'short {format_amounts(blocker.short)} in queue "{blocker.queue}" ({blocker.limit}; it holds {holds})'
+        whose = f"limit of {blocker.owner}" if blocker.owner else blocker.limit
+        text = f'short {format_amounts(blocker.short)} in queue "{blocker.queue}" ({whose}; it holds {holds})'
         return f"it can never fit the limits of its queue: {text}" if blocker.hopeless else text
 
     @staticmethod
@@ -260,6 +264,8 @@ class Words:
                 return f"{need - have} more pods"
             case Gated():
                 return "removal of scheduling gates"
+            case QueueNotLeaf(queue=queue):
+                return f'a queue below "{queue}" to go to'
             case NeedsQuota(queue=queue, short=short, hopeless=hopeless):
                 what = "a higher limit" if hopeless else "a higher limit, or jobs that end,"
                 return f'{what} in queue "{queue}" by {format_amounts(short)}'

@@ -23,7 +23,7 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Gangs with equal keys ask for the same of the same queue: if one is refused, so are the others.
 
     `parts` are (shape, pods that wait, of which must be placed), `reserve` is (shape, members) to hold room for.
-    `solo` names the gang where something makes it unlike all others.
+    `solo` names the gang where something makes it unlike all others, `owners` whose it is where that matters.
     """
 
     queue: QueueName
@@ -33,6 +33,7 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     minimum: Request = ()
     reach: Reach | None = None
     solo: GangId | None = None
+    owners: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +79,7 @@ class Demand:
             tuple((role.shape.id, count) for role, count in self.reserve if role.shape),
             reach=gang.reach,
             solo=gang.id if alone else None,
+            owners=owners_of(gang),
         )
 
 
@@ -108,6 +110,11 @@ def demand(gang: Gang) -> Demand | Blocker | None:
     if not parts and not best_effort and held == [(role.name, count) for role, count in reserve]:
         return None
     return Demand(parts, reserve, best_effort, surplus and held == [(role.name, count) for role, count in reserve])
+
+
+def owners_of(gang: Gang) -> tuple[str, ...]:
+    """Its namespace and user, if what they may hold is limited: then only their own gangs are like it."""
+    return tuple(name for _, name in gang.owners) if gang.queue is not None and gang.queue.limits_owners else ()
 
 
 def minima(gang: Gang) -> dict[str, int]:

@@ -35,6 +35,13 @@ class QueueClosed(Blocker, frozen=True):
     state: str
 
 
+class QueueNotLeaf(Blocker, frozen=True):
+    """Gangs belong in queues without queues below, and this one has `child`. Cure: the queue's children go."""
+
+    queue: QueueName
+    child: QueueName
+
+
 class NeedsMembers(Blocker, frozen=True):
     """Fewer pods exist than must start together; `task` if it is one task's minimum. Cure: PodSeen, GangSeen."""
 
@@ -54,13 +61,16 @@ class Gated(Blocker, frozen=True):
 class NeedsQuota(Blocker, frozen=True):
     """A queue may not hold so much: `short` is what it lacks. Cure: the queue holds less, or may hold more.
 
-    `limit` is the kind of limit ("capability", "share"); `hopeless` means that the gang alone is above it.
+    `limit` is the kind of limit ("capability", "share", "borrowing"); `hopeless` means that the gang alone is above it.
+    Where only one namespace or user is limited, `owner` says whom, and `holds` what they hold of what is short.
     """
 
     queue: QueueName
     limit: str
     short: Amounts
     hopeless: bool = False
+    owner: str = ""
+    holds: Amounts = ()
 
 
 class NeedsNamespaceQuota(Blocker, frozen=True):

@@ -218,7 +218,7 @@ class Books:
             if self.listener is not None:
                 self.listener(gang, task.shape, sign)
             if gang.queue is not None:
-                charge(gang.queue, request, sign)
+                charge(gang, gang.queue, request, sign)
                 if sign < 0:
                     self.changes.shares = True
                     self.ease(gang.queue)
@@ -256,6 +256,9 @@ class Books:
             add(each.reserved, gang.reserved.items(), sign)
             add(each.inqueue, gang.inqueue.items(), sign)
             add(each.elastic, gang.elastic.items(), sign)
+            if each.accounts is not None:
+                each.accounts.charge(gang.id, gang.owners, gang.allocated.items(), sign)
+                each.accounts.charge(gang.id, gang.owners, gang.reserved.items(), sign)
 
     def _enqueue(self, gang: Gang, queue: Queue | None) -> None:
         """Move a gang, and all it is charged for, to another queue; None for no queue."""
@@ -348,7 +351,7 @@ class Books:
         add(self.used, request, count)
         add(gang.allocated, request, count)
         if gang.queue is not None:
-            charge(gang.queue, request, count)
+            charge(gang, gang.queue, request, count)
 
     def charge_reserved(self, gang: Gang, reservation: Reservation, sign: int) -> None:
         """Room for members without pods, on the same accounts as if they had them."""
@@ -357,6 +360,9 @@ class Books:
         accounts = (queue.own, *(each.reserved for each in queue.path)) if queue else ()
         for sums in (self.used, gang.reserved, *accounts):
             add(sums, reservation.shape.request, count)
+        for each in queue.path if queue else ():
+            if each.accounts is not None:
+                each.accounts.charge(gang.id, gang.owners, reservation.shape.request, count)
 
     def unreserve(self, gang: Gang) -> None:
         """Let go of all room held for a gang's missing members."""

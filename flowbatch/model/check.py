@@ -5,6 +5,8 @@ import numpy as np
 from flowbatch.errors import FlowbatchError
 from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
+from flowbatch.model.owners import Accounts
+from flowbatch.model.queues import QueueTree
 from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
@@ -35,6 +37,8 @@ def check(state: ClusterState) -> None:
     _check_table(state, wrong)
     _check_gangs(state, wrong)
     _check_queues(state, wrong)
+    _check_tree(state, wrong)
+    _check_accounts(state, wrong)
     leaving = [uid for uid, task in state.tasks.items() if task.state is TaskState.RELEASING and task.node is not None]
     _same(wrong, "leaving", sorted(state.leaving), sorted(leaving))
     if wrong:
@@ -194,3 +198,40 @@ def _check_queues(state: ClusterState, wrong: list[str]) -> None:
     for name, queue in state.queues.by_name.items():
         for kind, found in sums[name].items():
             _same(wrong, f"{kind} of queue {name}", getattr(queue, kind), found)
+
+
+def _check_tree(state: ClusterState, wrong: list[str]) -> None:
+    """Paths, guarantees and quotas as a tree linked anew would have them."""
+    tree, anew = state.queues, QueueTree()
+    for name, queue in tree.by_name.items():
+        copy = anew.named(name)
+        copy.fact, copy.guarantee, copy.deserved = queue.fact, queue.guarantee, queue.deserved
+        copy.borrowing, copy.lending = queue.borrowing, queue.lending
+        copy.accounts = queue.accounts
+    anew.link()
+    anew.tally()
+    for name, queue in tree.by_name.items():
+        found = anew.by_name[name]
+        _same(wrong, f"orphaned of queue {name}", queue.orphaned, found.orphaned)
+        _same(wrong, f"limits_owners of queue {name}", queue.limits_owners, found.limits_owners)
+        for kind in ("path", "children"):
+            kept, linked = getattr(queue, kind), getattr(found, kind)
+            _same(wrong, f"{kind} of queue {name}", [each.name for each in kept], [each.name for each in linked])
+        for kind in ("assured", "pledged", "quota", "kept") if tree.bounded else ("assured", "pledged"):
+            _same(wrong, f"{kind} of queue {name}", getattr(queue, kind), getattr(found, kind))
+    _same(wrong, "bounded axes", tree.bounded, anew.bounded)
+    _same(wrong, "lenders", [each.name for each in tree.lenders], [each.name for each in anew.lenders])
+
+
+def _check_accounts(state: ClusterState, wrong: list[str]) -> None:
+    for name, queue in state.queues.by_name.items():
+        if queue.accounts is None:
+            continue
+        assert queue.fact is not None
+        found = Accounts.of(queue.fact.limits, state.axes)
+        for gang in state.gangs.values():
+            if gang.queue is not None and queue in gang.queue.path:
+                for held in (gang.allocated, gang.reserved):
+                    found.charge(gang.id, gang.owners, held.items(), 1)
+        _same(wrong, f"owners' sums of queue {name}", queue.accounts.held, found.held)
+        _same(wrong, f"owners' jobs of queue {name}", queue.accounts.jobs, found.jobs)

@@ -12,6 +12,7 @@ from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen, Re
 from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
+from flowbatch.model.owners import Owner
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums
 from flowbatch.model.shapes import Shape
@@ -152,6 +153,10 @@ class Gang:
     def reach(self) -> Reach | None:
         """How close its members must, or should, be to each other."""
         return self.fact.reach if self.fact else None
+
+    def owners(self) -> tuple[Owner, Owner]:
+        """Its namespace, and its user."""
+        return ("namespace", self.id.partition("/")[0]), ("user", self.fact.user if self.fact else "")
 
     @property
     def min_members(self) -> int:

@@ -4,11 +4,13 @@ A broken tree degrades by queue and never as a whole: a missing parent, or a cir
 the root and says so in `orphaned`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowbatch.model.facts import QueueSeen
 from flowbatch.model.ids import GangId, QueueName
+from flowbatch.model.owners import Accounts
 from flowbatch.model.resources import Request, Sums, add
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Queue:
     fact: QueueSeen | None = None
     #: From this queue up to the root, itself first.
     path: "tuple[Queue, ...]" = ()
+    #: Queues right below, by name; only those that have been shown to us.
+    children: "tuple[Queue, ...]" = ()
     #: The parent that was asked for does not exist, or asks for us.
     orphaned: bool = False
     gangs: "dict[GangId, Gang]" = field(default_factory=dict)
@@ -49,7 +53,23 @@ class Queue:
     capability: Sums = field(default_factory=dict)
     guarantee: Sums = field(default_factory=dict)
     deserved: Sums = field(default_factory=dict)
-    #: Its share of the cluster now, as the policy divides it; None where no policy does.
+    #: Guaranteed to it or, if that is more, to its children together.
+    assured: Sums = field(default_factory=dict)
+    #: What its children are assured of in all.
+    pledged: Sums = field(default_factory=dict)
+    #: How much it may hold above its quota, by axis; None on all axes but those.
+    borrowing: Sums = field(default_factory=dict)
+    #: How much of its quota it lends, by axis; all of it on all others.
+    lending: Sums = field(default_factory=dict)
+    #: What it deserves, or its children together if that is more, without what those keep for themselves.
+    quota: Sums = field(default_factory=dict)
+    #: The part of its quota that it does not lend.
+    kept: Sums = field(default_factory=dict)
+    #: What namespaces and users hold here, where that is limited.
+    accounts: Accounts | None = None
+    #: Here or above, namespaces or users are limited.
+    limits_owners: bool = False
+    #: What it may hold before others may reclaim, as the policy divides the cluster now; None where no policy does.
     share: Sums | None = None
 
     @property
@@ -61,6 +81,16 @@ class Queue:
     def open(self) -> bool:
         """New gangs may be admitted."""
         return self.fact is not None and self.fact.state == "Open"
+
+    @property
+    def fifo(self) -> bool:
+        """A gang that cannot go on holds up those behind it."""
+        return self.fact is not None and self.fact.dequeue == "fifo"
+
+    @property
+    def parent(self) -> "Queue | None":
+        """The queue right above; None for the root."""
+        return self.path[1] if len(self.path) > 1 else None
 
     def held(self) -> Sums:
         """Allocated and reserved together: what counts against limits."""
@@ -81,8 +111,17 @@ class QueueTree:
         root.path = (root,)
         self.root = root
         self.by_name: dict[QueueName, Queue] = {ROOT: root}
-        #: What all queues together are guaranteed.
-        self.guaranteed: Sums = {}
+        #: Queues that keep something of their quota for themselves, deepest first.
+        self.lenders: tuple[Queue, ...] = ()
+        #: What all queues together deserve, where anybody limits borrowing or lending.
+        self.deserved: Sums = {}
+        #: Axes on which borrowing or lending is limited anywhere.
+        self.bounded: tuple[int, ...] = ()
+
+    @property
+    def guaranteed(self) -> Sums:
+        """What all queues together are guaranteed."""
+        return self.root.pledged
 
     def named(self, name: QueueName) -> Queue:
         """The queue of that name, shown to us or not."""
@@ -98,16 +137,64 @@ class QueueTree:
             del self.by_name[queue.name]
 
     def link(self) -> None:
-        """Find every queue's path again, after one came, went or changed its parent. No recursion: depth is input."""
-        for queue in self.by_name.values():
+        """Find every queue's path again, after one went or changed its parent. No recursion: depth is input."""
+        below: dict[QueueName, list[Queue]] = {}
+        for queue in sorted(self.by_name.values(), key=lambda queue: queue.name):
             queue.path, queue.orphaned = self._path(queue)
-
-    def sum_guarantees(self) -> None:
-        """Add up what queues are guaranteed; a parent's guarantee covers its children's."""
-        self.guaranteed = {}
+            if queue.fact is not None and queue.parent is not None:
+                below.setdefault(queue.parent.name, []).append(queue)
         for queue in self.by_name.values():
-            if queue.guarantee and not any(ancestor.guarantee for ancestor in queue.path[1:]):
-                add(self.guaranteed, queue.guarantee.items())
+            queue.children = tuple(below.get(queue.name, ()))
+        self.note_owners()
+
+    def note_owners(self) -> None:
+        """Mark the queues in which namespaces or users are limited, by themselves or from above."""
+        for queue in self.by_name.values():
+            queue.limits_owners = any(each.accounts is not None for each in queue.path)
+
+    def join(self, queue: Queue) -> bool:
+        """Link one new queue alone; False where others hang on its coming, and all must be linked."""
+        if queue is self.root or any(each.orphaned for each in self.by_name.values()):
+            return False
+        path, orphaned = self._path(queue)
+        if orphaned or (queue.gangs and path != queue.path):
+            return False
+        queue.path = path
+        queue.limits_owners = any(each.accounts is not None for each in path)
+        parent = path[1]
+        parent.children = tuple(sorted((*parent.children, queue), key=lambda child: child.name))
+        return True
+
+    def tally(self) -> None:
+        """Add up guarantees and quotas from the leaves to the root, after one of them or the tree changed."""
+        upwards = self.top_down()[::-1]
+        for queue in upwards:
+            queue.pledged = _sum(child.assured for child in queue.children)
+            queue.assured = _larger(queue.guarantee, queue.pledged)
+        self._tally_quotas(upwards)
+
+    def _tally_quotas(self, upwards: list[Queue]) -> None:
+        bounded = {axis: None for queue in upwards for axis in (*queue.borrowing, *queue.lending)}
+        self.bounded = tuple(sorted(bounded))
+        gross: dict[QueueName, Sums] = {}
+        for queue in upwards if bounded else ():
+            gross[queue.name] = whole = _larger(queue.deserved, _sum(gross[child.name] for child in queue.children))
+            queue.quota = dict(whole)
+            for child in queue.children:
+                # What a grandchild keeps is missing from its parent's quota already.
+                missing = {axis: amount - child.quota.get(axis, 0) for axis, amount in gross[child.name].items()}
+                add(queue.quota, missing.items(), -1)
+                add(queue.quota, child.kept.items(), -1)
+            lent = queue.lending.items()
+            queue.kept = {
+                axis: queue.quota.get(axis, 0) - lends for axis, lends in lent if queue.quota.get(axis, 0) > lends
+            }
+        self.deserved = gross.get(ROOT, {})
+        self.lenders = tuple(queue for queue in upwards if queue.kept) if bounded else ()
+
+    def top_down(self) -> list[Queue]:
+        """All queues, each after its parent."""
+        return sorted(self.by_name.values(), key=lambda queue: (len(queue.path), queue.name))
 
     def _path(self, queue: Queue) -> tuple[tuple[Queue, ...], bool]:
         path = {queue.name: queue}
@@ -125,10 +212,28 @@ class QueueTree:
         """Queues that have gangs, by name."""
         return sorted((queue for queue in self.by_name.values() if queue.gangs), key=lambda queue: queue.name)
 
+    def branches(self) -> list[Queue]:
+        """Queues that have gangs, and all above them, each after its parent."""
+        found = {each.name: each for queue in self.leaves() for each in queue.path}
+        return sorted(found.values(), key=lambda queue: (len(queue.path), queue.name))
 
-def charge(queue: Queue | None, request: Request, count: int = 1) -> None:
-    """Add to what `queue` and its ancestors have allocated; a negative count takes it away."""
-    if queue is not None:
-        add(queue.own, request, count)
-        for each in queue.path:
-            add(each.allocated, request, count)
+
+def charge(gang: "Gang", queue: Queue, request: Request, count: int = 1) -> None:
+    """Add to what `queue` and its ancestors have allocated for `gang`; a negative count takes it away."""
+    add(queue.own, request, count)
+    for each in queue.path:
+        add(each.allocated, request, count)
+        if each.accounts is not None:
+            each.accounts.charge(gang.id, gang.owners, request, count)
+
+
+def _sum(many: Iterable[Sums]) -> Sums:
+    total: Sums = {}
+    for sums in many:
+        add(total, sums.items())
+    return total
+
+
+def _larger(left: Sums, right: Sums) -> Sums:
+    """Axis by axis the larger one."""
+    return {**left, **{axis: max(amount, left.get(axis, 0)) for axis, amount in right.items()}}

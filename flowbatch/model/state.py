@@ -21,6 +21,7 @@ from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
+from flowbatch.model.owners import Accounts
 from flowbatch.model.queues import Queue
 from flowbatch.model.quotas import namespace_of
 
@@ -110,30 +111,58 @@ class ClusterState(Books):
         if before is not None and msgspec.structs.replace(before, past_use=fact.past_use) == fact:
             # Our own note of what it used, come back: nobody has to look at anything anew.
             return
-        queue.capability = self.axes.sums(fact.capability)
-        queue.guarantee = self.axes.sums(fact.guarantee)
-        queue.deserved = self.axes.sums(fact.deserved)
-        if before is None or before.parent != fact.parent:
+        self._limits(queue, fact)
+        joined = self.queues.join(queue) if before is None else before.parent == fact.parent
+        if not joined:
             self._relink()
+        if not joined or _claims(before) != _claims(fact):
+            self._retally()
+        if (before.limits if before else ()) != fact.limits:
+            self._reopen_accounts(queue)
         self._queue_changed(queue)
+
+    def _limits(self, queue: Queue, fact: QueueSeen) -> None:
+        sums = self.axes.sums
+        queue.capability = sums(fact.capability)
+        queue.guarantee = sums(fact.guarantee)
+        queue.deserved = sums(fact.deserved)
+        queue.borrowing = sums(fact.borrowing or ())
+        queue.lending = sums(fact.lending or ())
 
     def forget_queue(self, name: QueueName) -> None:
         """The queue is gone; its gangs stay and wait for it."""
         queue = self.queues.by_name.get(name)
         if queue is None or queue.fact is None:
             return
-        queue.fact = None
-        queue.capability, queue.guarantee, queue.deserved = {}, {}, {}
+        queue.fact = queue.accounts = None
+        self._limits(queue, QueueSeen(name))
         self.queues.forget(queue)
         self._relink()
+        self._retally()
         self._queue_changed(queue)
 
     def _queue_changed(self, queue: Queue) -> None:
-        self.queues.sum_guarantees()
         self.changes.shares = True
         self.changes.queues[queue.name] = None
         for gang in queue.gangs.values():
             self.changes.gangs[gang.id] = gang
+
+    def _retally(self) -> None:
+        """What one queue is guaranteed or lends is what others may not, or may, have: all are looked at."""
+        self.queues.tally()
+        self.changes.queues.update(dict.fromkeys(self.queues.by_name))
+
+    def _reopen_accounts(self, queue: Queue) -> None:
+        """The queue limits other owners than before: count what they hold anew, and line its gangs up by them."""
+        limits = queue.fact.limits if queue.fact else ()
+        queue.accounts = Accounts.of(limits, self.axes) if limits else None
+        self.queues.note_owners()
+        for gang in self.gangs.values():
+            if gang.queue is not None and queue in gang.queue.path:
+                self.changes.gangs[gang.id] = gang
+                if queue.accounts is not None:
+                    for held in (gang.allocated, gang.reserved):
+                        queue.accounts.charge(gang.id, gang.owners, held.items(), 1)
 
     def _relink(self) -> None:
         """Paths changed: charge every gang's sums along its new path. Rare, so from scratch."""
@@ -142,6 +171,8 @@ class ClusterState(Books):
         for queue in queues.by_name.values():
             queue.own, queue.allocated, queue.reserved, queue.inqueue, queue.elastic = {}, {}, {}, {}, {}
             queue.own_leaving, queue.leaving, queue.own_claimed, queue.claimed = {}, {}, {}, {}
+            if queue.accounts is not None and queue.fact is not None:
+                queue.accounts = Accounts.of(queue.fact.limits, self.axes)
             self.changes.queues[queue.name] = None
         for gang in self.gangs.values():
             if gang.queue:
@@ -173,7 +204,14 @@ class ClusterState(Books):
         if before == fact:
             return
         self.changes.gangs[gang.id] = gang
+        moved = before is not None and before.user != fact.user and gang.queue is not None and gang.queue.limits_owners
+        if moved and gang.queue is not None:
+            # Another owner: what it holds is counted there.
+            self._charge_gang(gang, gang.queue, -1)
         gang.fact = fact
+        if moved and gang.queue is not None:
+            self._charge_gang(gang, gang.queue, 1)
+            self.ease(gang.queue)
         if before is None or before.uid != fact.uid:
             # The phase on the wire counts only when we first hear of it: later, ours is newer.
             gang.phase = fact.phase or "Pending"
@@ -342,3 +380,8 @@ def stimulus_of(fact: PodSeen) -> Stimulus:
             return Stimulus.SEEN_BOUND
         case _:
             return Stimulus.SEEN_RUNNING
+
+
+def _claims(fact: QueueSeen | None) -> tuple[object, ...]:
+    """What a queue says about amounts that concern others; a queue that was not there claims nothing."""
+    return (fact.guarantee, fact.deserved, fact.borrowing, fact.lending) if fact else ((), (), None, None)

@@ -7,7 +7,7 @@ invariant, because capacity, limits and gangs are the engine's own business.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,10 @@ Extra = int | NDArray[np.int64]
 #: How a score moves as more of one shape land on a node: "fixed" ones are cached, "rising" ones allow filling node by
 #: node in one step, "falling" and "any" are followed level by level. All give what placing one at a time would give.
 Trend = Literal["fixed", "rising", "falling", "any"]
+#: One part of a sort key; a tuple where levels of a tree are compared, because paths differ in length.
+KeyPart = float | int | str | tuple[float, ...]
 #: Parts of sort keys. Smaller comes first.
-Key = tuple[float | int | str, ...]
+Key = tuple[KeyPart, ...]
 
 
 class NodeFilter(Protocol):
@@ -81,7 +83,11 @@ class GangOrder(Protocol):
 
 
 class QueueOrder(Protocol):
-    """Which queue's turn it is. Asked again whenever the queue's sums move."""
+    """Which queue's turn it is. Asked again whenever the queue's sums move.
+
+    One that looks at other queues too, such as those above, says so with an attribute `by_tree = True`: then a queue is
+    asked again when its turn comes.
+    """
 
     def key(self, queue: Queue, view: ClusterView) -> Key:
         """Part of the sort key; smaller comes first."""
@@ -127,8 +133,32 @@ class QueueLimit(Protocol):
         ...
 
 
+class Ceiling(NamedTuple):
+    """The most that may be held where `held` is held now. Axes without a most have none."""
+
+    queue: Queue
+    kind: str
+    held: Mapping[int, int]
+    most: Mapping[int, int]
+    #: Whose, where it is not the whole queue's ("user ann").
+    owner: str = ""
+    #: Who holds nothing may start one gang above it.
+    first_gang_may_exceed: bool = False
+
+
+class GangLimit(Protocol):
+    """How much may be held together with a gang, by whatever set of gangs it belongs to."""
+
+    def ceilings(self, gang: Gang, view: ClusterView) -> Iterable[Ceiling]:
+        """Each with the queue whose easing may lift it."""
+        ...
+
+
 class ShareRule(Protocol):
-    """How the cluster is divided between queues that want it."""
+    """How the cluster is divided between queues that want it.
+
+    One with an attribute `tree = True` is given the queues above those that have gangs too, each after its parent.
+    """
 
     def divide(self, queues: Sequence[Queue], total: Sums, view: ClusterView) -> list[Sums]:
         """Each queue's share, in the order of `queues`; an axis absent from a share is zero."""

@@ -9,6 +9,7 @@ from flowbatch.policy.contract import (
     Admission,
     Confirmation,
     DomainOrder,
+    GangLimit,
     GangOrder,
     Ledger,
     NodeFilter,
@@ -58,6 +59,7 @@ class Policy:
     #: Before each attempt to place a gang.
     admission: tuple[Admission, ...] = ()
     limits: tuple[QueueLimit, ...] = ()
+    gang_limits: tuple[GangLimit, ...] = ()
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     scores: tuple[NodeScore, ...] = ()

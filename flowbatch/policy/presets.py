@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from flowbatch.policy.gates import Overcommit, QueueOpen, QueueRoom
+from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.nodefit import Schedulable, Selector, Taints
 from flowbatch.policy.ordering import DominantShare, LeastServed, Priority, QueuePriority, UnreadyFirst
+from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.scores import Balanced, BinPack, LeastRequested, PreferredAffinity, PreferredTaints
 from flowbatch.policy.share import Capability, FairShare, Proportion
@@ -15,8 +17,10 @@ DEFAULT = Policy(
     name="default",
     queue_order=(QueuePriority(), LeastServed()),
     gang_order=(Priority(), UnreadyFirst(), DominantShare()),
-    enqueue=(QueueOpen(), QueueRoom(), Overcommit()),
+    enqueue=(QueueOpen(), QueueRoom(), OwnerJobs(), OwnerRoom(), Overcommit()),
+    admission=(OwnerJobs(),),
     limits=(Capability(), FairShare()),
+    gang_limits=(Borrowing(), OwnerShare()),
     shares=Proportion(),
     filters=(Schedulable(), Selector(), Taints()),
     scores=(BinPack(), PreferredAffinity(), PreferredTaints()),

@@ -32,6 +32,9 @@ from flowbatch.policy.policy import ACTIONS, Policy
 
 #: What Volcano does where nothing is said.
 DEFAULT_ACTIONS: Final = "enqueue, allocate, backfill"
+DRF_TREE: Final = "drf with enableHierarchy"
+#: Plugins of which one configuration may have only one.
+RIVALS: Final = (("proportion", "capacity"), (DRF_TREE, "proportion"))
 KEYS: Final = ("actions", "tiers", "configurations", "metrics")
 _SPELLINGS: Final = {f"enable{d}{name}": name for name in SWITCHES for d in ("", "d")}
 
@@ -126,11 +129,10 @@ def _plugin(
         problems.append(SpecError(f"{path}.arguments", "must be a mapping", arguments))
         return None
     off, hierarchy = _switches(path, value, problems)
-    if name == "drf" and hierarchy:
-        seen["drf hierarchy"] = path
-    if "drf hierarchy" in seen and "proportion" in seen and name in ("drf", "proportion"):
-        problem = "drf with enableHierarchy divides the cluster itself, so it cannot go with proportion"
-        problems.append(SpecError(path, problem))
+    seen.update({DRF_TREE: path} if name == "drf" and hierarchy else {})
+    for one, other in RIVALS:
+        if name in (one.split()[0], other) and one in seen and other in seen:
+            problems.append(SpecError(path, f"{one} and {other} divide the cluster both: they cannot be used together"))
     told = Arguments(arguments, f"{path}.arguments", problems, hierarchy=hierarchy)
     parts = reader(told)
     told.close()

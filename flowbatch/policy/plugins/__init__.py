@@ -4,6 +4,7 @@ from typing import Final
 
 from flowbatch.policy.plugins import (
     binpack,
+    capacity,
     drf,
     gang,
     network_topology_aware,
@@ -23,6 +24,7 @@ PLUGINS: Final[dict[str, Reader]] = {
     "priority": priority.read,
     "drf": drf.read,
     "proportion": proportion.read,
+    "capacity": capacity.read,
     "predicates": predicates.read,
     "nodeorder": nodeorder.read,
     "binpack": binpack.read,

@@ -9,6 +9,7 @@ from flowbatch.policy.contract import (
     Admission,
     Confirmation,
     DomainOrder,
+    GangLimit,
     GangOrder,
     Ledger,
     NodeFilter,
@@ -36,6 +37,7 @@ class Parts:
     reserving: tuple[Permit, ...] = ()
     admission: tuple[Admission, ...] = ()
     limits: tuple[QueueLimit, ...] = ()
+    gang_limits: tuple[GangLimit, ...] = ()
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     scores: tuple[NodeScore, ...] = ()

@@ -2,16 +2,20 @@
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.gates import QueueOpen, QueueRoom
+from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.ordering import LeastServed, QueuePriority
+from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
 from flowbatch.policy.plugins.parts import Parts
 from flowbatch.policy.share import Capability, FairShare, Proportion
 
 
 def read(arguments: Arguments) -> Parts:
-    """It has no arguments."""
+    """It has no arguments. With `enableHierarchy` what a queue gets is divided between its children."""
     return Parts(
         queue_order=(QueuePriority(), LeastServed()),
-        enqueue=(QueueOpen(), QueueRoom()),
+        enqueue=(QueueOpen(), QueueRoom(), OwnerJobs(), OwnerRoom()),
+        admission=(OwnerJobs(),),
         limits=(Capability(), FairShare()),
-        shares=Proportion(),
+        gang_limits=(Borrowing(), OwnerShare()),
+        shares=Proportion(tree=arguments.hierarchy),
     )

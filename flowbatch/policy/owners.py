@@ -1,0 +1,79 @@
+"""Limits of namespaces and users inside a queue, at every level of the tree (peers: YuniKorn's limits)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flowbatch.model.blockers import Blocker, NeedsQuota
+from flowbatch.model.gangs import Gang
+from flowbatch.model.owners import Owner
+from flowbatch.model.resources import shortfall
+from flowbatch.model.view import ClusterView
+from flowbatch.policy.contract import Ceiling
+from flowbatch.policy.gates import minimum_of
+
+
+@dataclass(frozen=True)
+class OwnerShare:
+    """What a gang's namespace and user may hold in each queue on its path. Costs nothing where nobody limits them."""
+
+    def ceilings(self, gang: Gang, view: ClusterView) -> Iterable[Ceiling]:
+        """One for each limit that names one of the gang's owners."""
+        queue = gang.queue
+        if queue is None or not queue.limits_owners:
+            return ()
+        return [
+            Ceiling(each, "owner", each.accounts.held.get(owner, {}), allowance.most, named(owner))
+            for each in queue.path
+            if each.accounts is not None
+            for owner in gang.owners
+            if (allowance := each.accounts.allowance(owner)) is not None and allowance.most
+        ]
+
+
+@dataclass(frozen=True)
+class OwnerJobs:
+    """How many gangs a namespace or user may have running, before pods are made and before they are placed."""
+
+    alike = True
+
+    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
+        """NeedsQuota while its owner has as many as it may; a gang that holds something already goes on."""
+        queue = gang.queue
+        for each in queue.path if queue is not None and queue.limits_owners else ():
+            accounts = each.accounts
+            for owner in gang.owners if accounts is not None else ():
+                assert accounts is not None
+                allowance = accounts.allowance(owner)
+                running = accounts.jobs.get(owner, {})
+                if allowance is None or allowance.jobs is None or gang.id in running:
+                    continue
+                short = len(running) + 1 - allowance.jobs
+                if short > 0:
+                    holds = (("jobs", len(running)),)
+                    return NeedsQuota(each.name, "owner", (("jobs", short),), allowance.jobs < 1, named(owner), holds)
+        return None
+
+
+@dataclass(frozen=True)
+class OwnerRoom:
+    """A gang whose stated minimum its owner may not hold now gets no pods yet."""
+
+    alike = True
+
+    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
+        """NeedsQuota for the first limit in the way."""
+        minimum = minimum_of(gang, view)
+        names = view.axes.amounts
+        for ceiling in OwnerShare().ceilings(gang, view) if minimum else ():
+            short = shortfall(minimum, ceiling.held, ceiling.most)
+            if short:
+                holds = names({axis: ceiling.held.get(axis, 0) for axis in short})
+                hopeless = bool(shortfall(minimum, {}, ceiling.most))
+                return NeedsQuota(ceiling.queue.name, "owner", names(short), hopeless, ceiling.owner, holds)
+        return None
+
+
+def named(owner: Owner) -> str:
+    """As people read it: "user ann"."""
+    kind, name = owner
+    return f"{kind} {name}" if name else f"{kind} without a name"

@@ -1,0 +1,27 @@
+"""Volcano's capacity plugin: queues that say themselves what they deserve, in a tree with `enableHierarchy`."""
+
+from flowbatch.policy.arguments import Arguments
+from flowbatch.policy.capacity import Deserved, DeservedOrder, LeafOnly
+from flowbatch.policy.gates import QueueOpen, QueueRoom
+from flowbatch.policy.lending import Borrowing
+from flowbatch.policy.ordering import QueuePriority
+from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
+from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.share import Capability
+
+
+def read(arguments: Arguments) -> Parts:
+    """`ancestorReclaimLevel` (0), and the two switches for quotas of device claims."""
+    tree = arguments.hierarchy
+    leaf = (LeafOnly(),) if tree else ()
+    level = arguments.whole("ancestorReclaimLevel", 0)
+    arguments.flag("capacity.DynamicResourceAllocationEnable", default=True)
+    arguments.flag("capacity.DRAConsumableCapacityEnable", default=True)
+    return Parts(
+        queue_order=(QueuePriority(), DeservedOrder(tree)),
+        enqueue=(QueueOpen(), *leaf, QueueRoom(), OwnerJobs(), OwnerRoom()),
+        admission=(*leaf, OwnerJobs()),
+        limits=(Capability(),),
+        gang_limits=(Borrowing(), OwnerShare()),
+        shares=Deserved(tree, level),
+    )
