@@ -256,19 +256,10 @@ class Words:
         match blocker:
             case NeedsGang():
                 return "create the PodGroup"
-            case QueueMissing(queue=queue):
-                return f'create queue "{queue}"'
-            case QueueClosed(queue=queue):
-                return f'open queue "{queue}"'
             case NeedsMembers(have=have, need=need):
                 return f"{need - have} more pods"
             case Gated():
                 return "removal of scheduling gates"
-            case QueueNotLeaf(queue=queue):
-                return f'a queue below "{queue}" to go to'
-            case NeedsQuota(queue=queue, short=short, hopeless=hopeless):
-                what = "a higher limit" if hopeless else "a higher limit, or jobs that end,"
-                return f'{what} in queue "{queue}" by {format_amounts(short)}'
             case NeedsNamespaceQuota(quota=quota, short=short, hopeless=hopeless):
                 what = "more in" if hopeless else "jobs that end, or more in,"
                 return f'{what} ResourceQuota "{quota}": {format_amounts(short)}'
@@ -284,6 +275,21 @@ class Words:
                 return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods{where}"
             case NeedsTime(until=until):
                 return f"time: {until} ms"
+            case _:
+                return self._queue_cure(blocker)
+
+    @staticmethod
+    def _queue_cure(blocker: Blocker) -> str:
+        match blocker:
+            case QueueMissing(queue=queue):
+                return f'create queue "{queue}"'
+            case QueueClosed(queue=queue):
+                return f'open queue "{queue}"'
+            case QueueNotLeaf(queue=queue):
+                return f'a queue below "{queue}" to go to'
+            case NeedsQuota(queue=queue, short=short, hopeless=hopeless):
+                what = "a higher limit" if hopeless else "a higher limit, or jobs that end,"
+                return f'{what} in queue "{queue}" by {format_amounts(short)}'
             case _:
                 return ""
 
