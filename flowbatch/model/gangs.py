@@ -154,6 +154,7 @@ class Gang:
         """How close its members must, or should, be to each other."""
         return self.fact.reach if self.fact else None
 
+    @property
     def owners(self) -> tuple[Owner, Owner]:
         """Its namespace, and its user."""
         return ("namespace", self.id.partition("/")[0]), ("user", self.fact.user if self.fact else "")
