@@ -16,6 +16,10 @@ Lines (amounts are `name=value`; cpu counts cores, memory may end in Gi or Mi, a
 
 A gang may say `waits 30` (seconds).
 
+Brackets are shared devices: a node has `[2 gpu]` or `[2 gpu 16384]` (MiB each), a pod asks for `[0.5 gpu]` of one,
+`[4096Mi gpu]` of one's memory, `[2 gpu]` whole ones, or `[2x 0.5 gpu]`, half of each of two. A pod that is bound says
+which it has: `on n1 has 0:500` (device 0, 500 thousandths of it).
+
 In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
 `~ps` after it says that they wait for task "ps". `hard 1`, `hard rack` or `soft` say how close its members must be,
 `home rack` where it was before. `split worker 2 min 1 hard 1` cuts task "worker" into sub-groups of 2.
@@ -47,6 +51,7 @@ from flowbatch.engine.events import (
     Taint,
     Toleration,
 )
+from flowbatch.model.asks import Device, DeviceAsk, DeviceShare
 from flowbatch.model.ids import Amounts, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
@@ -69,7 +74,7 @@ def node(name: str, text: str = "cpu=4") -> NodeSeen:
         Taint(key, value, effect or "NoSchedule")
         for key, value, effect in re.findall(r"!([\w./-]+)(?:=([\w-]*))?(?::(\w+))?", text)
     )
-    plain = re.sub(r"!\S+", "", text)
+    plain = re.sub(r"!\S+|\[[^]]*\]", "", text)
     capacity = dict(amounts(plain))
     capacity.setdefault("pods", 110)
     return NodeSeen(
@@ -79,17 +84,41 @@ def node(name: str, text: str = "cpu=4") -> NodeSeen:
         taints,
         unschedulable="cordoned" in plain,
         ready="notready" not in plain,
+        devices=devices(text),
     )
 
 
 def shape(text: str) -> ShapeSpec:
     """A pod's demand: amounts, `@key:value` selectors, `+key` tolerations, `%port` host ports."""
     return ShapeSpec(
-        amounts(re.sub(r"[@+%]\S+", "", text)),
+        amounts(re.sub(r"[@+%]\S+|\[[^]]*\]", "", text)),
         tuple(sorted(re.findall(r"@([\w./-]+):([\w.-]+)", text))),
         tolerations=tuple(Toleration(key, "Exists") for key in re.findall(r"\+([\w./-]+)", text)),
         ports=tuple(("TCP", "", int(port)) for port in re.findall(r"%(\d+)", text)),
+        devices=tuple(device_ask(each) for each in re.findall(r"\[([^]]*)\]", text)),
     )
+
+
+def devices(text: str) -> tuple[Device, ...]:
+    """A node's "[2 gpu 16384]"."""
+    found: list[Device] = []
+    for number, kind, memory in re.findall(r"\[(\d+) (\w+) ?(\d*)\]", text):
+        found.extend(
+            Device(str(index), kind, int(memory or 0)) for index in range(len(found), len(found) + int(number))
+        )
+    return tuple(found)
+
+
+def device_ask(text: str) -> DeviceAsk:
+    """A pod's "0.5 gpu", "4096Mi gpu", "2 gpu" or "2x 0.5 gpu"."""
+    match = re.fullmatch(r"(?:(\d+)x )?([\d.]+)(Mi)? (\w+)", text)
+    assert match is not None, text
+    count, number, memory, kind = int(match[1] or 1), float(match[2]), match[3], match[4]
+    if memory:
+        return DeviceAsk(kind, count, memory=int(number))
+    if number < 1:
+        return DeviceAsk(kind, count, milli=round(number * 1000))
+    return DeviceAsk(kind, count * int(number), whole=True)
 
 
 def queue(name: str, text: str = "") -> QueueSeen:
@@ -282,8 +311,9 @@ def facts(*lines: str) -> list[Event]:
             events.append(hypernode(name, rest.strip()))
         elif kind == "pod":
             where = re.search(r" on (\S+)", rest)
-            spec = shape(re.sub(r" on \S+", "", rest))
-            events.append(pod(name, spec, node=NodeName(where[1]) if where else None, phase="Running"))
+            spec = shape(re.sub(r" on \S+| has \S+", "", rest))
+            held = tuple(DeviceShare(each, int(milli)) for each, milli in re.findall(r"\b(\d+):(\d+)", rest))
+            events.append(pod(name, spec, node=NodeName(where[1]) if where else None, phase="Running", devices=held))
         else:
             raise ValueError(line)
     return events

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import assert_never
 
+import msgspec
+
 from flowbatch.engine.attempt import Attempts, Outcome
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Bind, Decision, Plan, QueueReport, Report, Step, Tick
@@ -50,11 +52,13 @@ from flowbatch.engine.report import Explanation, Words
 from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
-from flowbatch.model.gangs import Gang
+from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import Stimulus
+from flowbatch.model.nodes import Node
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
+from flowbatch.policy import deviceids
 from flowbatch.policy.contract import Admission, Key, KeyPart, Permit
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
@@ -360,11 +364,17 @@ class Engine:
         task = gang.tasks[uid]
         node = task.node
         assert node is not None
-        steps: list[Step] = []
+        steps = self._name_devices(task, node) if task.devices else []
         for source in self.policy.steps:
             steps.extend(self.guard.call(source, source.steps, (), task, node, self._view))
         fact = task.fact
         return Bind(uid, fact.namespace, fact.name, node.name, gang.id, tuple(steps))
+
+    def _name_devices(self, task: Task, node: Node) -> list[Step]:
+        """The pod must know its devices before its node sees it, and a restarted scheduler must read them there."""
+        said = deviceids.written(task.shape.spec.devices, task.devices, node.name, self._view.now)
+        patch = {"metadata": {"uid": task.fact.uid, "annotations": said}}
+        return [Step("patch", "devices", msgspec.json.encode(patch).decode())]
 
     # -- questions
 

@@ -90,6 +90,8 @@ class Placement:
         if ports:
             copies[self._state.ports.taken(ports)] = 0
             np.minimum(copies, 1, out=copies)
+        if shape.spec.devices:
+            copies = self._state.devices.limit(shape, copies)
         return Room.of(copies)
 
     def choose(self, shape: Shape, count: int, room: Room) -> tuple[Ints, Ints]:
@@ -178,4 +180,4 @@ def copies_empty(state: ClusterState, mask: Bools, shape: Shape) -> Ints:
     if shape.spec.ports:
         least = np.minimum(least, 1)
     result: Ints = least * (mask & state.table.ready[: state.table.size])
-    return result
+    return state.devices.limit(shape, result, empty=True) if shape.spec.devices else result

@@ -62,6 +62,10 @@ class Reasons:
             lacking = left & (table.offer(axis) < amount)
             self._note(counts, "Too many pods" if axis == PODS else f"Insufficient {state.axes.names[axis]}", lacking)
             available &= ~lacking
+        if shape.spec.devices and available.any():
+            lacking = available & (state.devices.limit(shape, available.astype(np.int64)) == 0)
+            self._note(counts, "node(s) didn't have a device with enough left", lacking)
+            available &= ~lacking
         if shape.spec.ports:
             taken = np.zeros(table.size, np.bool_)
             taken[state.ports.taken(shape.spec.ports)] = True

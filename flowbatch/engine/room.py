@@ -152,4 +152,6 @@ class RoomWatches:
         if watch.copies.size < table.size:
             watch.copies = np.pad(watch.copies, (0, table.size - watch.copies.size))
         now: Ints = table.copies_at(shape.request, rows) * self._fits.of(shape).mask[rows]
+        if shape.spec.devices:
+            now = np.minimum(now, self._state.devices.copies(shape, rows))
         return np.minimum(now, 1) if shape.spec.ports else now

@@ -6,9 +6,13 @@ queue and counts in step. `model.check` recomputes all of it.
 
 from collections.abc import Callable
 
+import numpy as np
+
+from flowbatch.model.asks import DeviceShare
 from flowbatch.model.budgets import Budgets
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
+from flowbatch.model.devices import DeviceTable
 from flowbatch.model.gangs import PLACED, Gang, Reservation, Role, Task
 from flowbatch.model.ids import GangId, Instant, NodeName, PodUid, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
@@ -31,6 +35,7 @@ class Books:
         self.table = NodeTable(self.axes)
         self.columns = NodeColumns()
         self.ports = HostPorts()
+        self.devices = DeviceTable()
         self.nodes: dict[NodeName, Node] = {}
         self.node_at: dict[Row, Node] = {}
         self.topology = Topology(self.nodes)
@@ -65,6 +70,7 @@ class Books:
         if node.fact is None and not node.tasks:
             del self.nodes[node.name]
             del self.node_at[node.row]
+            self.devices.set(node.row, (), ())
             self.table.drop_row(node.row)
 
     def _gang(self, gang_id: GangId) -> Gang:
@@ -167,6 +173,19 @@ class Books:
         if self.table.over[node.row] or (self.table.claims and not self.table.kept(node.row)):
             self._drop_reservations(node.row)
 
+    def _hold_devices(self, task: Task, shares: tuple[DeviceShare, ...]) -> None:
+        """What a task on a node holds of its devices, instead of what it held before."""
+        node = task.node
+        if node is None or shares == task.devices:
+            return
+        self.devices.hold(node.row, task.devices, -1)
+        if task.devices:
+            self.changes.freed[node.row] = None
+        task.devices = shares
+        self.devices.hold(node.row, shares)
+        if self.devices.over(node.row):
+            self._drop_reservations(node.row)
+
     def _settle(self, task: Task, node: Node) -> None:
         """Identity of being on a node: everything but the numbers in the table and the sums."""
         task.node = node
@@ -184,6 +203,9 @@ class Books:
             self._account_leaving(task, node, -1)
         if task.shape.spec.ports:
             self.ports.take(node.row, task.shape.spec.ports, -1)
+        if task.devices:
+            self.devices.hold(node.row, task.devices, -1)
+            task.devices = ()
         task.node = None
         task.confirmed = False
         del node.tasks[task.fact.uid]
@@ -334,10 +356,12 @@ class Books:
 
     # -- decisions
 
-    def settle_placed(self, task: Task, node: Node, stimulus: Stimulus) -> None:
+    def settle_placed(self, task: Task, node: Node, stimulus: Stimulus, devices: tuple[DeviceShare, ...] = ()) -> None:
         """A kept Trial's placement of one task: the numbers are taken already, only identity follows."""
         self._set_state(task, next_state(task.state, stimulus, task))
         self._settle(task, node)
+        if devices:
+            task.devices = devices
 
     def move(self, task: Task, stimulus: Stimulus) -> None:
         """A decision about a task that stays where it is."""
@@ -369,6 +393,7 @@ class Books:
         for reservation in gang.reservations:
             self.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, -1)
             self.charge_reserved(gang, reservation, -1)
+            self.reserve_devices(reservation, -1)
             self.shapes.release(reservation.shape)
             for row in reservation.rows.tolist():
                 self.changes.freed[Row(row)] = None
@@ -425,3 +450,13 @@ class Books:
             gang.claims, gang.claimed_until = (), Instant(0)
             self.changes.gangs[gang.id] = gang
             self.ease(gang.queue)
+
+    def reserve_devices(self, reservation: Reservation, sign: int = 1) -> None:
+        """Shared devices for members to come: chosen the first time, the same ones ever after; sign -1 lets go."""
+        if not reservation.shape.spec.devices:
+            return
+        if reservation.picks is None:
+            reservation.picks = self.devices.take_rows(reservation.shape, reservation.rows, reservation.counts)
+        else:
+            rows = np.repeat(reservation.rows, reservation.counts)
+            self.devices.give_rows(reservation.shape, rows, reservation.picks, sign)

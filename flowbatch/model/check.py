@@ -3,7 +3,9 @@
 import numpy as np
 
 from flowbatch.errors import FlowbatchError
+from flowbatch.model.asks import WHOLE, DeviceShare
 from flowbatch.model.gangs import Gang, Reservation, Task
+from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
 from flowbatch.model.owners import Accounts
 from flowbatch.model.queues import QueueTree
@@ -83,6 +85,7 @@ def _check_table(state: ClusterState, wrong: list[str]) -> None:
     if not np.array_equal(table.over[:size], over):
         wrong.append(f"over differs on rows {np.flatnonzero(table.over[:size] != over).tolist()}")
     _same(wrong, "ports", state.ports.content(), _ports(state))
+    _same(wrong, "devices", state.devices.content(), _devices(state))
 
 
 def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, Ints, Ints]:
@@ -123,6 +126,27 @@ def _ports(state: ClusterState) -> list[tuple[str, int, int, str, int]]:
             key = (protocol, port, int(task.node.row), address)
             counts[key] = counts.get(key, 0) + 1
     return sorted((*key, count) for key, count in counts.items())
+
+
+def _devices(state: ClusterState) -> dict[Row, list[tuple[int, ...]]]:
+    """Every device anew, from nodes, tasks and reservations."""
+    held: dict[tuple[Row, str], list[DeviceShare]] = {}
+    for node in state.nodes.values():
+        for share in [share for task in node.tasks.values() for share in task.devices]:
+            held.setdefault((node.row, share.id), []).append(share)
+    for gang in state.gangs.values():
+        for each in gang.reservations:
+            rows = np.repeat(each.rows, each.counts).tolist() if each.picks is not None else []
+            for row, columns in zip(rows, each.picks.tolist() if each.picks is not None else [], strict=True):
+                for share in state.devices.shares(Row(row), each.shape, columns):
+                    held.setdefault((Row(row), share.id), []).append(share)
+    content: dict[Row, list[tuple[int, ...]]] = {}
+    for node in sorted(state.nodes.values(), key=lambda node: node.row):
+        for device in node.fact.devices if node.fact is not None else ():
+            shares = held.get((node.row, device.id), [])
+            left = (WHOLE - sum(share.milli for share in shares), device.memory - sum(share.memory for share in shares))
+            content.setdefault(node.row, []).append((*left, device.slots - len(shares), len(shares)))
+    return content
 
 
 def _check_gangs(state: ClusterState, wrong: list[str]) -> None:

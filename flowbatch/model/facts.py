@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from flowbatch.model.asks import Device, DeviceShare
 from flowbatch.model.ids import Amounts, BudgetId, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
 from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, Term, Value
 
@@ -95,7 +96,7 @@ class SubGroups(Value, frozen=True):
 
 
 class NodeSeen(Fact, frozen=True):
-    """A node as it now is. `allocatable` includes `pods`. `ready` is the Ready condition."""
+    """A node as it now is. `allocatable` includes `pods`. `ready` is the Ready condition. `devices` can be shared."""
 
     name: NodeName
     allocatable: Amounts = ()
@@ -103,6 +104,7 @@ class NodeSeen(Fact, frozen=True):
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
     ready: bool = True
+    devices: tuple[Device, ...] = ()
 
 
 class NodeGone(Fact, frozen=True):
@@ -204,6 +206,7 @@ class PodSeen(Fact, frozen=True):
 
     `task` is the task's name in its gang, `index` its place there. `gated` is true while scheduling gates remain.
     `labels` are sorted and only those that some selector in the cluster asks for: all of them would be most of a pod.
+    `devices` are those that a bound pod says it has.
     """
 
     uid: PodUid
@@ -230,6 +233,7 @@ class PodSeen(Fact, frozen=True):
     #: For how long after that it is not to be evicted.
     cooldown_ms: int = 0
     priority_class: str = ""
+    devices: tuple[DeviceShare, ...] = ()
 
 
 class QuotaSeen(Fact, frozen=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowbatch.model.asks import DeviceShare
 from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen, Reach
 from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid
 from flowbatch.model.lifecycle import TaskState
@@ -42,6 +43,8 @@ class Task:
     beneficiary: GangId | None = None
     #: An eviction of it was refused, and is not asked for again before this.
     spared_until: Instant = EPOCH
+    #: What it holds of shared devices of `node`.
+    devices: tuple[DeviceShare, ...] = ()
 
     @property
     def uid(self) -> PodUid:
@@ -100,6 +103,8 @@ class Reservation:
     shape: Shape
     rows: Ints
     counts: Ints
+    #: Shared devices, one line for each member.
+    picks: Ints | None = None
 
     @property
     def total(self) -> int:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from flowbatch.model.asks import DeviceAsk
 from flowbatch.model.ids import Amounts, ShapeId
 from flowbatch.model.resources import PODS, Axes, Request
 
@@ -61,6 +62,7 @@ class ShapeSpec(Value, frozen=True):
     preferred: tuple[tuple[int, Term], ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     ports: tuple[tuple[str, str, int], ...] = ()
+    devices: tuple[DeviceAsk, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -5,6 +5,7 @@ There is one writer, the engine. Facts may come in any order, more than once, an
 
 import msgspec
 
+from flowbatch.model.asks import Device
 from flowbatch.model.books import Books
 from flowbatch.model.facts import (
     BudgetSeen,
@@ -45,6 +46,8 @@ class ClusterState(Books):
         ready_before = bool(before and before.ready)
         if before is None or before.allocatable != fact.allocatable:
             self.table.set_capacity(node.row, self.axes.sums(fact.allocatable))
+        if fact.devices != (before.devices if before else ()):
+            self._devices_changed(node, fact.devices)
         self.table.ready[node.row] = fact.ready
         if ready_before != fact.ready or before is None or before.allocatable != fact.allocatable:
             self._retotal(node.row)
@@ -61,6 +64,13 @@ class ClusterState(Books):
         node.labels = dict(fact.labels)
         self.columns.set(node.row, node.labels, fact.taints, cordoned=fact.unschedulable)
         self._touch_topology(node)
+        self.changes.nodes[node.row] = None
+        self.changes.freed[node.row] = None
+
+    def _devices_changed(self, node: Node, devices: tuple[Device, ...]) -> None:
+        """Room held for others is given up first: it is in terms of devices that may no longer be there."""
+        self._drop_reservations(node.row)
+        self.devices.set(node.row, devices, [task.devices for task in node.tasks.values()])
         self.changes.nodes[node.row] = None
         self.changes.freed[node.row] = None
 
@@ -81,6 +91,7 @@ class ClusterState(Books):
         self._touch_topology(node)
         self.columns.set(node.row, {}, (), cordoned=False)
         self.table.set_capacity(node.row, {})
+        self.devices.set(node.row, (), ())
         self.table.ready[node.row] = False
         self._retotal(node.row)
         self._drop_node_if_idle(node)
@@ -275,6 +286,8 @@ class ClusterState(Books):
             self._refresh(task, fact)
         if fact.node is not None:
             self._seen_on(task, fact.node)
+            if fact.devices:
+                self._hold_devices(task, fact.devices)
         self._move(task, stimulus_of(fact), task.node)
         if fact.deleting and self.budgets:
             self.budgets.settle(fact.uid)
@@ -341,7 +354,7 @@ class ClusterState(Books):
         if fact.gang == old.gang and fact.task == old.task and fact.shape == old.shape and fact.gated == old.gated:
             task.fact = fact
             return
-        node = task.node
+        node, devices = task.node, task.devices
         self.changes.shares = True
         self._vacate(task)
         self._leave(task)
@@ -352,6 +365,7 @@ class ClusterState(Books):
         self._join(task)
         if node is not None:
             self._occupy(task, node)
+            self._hold_devices(task, devices)
 
     def _seen_on(self, task: Task, name: NodeName) -> None:
         if task.state in FINISHED:

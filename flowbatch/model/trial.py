@@ -5,12 +5,13 @@ sees them; leaving the block without `keep()` undoes them in reverse order. What
 node) happens at `keep()`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from flowbatch.model.asks import DeviceShare
 from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import Stimulus, TaskState
@@ -26,7 +27,8 @@ class Trial:
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self._undo: list[Callable[[], None]] = []
-        self._placed: list[tuple[Sequence[Task], Ints]] = []
+        #: Tasks of one shape, the row of each, and the shared devices of each where the shape asks for some.
+        self._placed: list[tuple[Sequence[Task], Ints, Ints | None]] = []
         self._reserved: dict[str, tuple[Gang, list[Reservation]]] = {}
         self._evicted: list[Task] = []
         self._unclaimed: list[Gang] = []
@@ -55,7 +57,8 @@ class Trial:
         state, count = self._state, len(tasks)
         state.table.take_rows(rows, counts, shape.request)
         state.charge(gang, shape, count)
-        placed = (tasks, np.repeat(rows, counts))
+        picks = state.devices.take_rows(shape, rows, counts) if shape.spec.devices else None
+        placed = (tasks, np.repeat(rows, counts), picks)
         self._placed.append(placed)
         ports = shape.spec.ports
         for row in placed[1].tolist() if ports else ():
@@ -65,6 +68,8 @@ class Trial:
             for row in placed[1].tolist() if ports else ():
                 state.ports.take(Row(row), ports, -1)
             self._placed.remove(placed)
+            if picks is not None:
+                state.devices.give_rows(shape, placed[1], picks)
             state.charge(gang, shape, -count)
             state.table.take_rows(rows, counts, shape.request, -1)
 
@@ -102,6 +107,7 @@ class Trial:
         def book(direction: int) -> None:
             state.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, direction)
             state.charge_reserved(gang, reservation, direction)
+            state.reserve_devices(reservation, direction)
             if direction > 0:
                 held.append(reservation)
             else:
@@ -127,7 +133,7 @@ class Trial:
 
     def rows_of(self, gang: Gang) -> list[Ints]:
         """Rows that members of `gang` would go to."""
-        return [rows for tasks, rows in self._placed if tasks and tasks[0].gang is gang]
+        return [rows for tasks, rows, _ in self._placed if tasks and tasks[0].gang is gang]
 
     @property
     def evicted(self) -> Sequence[Task]:
@@ -143,7 +149,9 @@ class Trial:
         """Who would go where, in the order of placement."""
         node_at = self._state.node_at
         return [
-            (task, node_at[row]) for tasks, rows in self._placed for task, row in zip(tasks, rows.tolist(), strict=True)
+            (task, node_at[row])
+            for tasks, rows, _ in self._placed
+            for task, row in zip(tasks, rows.tolist(), strict=True)
         ]
 
     def keep(self, stimulus: Stimulus = Stimulus.PLACE) -> list[tuple[Task, Node]]:
@@ -157,17 +165,24 @@ class Trial:
             state.settle_unclaimed(gang)
         result: list[tuple[Task, Node]] = []
         node_at = state.node_at
-        for tasks, rows in self._placed:
+        for tasks, rows, picks in self._placed:
             ported = bool(tasks) and bool(tasks[0].shape.spec.ports)
+            taken = self._taken(tasks, rows, picks)
             for task, row in zip(tasks, rows.tolist(), strict=True):
                 node = node_at[row]
                 if ported:
                     # `settle_placed` takes them again, task by task.
                     state.ports.take(row, task.shape.spec.ports, -1)
-                state.settle_placed(task, node, stimulus)
+                state.settle_placed(task, node, stimulus, next(taken, ()))
                 result.append((task, node))
         self._undo.clear()
         return result
+
+    def _taken(self, tasks: Sequence[Task], rows: Ints, picks: Ints | None) -> Iterator[tuple[DeviceShare, ...]]:
+        """The devices of each task, by name; nothing at all where the shape asks for none."""
+        devices = self._state.devices
+        for task, row, columns in zip(tasks, rows.tolist(), picks.tolist(), strict=True) if picks is not None else ():
+            yield devices.shares(Row(row), task.shape, columns)
 
     def _adopt(self, gang: Gang, held: list[Reservation]) -> None:
         shapes = self._state.shapes

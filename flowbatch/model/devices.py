@@ -1,0 +1,316 @@
+"""Devices that pods share, one by one: what of each GPU is free, beside the node's columns.
+
+A node's sum says nothing about a share of one device: 0.4 free on each of two GPUs is no 0.8. So free compute, memory
+and places are kept per device, in arrays [row, device]; a shape's asks are matched against them, tentative placements
+take from them, and a kept one names the devices it took. What a bound pod holds is read from the pod itself, so a
+restarted scheduler knows it again. Arrays exist only once a node has devices; without any this costs nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbatch.model.asks import WHOLE, Device, DeviceAsk, DeviceShare
+from flowbatch.model.ids import Row
+from flowbatch.model.shapes import Shape
+from flowbatch.model.table import Bools, Floats, Ints
+
+#: Which devices one pod took: columns, in the order of its asks. [pod, device]
+Picks = NDArray[np.int64]
+#: (shape, ask, devices) -> a number for each device, smaller is better; where it may not be is not looked at.
+DeviceOrder = Callable[[Shape, DeviceAsk, "Bank"], Floats]
+
+COLUMNS = ("milli", "memory", "slots", "sharers", "most_memory", "most_slots", "kind")
+
+
+@dataclass(slots=True)
+class Bank:
+    """The devices of some rows, as arrays [row, device]: a copy to try things on, or views of the books themselves."""
+
+    rows: Ints
+    #: Free thousandths of compute, MiB of memory and places for pods.
+    milli: Ints
+    memory: Ints
+    slots: Ints
+    #: Pods on it.
+    sharers: Ints
+    most_memory: Ints
+    most_slots: Ints
+    #: 0: no device; else what `DeviceTable.kinds` has there.
+    kind: Ints
+
+    def only(self, which: Bools) -> "Bank":
+        """A copy of some of its rows."""
+        return Bank(self.rows[which], *(getattr(self, name)[which] for name in COLUMNS))
+
+    def memory_of(self, ask: DeviceAsk) -> Ints | int:
+        """MiB that `ask` would take of each device."""
+        return self.most_memory * ask.percent // 100 if ask.percent else ask.memory
+
+    def take(self, where: tuple[Ints, Ints], ask: DeviceAsk, sign: int = 1) -> None:
+        """One pod more for `ask` on each of these (row, device); sign -1 gives it back."""
+        memory = self.memory_of(ask)
+        taken = memory[where] if isinstance(memory, np.ndarray) else memory
+        self.milli[where] -= sign * (WHOLE if ask.whole else ask.milli)
+        self.memory[where] -= sign * taken
+        self.slots[where] -= sign
+        self.sharers[where] += sign
+
+
+class DeviceTable:
+    """Shared devices of all nodes. Rows are the node table's."""
+
+    def __init__(self) -> None:
+        empty = np.zeros((0, 0), np.int64)
+        self._bank = Bank(np.zeros(0, np.int64), *(empty.copy() for _ in COLUMNS))
+        #: Device ids of a row, by column.
+        self._ids: dict[Row, dict[str, int]] = {}
+        self._devices: dict[Row, tuple[Device, ...]] = {}
+        #: Distinct (kind, model, mode) of healthy devices; index 0 is "none".
+        self.kinds: list[tuple[str, str, str]] = [("", "", "")]
+        #: How a policy ranks the devices of a node for one pod.
+        self.order: DeviceOrder = fullest
+        #: Grows whenever devices of a node come, change or go.
+        self.version = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._devices)
+
+    @property
+    def width(self) -> int:
+        """Devices of the node that has most."""
+        return int(self._bank.milli.shape[1])
+
+    def of(self, row: Row) -> tuple[Device, ...]:
+        """The devices of one node."""
+        return self._devices.get(row, ())
+
+    def all(self) -> Bank:
+        """Every row there is, not copied: read only."""
+        return self._bank
+
+    def bank(self, rows: Ints) -> Bank:
+        """A copy of these rows."""
+        bank = self._bank
+        beyond = rows >= bank.rows.size
+        if not beyond.any():
+            return Bank(rows, *(getattr(bank, name)[rows] for name in COLUMNS))
+        safe = np.where(beyond, 0, rows)
+        if not bank.rows.size:
+            return Bank(rows, *(np.zeros((rows.size, self.width), np.int64) for _ in COLUMNS))
+        return Bank(rows, *(getattr(bank, name)[safe] * ~beyond[:, None] for name in COLUMNS))
+
+    # -- nodes
+
+    def set(self, row: Row, devices: tuple[Device, ...], held: Sequence[tuple[DeviceShare, ...]]) -> None:
+        """A node's devices as they now are, and what the pods on it hold of them."""
+        if not devices and row not in self._devices:
+            return
+        self.version += 1
+        self._fit(row, len(devices))
+        for name in COLUMNS:
+            getattr(self._bank, name)[row] = 0
+        self._devices.pop(row, None)
+        self._ids.pop(row, None)
+        if not devices:
+            return
+        self._devices[row] = devices
+        self._ids[row] = {device.id: column for column, device in enumerate(devices)}
+        bank = self._bank
+        for column, device in enumerate(devices):
+            bank.milli[row, column] = WHOLE
+            bank.memory[row, column] = bank.most_memory[row, column] = device.memory
+            bank.slots[row, column] = bank.most_slots[row, column] = device.slots
+            bank.kind[row, column] = self._kind(device) if device.healthy else 0
+        for shares in held:
+            self.hold(row, shares)
+
+    def _kind(self, device: Device) -> int:
+        what = (device.kind, device.model, device.mode)
+        if what not in self.kinds:
+            self.kinds.append(what)
+        return self.kinds.index(what)
+
+    def _fit(self, row: Row, width: int) -> None:
+        size, most = self._bank.milli.shape
+        rows = max(size, 64, 2 * size) if row >= size else size
+        rows = max(rows, row + 1)
+        wide = max(most, width)
+        if (rows, wide) != (size, most):
+            grown = (np.pad(getattr(self._bank, name), ((0, rows - size), (0, wide - most))) for name in COLUMNS)
+            self._bank = Bank(np.arange(rows), *grown)
+
+    # -- who holds what
+
+    def hold(self, row: Row, shares: tuple[DeviceShare, ...], sign: int = 1) -> None:
+        """A pod on `row` holds `shares`, fit or not; sign -1 gives them back. Unknown devices are skipped."""
+        known, bank = self._ids.get(row), self._bank
+        for share in shares if known else ():
+            column = known.get(share.id) if known else None
+            if column is not None:
+                bank.milli[row, column] -= sign * share.milli
+                bank.memory[row, column] -= sign * share.memory
+                bank.slots[row, column] -= sign
+                bank.sharers[row, column] += sign
+
+    def over(self, row: Row) -> bool:
+        """More is held of one of the row's devices than it has."""
+        if row not in self._devices:
+            return False
+        bank = self._bank
+        return bool((bank.milli[row] < 0).any() or (bank.memory[row] < 0).any())
+
+    def shares(self, row: Row, shape: Shape, columns: Sequence[int]) -> tuple[DeviceShare, ...]:
+        """What one pod of `shape` holds that took these columns."""
+        devices, result = self._devices[row], []
+        asks = [ask for ask in shape.spec.devices for _ in range(ask.count)]
+        for ask, column in zip(asks, columns, strict=True):
+            device = devices[column]
+            memory = device.memory * ask.percent // 100 if ask.percent else ask.memory
+            result.append(DeviceShare(device.id, WHOLE if ask.whole else ask.milli, memory))
+        return tuple(result)
+
+    # -- room
+
+    def eligible(self, ask: DeviceAsk, bank: Bank) -> Bools:
+        """Devices of the kind and model that `ask` wants, free or not."""
+        verdicts = np.array([False, *(ask.accepts(*what) for what in self.kinds[1:])], np.bool_)
+        result: Bools = verdicts[bank.kind]
+        return result
+
+    def fits(self, ask: DeviceAsk, bank: Bank) -> Bools:
+        """Devices that could take one pod's `ask` now."""
+        ok = self.eligible(ask, bank) & (bank.slots > 0) & (bank.memory >= bank.memory_of(ask))
+        if ask.whole:
+            ok &= bank.sharers == 0
+        else:
+            # Nobody goes where all compute is taken, however little is asked.
+            ok &= bank.milli >= max(1, ask.milli)
+        return ok
+
+    def copies(self, shape: Shape, rows: Ints, *, empty: bool = False) -> Ints:
+        """How many pods of `shape` the devices of each of `rows` can take; `empty`: if nobody were on them."""
+        bank = self.bank(rows)
+        if empty:
+            self._clear(bank)
+        asks = shape.spec.devices
+        if len(asks) == 1 and (asks[0].count == 1 or asks[0].whole):
+            each = self._each(asks[0], bank)
+            total: Ints = each.sum(axis=1) // asks[0].count
+            return total
+        return self._tried(shape, bank)
+
+    def limit(self, shape: Shape, copies: Ints, *, empty: bool = False) -> Ints:
+        """`copies` by row, where devices do not allow for fewer."""
+        result: Ints = np.zeros(copies.size, np.int64)
+        rows = np.flatnonzero(copies) if self._devices else result
+        if self._devices and rows.size:
+            result[rows] = np.minimum(copies[rows], self.copies(shape, rows, empty=empty))
+        return result
+
+    def _clear(self, bank: Bank) -> None:
+        bank.milli = np.where(bank.kind > 0, WHOLE, 0)
+        bank.memory = bank.most_memory
+        bank.slots = bank.most_slots
+        bank.sharers = np.zeros_like(bank.sharers)
+
+    def _each(self, ask: DeviceAsk, bank: Bank) -> Ints:
+        """How often `ask` fits on each device."""
+        ok = self.fits(ask, bank)
+        if ask.whole:
+            return ok.astype(np.int64)
+        most = bank.slots
+        if ask.milli:
+            most = np.minimum(most, bank.milli // ask.milli)
+        memory = bank.memory_of(ask)
+        if isinstance(memory, np.ndarray):
+            most = np.minimum(most, bank.memory // np.maximum(memory, 1))
+        elif memory:
+            most = np.minimum(most, bank.memory // memory)
+        return np.where(ok, most, 0)
+
+    def _tried(self, shape: Shape, bank: Bank) -> Ints:
+        """By placing one after the other on a copy: the only way where asks compete with each other."""
+        copies: Ints = np.zeros(bank.rows.size, np.int64)
+        left = np.arange(bank.rows.size)
+        while left.size:
+            fitting, _ = self.place(shape, bank)
+            copies[left[fitting]] += 1
+            if fitting.all():
+                continue
+            left, bank = left[fitting], bank.only(fitting)
+        return copies
+
+    def place(self, shape: Shape, bank: Bank) -> tuple[Bools, Picks]:
+        """One more pod of `shape` on every row of `bank` that can take it: which rows, and the devices of each.
+
+        Rows that cannot are left in an undefined state; the caller drops them.
+        """
+        good: Bools = np.ones(bank.rows.size, np.bool_)
+        picks: list[Ints] = []
+        for ask in shape.spec.devices:
+            ok = self.fits(ask, bank)
+            good &= ok.sum(axis=1) >= ask.count
+            keys = np.where(ok, self.order(shape, ask, bank), np.inf)
+            best = keys.argmin(axis=1)[:, None] if ask.count == 1 else np.argsort(keys, axis=1, kind="stable")
+            for column in np.sort(best[:, : ask.count], axis=1).T:
+                bank.take((np.arange(bank.rows.size), column), ask)
+                picks.append(column)
+        return good, np.stack(picks, axis=1)
+
+    def after(self, shape: Shape, bank: Bank, extra: int | Ints) -> Bank:
+        """`bank` with `extra` pods of `shape` on each row in addition; rows where they do not fit are as they come."""
+        counts = np.broadcast_to(np.asarray(extra), bank.rows.shape)
+        for level in range(int(counts.max(initial=0))):
+            more = counts > level
+            part = bank.only(more)
+            self.place(shape, part)
+            for name in COLUMNS:
+                getattr(bank, name)[more] = getattr(part, name)
+        return bank
+
+    def take_rows(self, shape: Shape, rows: Ints, counts: Ints) -> Picks:
+        """Take devices for `counts` pods of `shape` on each of `rows` (all different); they must fit.
+
+        The picks are in the order of `np.repeat(rows, counts)`.
+        """
+        first = np.cumsum(counts) - counts
+        wide = sum(ask.count for ask in shape.spec.devices)
+        result: Picks = np.zeros((int(counts.sum()), wide), np.int64)
+        for level in range(int(counts.max(initial=0))):
+            more = counts > level
+            bank = self.bank(rows[more])
+            good, picks = self.place(shape, bank)
+            assert good.all(), f"{shape.spec.devices} on rows {rows[more][~good].tolist()}"
+            result[first[more] + level] = picks
+            self._write(bank)
+        return result
+
+    def _write(self, bank: Bank) -> None:
+        for name in ("milli", "memory", "slots", "sharers"):
+            getattr(self._bank, name)[bank.rows] = getattr(bank, name)
+
+    def give_rows(self, shape: Shape, rows: Ints, picks: Picks, sign: int = -1) -> None:
+        """Give back what `take_rows` took; `rows` one for each pod. Sign 1 takes exactly the same again."""
+        for row, columns in zip(rows.tolist(), picks.tolist(), strict=True):
+            self.hold(Row(row), self.shares(Row(row), shape, columns), sign)
+
+    def content(self) -> dict[Row, list[tuple[int, ...]]]:
+        """(milli, memory, slots, sharers) of every device, for checks and digests."""
+        bank = self._bank
+        return {
+            row: [
+                tuple(int(getattr(bank, name)[row, column]) for name in ("milli", "memory", "slots", "sharers"))
+                for column in range(len(devices))
+            ]
+            for row, devices in sorted(self._devices.items())
+        }
+
+
+def fullest(_shape: Shape, _ask: DeviceAsk, bank: Bank) -> Floats:
+    """Best fit: the device with the least left, by compute, then by memory."""
+    memory = bank.memory / np.maximum(bank.most_memory, 1)
+    result: Floats = bank.milli + memory
+    return result
