@@ -20,6 +20,9 @@ Brackets are shared devices: a node has `[2 gpu]` or `[2 gpu 16384]` (MiB each),
 `[4096Mi gpu]` of one's memory, `[2 gpu]` whole ones, or `[2x 0.5 gpu]`, half of each of two. A pod that is bound says
 which it has: `on n1 has 0:500` (device 0, 500 thousandths of it).
 
+What pods are to each other (`tests.peertext`): `#app=web` is a label of the pod, `near[zone app=web]`,
+`apart[host app=web]`, `likes[50 zone app=web]` and `spread[zone app=web skew=1 min=2 soft]` are its terms.
+
 In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
 `~ps` after it says that they wait for task "ps". `hard 1`, `hard rack` or `soft` say how close its members must be,
 `home rack` where it was before. `split worker 2 min 1 hard 1` cuts task "worker" into sub-groups of 2.
@@ -55,6 +58,7 @@ from flowbatch.model.asks import Device, DeviceAsk, DeviceShare
 from flowbatch.model.ids import Amounts, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
+from tests import peertext
 
 TICK = Tick(Instant(1_000))
 UNITS = {"Gi": 1 << 30, "Mi": 1 << 20, "Ki": 1 << 10}
@@ -90,12 +94,15 @@ def node(name: str, text: str = "cpu=4") -> NodeSeen:
 
 def shape(text: str) -> ShapeSpec:
     """A pod's demand: amounts, `@key:value` selectors, `+key` tolerations, `%port` host ports."""
+    terms = peertext.terms(text)
+    text = peertext.without(text)
     return ShapeSpec(
         amounts(re.sub(r"[@+%]\S+|\[[^]]*\]", "", text)),
         tuple(sorted(re.findall(r"@([\w./-]+):([\w.-]+)", text))),
         tolerations=tuple(Toleration(key, "Exists") for key in re.findall(r"\+([\w./-]+)", text)),
         ports=tuple(("TCP", "", int(port)) for port in re.findall(r"%(\d+)", text)),
         devices=tuple(device_ask(each) for each in re.findall(r"\[([^]]*)\]", text)),
+        **terms,
     )
 
 
@@ -254,7 +261,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
                     index=index,
                     created=Instant(created),
                     gated="gated" in rest,
-                    labels=labels_of(task_name, index, sizes),
+                    labels=tuple(sorted(labels_of(task_name, index, sizes) + peertext.labels(rest))),
                 )
                 for index in range(int(number))
             )
@@ -314,6 +321,9 @@ def facts(*lines: str) -> list[Event]:
             spec = shape(re.sub(r" on \S+| has \S+", "", rest))
             held = tuple(DeviceShare(each, int(milli)) for each, milli in re.findall(r"\b(\d+):(\d+)", rest))
             events.append(pod(name, spec, node=NodeName(where[1]) if where else None, phase="Running", devices=held))
+            spec = shape(re.sub(r" on \S+", "", rest))
+            on = NodeName(where[1]) if where else None
+            events.append(pod(name, spec, node=on, phase="Running", labels=peertext.labels(rest)))
         else:
             raise ValueError(line)
     return events

@@ -17,7 +17,8 @@ from flowbatch.engine.guard import Guard
 from flowbatch.engine.placement import Placement, Room, admits_empty
 from flowbatch.engine.room import Near, Rooms
 from flowbatch.engine.standing import Demand, Part
-from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsQuota, NeedsTopology
+from flowbatch.engine.walk import Walk
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsPeers, NeedsQuota, NeedsTopology
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import Stimulus
@@ -34,6 +35,7 @@ from flowbatch.policy.policy import Policy
 Placed = list[tuple[Task, Node]]
 #: Kinds of limits that do not move with what others hold: a gang above one alone can never start.
 HARD = ("capability", "owner")
+ONE: Ints = np.ones(1, np.int64)
 
 
 @dataclass(slots=True)
@@ -91,7 +93,10 @@ class Attempts:
         outcome = self._try(gang, demand, order, whole=whole)
         if outcome.blocker is not None and whole and gang.reach is None and _compete(order):
             # Parts compete for the same nodes: once more, hardest to place first.
-            hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total)
+            # Those that must be near others come after those others.
+            hardest = sorted(
+                order, key=lambda part: (bool(part.shape.spec.near), self._placement.room(part.shape).total)
+            )
             outcome = self._try(gang, demand, hardest, whole=whole)
         return outcome
 
@@ -107,7 +112,7 @@ class Attempts:
                 question = self._question(gang, trial)
                 placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
                 return Outcome(placed, settled=True, question=question)
-        if isinstance(blocker, NeedsCapacity):
+        if isinstance(blocker, NeedsCapacity | NeedsPeers):
             return self._tight(gang, order, demand.reserve, blocker)
         if isinstance(blocker, NeedsTopology):
             return self._too_far(gang, _counts(order, demand.reserve), blocker)
@@ -164,12 +169,12 @@ class Attempts:
         missed: Blocker | None = None
         for part in order:
             room = self._placement.room(part.shape, area.mask)
-            wanted = part.must
-            if room.total < wanted:
+            wanted, most = part.must, self._most(part.shape, part.must, room)
+            if most < wanted:
                 missed = self._tightness(part.shape, room.total, wanted)
                 if whole:
                     return missed
-                wanted = room.total
+                wanted = most
             if not whole:
                 allowed = self._allowance(gang, part.shape)
                 if allowed < wanted:
@@ -177,22 +182,30 @@ class Attempts:
                     wanted = allowed
             found = self._put(trial, gang, part, wanted, room, area)
             if found < wanted:
-                missed = self._tightness(part.shape, found, part.must)
+                missed = self._tightness(part.shape, found, part.must, found)
                 if whole:
                     return missed
         return missed
 
     def _put(self, trial: Trial, gang: Gang, part: Part, count: int, room: Room, area: Area = EVERYWHERE) -> int:
         """Place the first `count` of `part`; returns how many found a place."""
-        if not self._placement.one_by_one:
+        if count <= 1 or self._placement.pace(part.shape) != "one":
             self._put_all(trial, gang, part, part.tasks[:count], room, area)
             return count
+        walk = Walk(self._state, self._placement, part.shape, room)
         for placed, task in enumerate(part.tasks[:count]):
-            here = self._placement.room(part.shape, area.mask)
-            if not here.total:
+            row = walk.next(self._avoided([task]))
+            if row is None:
                 return placed
-            self._put_all(trial, gang, part, [task], here, area)
+            trial.place(gang, part.shape, [task], row, ONE)
+            walk.placed(row)
         return count
+
+    def _most(self, shape: Shape, wanted: int, room: Room) -> int:
+        """How many of `wanted` may find a place; where each one opens or closes some, that cannot be said before."""
+        if room.total >= wanted or not room.total or self._placement.pace(shape) != "one":
+            return min(wanted, room.total)
+        return wanted
 
     def _put_all(self, trial: Trial, gang: Gang, part: Part, tasks: list[Task], room: Room, area: Area) -> None:
         if not tasks:
@@ -227,9 +240,13 @@ class Attempts:
             trial.reserve(gang, Reservation(role.name, role.shape, rows, counts))
         return None
 
-    def _tight(self, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]], blocker: NeedsCapacity) -> Outcome:
+    def _tight(
+        self, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]], blocker: NeedsCapacity | NeedsPeers
+    ) -> Outcome:
         """The attempt is undone: note what each of its shapes finds now, so that only more room wakes it."""
         counts = _counts(order, reserve)
+        if any(self._placement.social(shape) for shape in counts):
+            return self._unsociable(list(counts), blocker)
         rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in counts}
         alone = len(counts) == 1 and not gang.reservations and not gang.repairing
         needs = sum(counts.values()) if alone else None
@@ -242,10 +259,14 @@ class Attempts:
 
     def _too_far(self, gang: Gang, counts: dict[Shape, int], blocker: Blocker) -> Outcome:
         """The attempt is undone: only more room in a domain that would do wakes it."""
-        rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in counts}
+        rooms: Rooms = {shape.id: (shape, self._placement.room(shape).anyway) for shape in counts}
+        social = tuple(shape.id for shape in counts if self._placement.social(shape))
+        also: list[Blocker] = [NeedsPeers(social, 0, sum(counts.values()))] if social else []
         allowed = self._domains.admissible(self._asked(gang, counts))
         needs = {shape.id: count for shape, count in counts.items()}
-        return Outcome(blocker=blocker, rooms=rooms, needs=Near(self._state.topology.version, allowed, needs))
+        return Outcome(
+            blocker=blocker, also=also, rooms=rooms, needs=Near(self._state.topology.version, allowed, needs)
+        )
 
     def _distance(self, asked: Asked) -> Blocker:
         """Why no area will do: a shape that no node admits, too little room in each, or no such area."""
@@ -257,11 +278,22 @@ class Attempts:
             return self._tightness(shape, min(self._placement.room(shape).total, count - 1), count)
         return self._domains.distance(asked, {shape: self._fits.of(shape).mask for shape in asked.counts})
 
-    def _tightness(self, shape: Shape, fits: int, needs: int) -> Blocker:
-        """Why one shape found too little: no node at all, or full ones."""
+    def _unsociable(self, shapes: list[Shape], blocker: NeedsCapacity | NeedsPeers) -> Outcome:
+        """Where others matter, either may be the cure: room where they allow it, or others that come or go."""
+        rooms: Rooms = {shape.id: (shape, self._placement.watched(shape, shapes)) for shape in shapes}
+        whom = tuple(rooms)
+        also: Blocker = NeedsPeers(whom, blocker.fits, blocker.needs)
+        if isinstance(blocker, NeedsPeers):
+            also = NeedsCapacity(whom, blocker.fits, blocker.needs)
+        return Outcome(blocker=msgspec.structs.replace(blocker, shapes=whom), also=[also], rooms=rooms)
+
+    def _tightness(self, shape: Shape, fits: int, needs: int, placed: int = 0) -> Blocker:
+        """Why one shape found too little, after so many were `placed`: no node at all, others, or full ones."""
         mask = self._fits.of(shape).mask
         if not mask.any():
             return NeedsNode(shape.id)
+        if self._placement.social(shape) and int(self._placement.room(shape).anyway.sum()) + placed >= needs:
+            return NeedsPeers((shape.id,), fits, needs)
         return self._capacity(shape, fits, needs)
 
     def _capacity(self, shape: Shape, fits: int, needs: int) -> NeedsCapacity:
@@ -331,7 +363,16 @@ class Attempts:
             outcome.placed = trial.keep(Stimulus.HOLD if outcome.question else Stimulus.PLACE)
         if not outcome.placed and reasons:
             outcome.blocker, *outcome.also = reasons
+            outcome.also += self._else(outcome.rooms, reasons)
         return outcome
+
+    def _else(self, rooms: Rooms, reasons: list[Blocker]) -> Iterable[Blocker]:
+        """Where others matter, room and others are each other's alternative cure."""
+        for each in reasons:
+            if isinstance(each, NeedsPeers):
+                yield NeedsCapacity(each.shapes, each.fits, each.needs)
+            elif isinstance(each, NeedsCapacity) and any(self._placement.social(rooms[one][0]) for one in each.shapes):
+                yield NeedsPeers(each.shapes, each.fits, each.needs)
 
     def _some(self, gang: Gang, part: Part, left: int, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
         """Place as many of `part` as fit and may; a reason only where it was none at all."""
@@ -341,10 +382,10 @@ class Attempts:
         if gang.reach is not None:
             return self._some_near(gang, part, allowed, outcome, trial)
         room = self._placement.room(part.shape)
-        count = self._put(trial, gang, part, min(allowed, room.total), room)
+        count = self._put(trial, gang, part, self._most(part.shape, allowed, room), room)
         if count:
             return count, None
-        outcome.rooms[part.shape.id] = (part.shape, room.by_row)
+        outcome.rooms[part.shape.id] = (part.shape, self._placement.watched(part.shape, [part.shape]))
         return 0, self._tightness(part.shape, 0, 1)
 
     def _some_near(
@@ -376,7 +417,7 @@ class Attempts:
             for part in parts:
                 _, reason = self._some(gang, part, len(part.tasks), outcome, trial)
                 if reason is not None:
-                    outcome.also.append(reason)
+                    outcome.also += [reason, *self._else(outcome.rooms, [reason])]
             outcome.placed += trial.keep()
         if outcome.also and outcome.blocker is None:
             outcome.blocker = outcome.also.pop(0)

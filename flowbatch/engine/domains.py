@@ -88,7 +88,7 @@ class Domains:
         allowed = self.admissible(asked)
         slack: Ints | None = None
         for shape, count in asked.counts.items():
-            left = index.sums(self._placement.room(shape, asked.inside.mask).by_row) - count
+            left = index.sums(self._placement.reach(shape, asked.inside.mask)) - count
             slack = left if slack is None else np.minimum(slack, left)
         assert slack is not None, "nothing is asked for"
         found = self._sorted(asked, np.flatnonzero(allowed & (slack >= 0)), slack)
@@ -119,7 +119,7 @@ class Domains:
         index = self._state.topology.index
         room = np.zeros(len(index), np.int64)
         for shape, count in asked.counts.items():
-            room += np.minimum(index.sums(self._placement.room(shape, asked.inside.mask).by_row), count)
+            room += np.minimum(index.sums(self._placement.reach(shape, asked.inside.mask)), count)
         return self._area(int(allowed[np.argmax(room[allowed])]))
 
     def distance(self, asked: Asked, masks: dict[Shape, Bools]) -> NeedsTopology:
@@ -132,7 +132,7 @@ class Domains:
             return NeedsTopology(shapes, limit, 0, needs, hopeless=True)
         fits, most = np.zeros(len(index), np.int64), np.zeros(len(index), np.int64)
         for shape, count in asked.counts.items():
-            now = index.sums(self._placement.room(shape, asked.inside.mask).by_row)
+            now = index.sums(self._placement.reach(shape, asked.inside.mask))
             fits += np.minimum(now, count)
             most += np.minimum(index.sums(copies_empty(self._state, masks[shape], shape)), count)
         best = int(allowed[np.argmax(fits[allowed])])

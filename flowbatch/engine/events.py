@@ -32,7 +32,18 @@ from flowbatch.model.facts import (
     SubGroups,
 )
 from flowbatch.model.ids import Amounts, NodeName, PodUid
-from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, TaintEffect, Term, Toleration, Value
+from flowbatch.model.shapes import (
+    LabelTest,
+    PeerTerm,
+    PodSelector,
+    ShapeSpec,
+    Spread,
+    Taint,
+    TaintEffect,
+    Term,
+    Toleration,
+    Value,
+)
 
 __all__ = [
     "Answered",
@@ -56,9 +67,11 @@ __all__ = [
     "NodeSeen",
     "OwnerLimit",
     "PastUse",
+    "PeerTerm",
     "PodGone",
     "PodPhase",
     "PodSeen",
+    "PodSelector",
     "PolicyDropped",
     "QueueGone",
     "QueueSeen",
@@ -67,6 +80,7 @@ __all__ = [
     "QuotaSeen",
     "Reach",
     "ShapeSpec",
+    "Spread",
     "StepFailed",
     "SubGroups",
     "Synced",

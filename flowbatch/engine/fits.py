@@ -27,6 +27,12 @@ def is_by_placement(policy: object) -> bool:
     return bool(getattr(policy, "by_placement", False))
 
 
+def concerns(policy: object, shape: Shape, view: View) -> bool:
+    """Whether a policy that looks at where others are has a say about `shape`; one that cannot tell always has."""
+    method = getattr(policy, "concerns", None)
+    return method is None or bool(method(shape, view))
+
+
 @dataclass(slots=True, eq=False)
 class Fit:
     """One shape's mask over rows, and the sum of its fixed scores (None: no such scores)."""
@@ -100,6 +106,8 @@ class Fits:
         result: list[tuple[Bools, str]] = []
         for each in self._policy.filters:
             if by_placement is None or by_placement == is_by_placement(each):
+                if by_placement and not self._guard.call(each, concerns, False, each, shape, self._view):
+                    continue
                 result.extend(self._guard.call(each, self._ask, [], each, shape))
         return result
 

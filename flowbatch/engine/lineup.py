@@ -203,7 +203,7 @@ class LineUp:
         elif isinstance(what, Demand):
             lane_key = what.lane(gang, gang.queue.name)
             own = self._policy.admission and not all(getattr(each, "alike", False) for each in self._policy.admission)
-            if own or self._placement.one_by_one:
+            if own or self._placement.unknowable:
                 lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
             self._put(self.place, gang, lane_key, what)
         else:
@@ -243,7 +243,7 @@ class LineUp:
         lane, blocker = entry.lane, outcome.blocker
         assert blocker is not None
         stage.sleep(lane, blocker, tuple(outcome.also))
-        if self._placement.one_by_one:
+        if self._placement.unknowable:
             # What decides may be anybody's place: anything that happens may be the cure.
             outcome.also.append(Refused("placement", "depends on where others are"))
             lane.also = tuple(outcome.also)

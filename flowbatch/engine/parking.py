@@ -7,6 +7,7 @@
 | NeedsHeadroom | headroom | anything ends, a promise is let go, totals change |
 | NeedsCapacity | its shapes | so much more room on admitted nodes that it might fit |
 | NeedsTopology | its shapes, HyperNodes | room in a domain that would do; HyperNodes, or nodes in them, change |
+| NeedsPeers | the tallies that its shapes look at, nodes | one of them moves the right way, a node changes |
 | NeedsNode, hopeless ones | nodes | a node comes or changes |
 | NeedsTime | the clock | the instant |
 | NeedsAnswer | the ask | Answered |
@@ -18,6 +19,7 @@ the engine look at it again anyway.
 
 from heapq import heappop, heappush
 
+from flowbatch.engine.company import CompanyWatches
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.pending import Lane
 from flowbatch.engine.room import Near, Rooms, RoomWatches
@@ -28,6 +30,7 @@ from flowbatch.model.blockers import (
     NeedsHeadroom,
     NeedsNamespaceQuota,
     NeedsNode,
+    NeedsPeers,
     NeedsQuota,
     NeedsTime,
     NeedsTopology,
@@ -51,6 +54,7 @@ class Parking:
         self._headroom: Lanes = {}
         self._nodes: Lanes = {}
         self._topology: Lanes = {}
+        self._company = CompanyWatches()
         self._any: Lanes = {}
         self._room = RoomWatches(state, fits)
         self._clock: list[tuple[Instant, int, Lane]] = []
@@ -82,6 +86,9 @@ class Parking:
                     self._room.add(lane, needs, rooms or {})
             case NeedsCapacity():
                 self._room.add(lane, needs, rooms or {})
+            case NeedsPeers():
+                self._nodes[lane] = None
+                self._company.add(lane, [shape for shape, _ in (rooms or {}).values()])
             case NeedsTime(until=until):
                 self._count += 1
                 self._due[lane] = until
@@ -109,6 +116,9 @@ class Parking:
                 self._topology.pop(lane, None)
                 for shape in shapes:
                     self._room.remove(lane, shape)
+            case NeedsPeers():
+                self._nodes.pop(lane, None)
+                self._company.remove(lane)
             case NeedsAnswer(ask=ask):
                 self._asks.pop(ask, None)
             case _:
@@ -133,15 +143,21 @@ class Parking:
             found |= self._nodes
         if changes.topology:
             found |= self._topology
+        if changes.tallies:
+            found |= self._company.woken(changes.tallies)
         if changes.any():
             found |= self._any
         if changes.freed:
             found |= dict.fromkeys(self._room.woken(changes.freed))
+        return list(found | self._overdue(now))
+
+    def _overdue(self, now: Instant) -> Lanes:
+        found: Lanes = {}
         while self._clock and self._clock[0][0] <= now:
             until, _, lane = heappop(self._clock)
             if self._due.get(lane) == until:
                 found[lane] = None
-        return list(found)
+        return found
 
     def answered(self, ask: str) -> Lane | None:
         """The lane that waits for this answer."""

@@ -5,19 +5,20 @@ node at a time; ties go to the lower row. It needs one pass where scores only ri
 few passes over ever fewer nodes where they fall (spreading).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from flowbatch.engine.counters import Counters
-from flowbatch.engine.fits import Fits, is_by_placement
+from flowbatch.engine.fits import Fits, concerns, is_by_placement
 from flowbatch.engine.guard import Guard
 from flowbatch.model.ids import Row
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools, Floats, Ints
 from flowbatch.model.view import View
-from flowbatch.policy.contract import Extra, NodeScore, Rows
+from flowbatch.policy.contract import Extra, NodeFilter, NodeScore, Pace, Rows
 from flowbatch.policy.policy import Policy
 
 #: Keys are whole numbers: the score in this many steps, then the row. Rounding also hides the last bits of floats.
@@ -36,24 +37,26 @@ class Room:
     by_row: Ints
     #: How many fit in all.
     total: int
+    #: By row, if it did not matter where others are.
+    anyway: Ints
 
     @classmethod
-    def of(cls, by_row: Ints) -> "Room":
+    def of(cls, by_row: Ints, anyway: Ints | None = None) -> "Room":
         """From copies by row."""
         rows: Ints = np.flatnonzero(by_row)
         copies = by_row.take(rows)
-        return cls(rows, copies, by_row, int(copies.sum()))
+        return cls(rows, copies, by_row, int(copies.sum()), by_row if anyway is None else anyway)
 
     def but(self, rows: list[Row]) -> "Room":
         """The same without some rows, where enough is left; they are only avoided, not forbidden."""
         by_row = self.by_row.copy()
         by_row[rows] = 0
-        return Room.of(by_row)
+        return Room.of(by_row, self.anyway)
 
     def only(self, where: Bools) -> "Room":
         """The part of it that is `where`, which is a mask over `rows`."""
         copies = self.copies[where]
-        return Room(self.rows[where], copies, self.by_row, int(copies.sum()))
+        return Room(self.rows[where], copies, self.by_row, int(copies.sum()), self.anyway)
 
 
 class Placement:
@@ -67,14 +70,46 @@ class Placement:
         self._guard = guard
         self._fits = fits
         self._counters = counters
-        self._scores: tuple[NodeScore, ...] = tuple(score for score in policy.scores if score.trend != "fixed")
-        #: Some policy looks at where others are, so no two pods are placed by one search.
-        self.one_by_one = any(is_by_placement(each) for each in (*policy.filters, *policy.scores))
+        self._scores: tuple[NodeScore, ...] = tuple(
+            score for score in policy.scores if score.trend != "fixed" and not is_by_placement(score)
+        )
+        #: Those that look at where others are.
+        self._social_filters = tuple(each for each in policy.filters if is_by_placement(each))
+        self._social_scores = tuple(each for each in policy.scores if is_by_placement(each))
+        self._social = (*self._social_filters, *self._social_scores)
+        #: Those among them that cannot tell whom they concern: with one of them, nobody can tell who is refused alike.
+        self.unknowable = any(not hasattr(each, "concerns") for each in self._social)
         self._rising = all(score.trend == "rising" for score in self._scores)
         self._weight = sum(max(score.weight, 0.0) for score in policy.scores) or 1.0
 
+    def social(self, shape: Shape) -> bool:
+        """Where others are matters to `shape`."""
+        return any(self._concerns(each, shape) for each in self._social)
+
+    def _concerns(self, each: object, shape: Shape) -> bool:
+        return self._guard.call(each, concerns, False, each, shape, self._view)
+
+    def pace(self, shape: Shape) -> Pace:
+        """How many of `shape` one search may place: many, one on each of some rows, or one."""
+        slowest: Pace = "many"
+        for each in self._social:
+            if self._concerns(each, shape):
+                method = getattr(each, "pace", None)
+                one: Pace = "one"
+                pace = one if method is None else self._guard.call(each, method, one, shape, self._view)
+                if pace == "one":
+                    return "one"
+                slowest = pace if slowest == "many" else slowest
+        return slowest
+
     def room(self, shape: Shape, within: Bools | None = None) -> Room:
         """Everywhere that `shape` fits now; on the rows `within` only, if that is said."""
+        copies = self._copies(shape, within)
+        if self._social_filters and self.social(shape):
+            return Room.of(self.among_others(shape, copies), copies)
+        return Room.of(copies)
+
+    def _copies(self, shape: Shape, within: Bools | None) -> Ints:
         table, size = self._state.table, self._state.table.size
         table.fit_axes()
         self._counters.shapes_evaluated += 1
@@ -82,9 +117,6 @@ class Placement:
         open_rows = self._fits.of(shape).mask & table.open_rows()
         if within is not None:
             open_rows &= within
-        if self.one_by_one:
-            for refused, _ in self._fits.refusals(shape, by_placement=True):
-                open_rows &= ~refused
         copies = table.copies(shape.request, open_rows)
         ports = shape.spec.ports
         if ports:
@@ -92,17 +124,55 @@ class Placement:
             np.minimum(copies, 1, out=copies)
         if shape.spec.devices:
             copies = self._state.devices.limit(shape, copies)
-        return Room.of(copies)
+        return copies
+
+    def among_others(self, shape: Shape, copies: Ints) -> Ints:
+        """Of so many `copies` by row, those that may be placed where others are now."""
+        result = copies
+        for refused, _ in self._fits.refusals(shape, by_placement=True):
+            result = result * ~refused
+        for each in self._social:
+            lonely = getattr(each, "lonely", None)
+            if lonely is not None and self._concerns(each, shape):
+                alone = self._guard.call(each, lonely, np.zeros(copies.size, np.bool_), shape, self._view)
+                result = np.where(alone, np.minimum(result, 1), result)
+        return result
+
+    def reach(self, shape: Shape, within: Bools | None = None) -> Ints:
+        """How many of `shape` may be on each row at most; more than there is room for now where each opens some."""
+        room = self.room(shape, within)
+        return room.by_row if room.anyway is room.by_row or self.pace(shape) != "one" else room.anyway
+
+    def watched(self, shape: Shape, company: Sequence[Shape]) -> Ints:
+        """Copies of `shape` by row for those who wait for more of them; `company` is placed together with it.
+
+        Where others keep it away, whatever room there may be, and its own company cannot change that, they are below
+        zero: `-1 - copies`.
+        """
+        room = self.room(shape)
+        if not self.social(shape) or any(self._opens(each, shape, company) for each in self._social_filters):
+            return room.anyway
+        refused = self.among_others(shape, np.ones(room.anyway.size, np.int64)) == 0
+        return np.where(refused, -1 - room.anyway, room.anyway)
+
+    def _opens(self, each: NodeFilter, shape: Shape, company: Sequence[Shape]) -> bool:
+        if not self._concerns(each, shape):
+            return False
+        opens = getattr(each, "opens", None)
+        return opens is None or self._guard.call(each, opens, True, shape, company, self._view)
 
     def choose(self, shape: Shape, count: int, room: Room) -> tuple[Ints, Ints]:
         """The best rows for `count` (at most `room.total`) of `shape`, and how many on each; best row first."""
-        keys = self._keys(shape, room.rows, 0)
+        points = self.points(shape, room.rows, 0)
+        if self._social_scores:
+            points = points + self.social_points(shape, room.rows)
+        keys = self.keys(points, room.rows)
         if self._rising:
             return _fill(keys, room, count)
         return self._follow(shape, keys, room, count)
 
-    def _keys(self, shape: Shape, rows: Ints, extra: Extra) -> Ints:
-        """Smaller is better; unique, because the row is part of it."""
+    def points(self, shape: Shape, rows: Ints, extra: Extra) -> Floats:
+        """What each of `rows` is worth, wherever others are; more is better."""
         size = self._state.table.size
         where: Rows = slice(0, size) if 2 * rows.size > size and isinstance(extra, int) else rows
         points: Floats | None = None
@@ -117,7 +187,21 @@ class Placement:
             points = points.take(rows)
         if fixed is not None:
             points = points + fixed.take(rows)
-        points *= SCORE_STEPS / self._weight
+        return points
+
+    def social_points(self, shape: Shape, rows: Ints) -> Floats | float:
+        """What `rows`, which are all that are left to choose from, are worth because of others."""
+        points: Floats | float = 0.0
+        for score in self._social_scores:
+            if self._concerns(score, shape):
+                part = self._guard.call(score, score.score, None, shape, rows, 0, self._view)
+                if part is not None:
+                    points = points + part * score.weight
+        return points
+
+    def keys(self, points: Floats, rows: Ints) -> Ints:
+        """Smaller is better; unique, because the row is part of it."""
+        points = points * (SCORE_STEPS / self._weight)
         np.clip(points, 0, SCORE_STEPS, out=points)
         keys: Ints = SCORE_STEPS - points.astype(np.int64)
         keys <<= ROW_BITS
@@ -139,7 +223,8 @@ class Placement:
             if not rows.size:
                 break
             # A place is never offered before the one below it on the same node: its key is at least as large.
-            last = np.maximum(last, self._keys(shape, rows, np.full(rows.size, level, np.int64)))
+            points = self.points(shape, rows, np.full(rows.size, level, np.int64))
+            last = np.maximum(last, self.keys(points, rows))
             best = np.concatenate([best, last])
             level += 1
         chosen = np.sort(best) & ROW_MASK

@@ -19,6 +19,7 @@ from flowbatch.model.blockers import (
     NeedsMembers,
     NeedsNamespaceQuota,
     NeedsNode,
+    NeedsPeers,
     NeedsQuota,
     NeedsTime,
     NeedsTopology,
@@ -91,6 +92,9 @@ class Words:
                 return self._capacity(blocker, gang)
             case NeedsTopology():
                 return self._topology(blocker, gang)
+            case NeedsPeers(fits=fits, needs=needs):
+                nodes = self._nodes(gang, blocker)
+                return f"other pods leave a place for {fits} of {needs} pods (affinity, spread). {nodes}"
             case NeedsTime(until=until, why=why):
                 return why or f"not before {until} ms"
             case NeedsAnswer(question=question):
@@ -191,7 +195,9 @@ class Words:
         return f"one pod asks for {pod}, the largest node has {node}"
 
     def _nodes(self, gang: Gang, blocker: Blocker) -> str:
-        tight = blocker.shapes if isinstance(blocker, NeedsCapacity) else (getattr(blocker, "shape", None),)
+        tight = (
+            blocker.shapes if isinstance(blocker, NeedsCapacity | NeedsPeers) else (getattr(blocker, "shape", None),)
+        )
         for shape in shapes_of(gang):
             if shape.id in tight:
                 return self._reasons.text(shape)
@@ -205,7 +211,7 @@ class Words:
 
     def tasks(self, gang: Gang, blocker: Blocker) -> tuple[TaskReport, ...]:
         """Pending pods by task and shape, each with what it should say."""
-        placing = isinstance(blocker, NeedsCapacity | NeedsNode)
+        placing = isinstance(blocker, NeedsCapacity | NeedsNode | NeedsPeers)
         groups: dict[tuple[str, int], list[Task]] = {}
         for task in gang.pending.values():
             groups.setdefault((task.fact.task, task.shape.id), []).append(task)
@@ -265,6 +271,15 @@ class Words:
                 return f'{what} ResourceQuota "{quota}": {format_amounts(short)}'
             case NeedsHeadroom(short=short, hopeless=hopeless):
                 return "larger or more nodes" if hopeless else f"jobs that end and free {format_amounts(short)}"
+            case NeedsTime(until=until):
+                return f"time: {until} ms"
+            case _:
+                return self._cure_of_nodes(blocker) or self._queue_cure(blocker)
+
+    @staticmethod
+    def _cure_of_nodes(blocker: Blocker) -> str:
+        """What nodes, or those on them, would have to do."""
+        match blocker:
             case NeedsNode():
                 return "a node that admits the pods (labels, taints, cordon)"
             case (
@@ -273,10 +288,10 @@ class Words:
             ):
                 where = f" {blocker.limit}" if isinstance(blocker, NeedsTopology) else ""
                 return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods{where}"
-            case NeedsTime(until=until):
-                return f"time: {until} ms"
+            case NeedsPeers(fits=fits, needs=needs):
+                return f"pods that come or go as the affinity and spread rules of {needs - fits} more pods ask"
             case _:
-                return self._queue_cure(blocker)
+                return ""
 
     @staticmethod
     def _queue_cure(blocker: Blocker) -> str:

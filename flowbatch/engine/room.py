@@ -36,19 +36,27 @@ class Watch:
     Rows that lose room later are not counted down, so the total errs only towards waking in vain.
     """
 
-    __slots__ = ("copies", "lanes", "shape", "slot", "total")
+    __slots__ = ("copies", "everywhere", "lanes", "shape", "slot", "total")
 
     def __init__(self, shape: Shape, copies: Ints, slot: int) -> None:
         self.shape = shape
         self.slot = slot
         #: Lane -> how many must fit in all, or in one domain; None where one more anywhere may make the difference.
         self.lanes: dict[Lane, int | Near | None] = {}
+        #: More room on any row matters to some lane, not only on those where other pods would allow it.
+        self.everywhere = False
         self.set(copies)
 
     def set(self, copies: Ints) -> None:
-        """Exact again, from a search that has just been made."""
-        self.copies = copies
-        self.total = int(copies.sum())
+        """Exact again, from a search that has just been made; below zero (`-1 - copies`) where others forbid it."""
+        forbidden = copies < 0
+        if not forbidden.any():
+            self.everywhere = True
+            self.copies, self.total = copies, int(copies.sum())
+            return
+        actual = np.where(forbidden, -1 - copies, copies)
+        self.copies = actual if self.everywhere else np.where(forbidden, NOBODY, copies)
+        self.total = int(actual.sum())
 
     def gain(self, rows: Ints, now: Ints) -> Ints | None:
         """Count what fits `now` on `rows`: how much more than before on each, or None where it is nowhere more."""

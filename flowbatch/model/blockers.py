@@ -142,6 +142,17 @@ class NeedsTopology(Blocker, frozen=True):
     group: str = ""
 
 
+class NeedsPeers(Blocker, frozen=True):
+    """There is room, but other pods keep these away from it, or are not there: `fits` of `needs` found a place.
+
+    Cure: the right pod comes or goes (affinity, anti-affinity, topology spread), or a node changes.
+    """
+
+    shapes: tuple[ShapeId, ...]
+    fits: int
+    needs: int
+
+
 class NeedsTime(Blocker, frozen=True):
     """Not before `until`. Cure: the clock."""
 

@@ -17,6 +17,7 @@ from flowbatch.model.gangs import PLACED, Gang, Reservation, Role, Task
 from flowbatch.model.ids import GangId, Instant, NodeName, PodUid, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
+from flowbatch.model.peers import Peers
 from flowbatch.model.ports import HostPorts
 from flowbatch.model.queues import Queue, QueueTree, charge
 from flowbatch.model.quotas import Quotas
@@ -31,9 +32,10 @@ class Books:
 
     def __init__(self) -> None:
         self.axes = Axes()
-        self.shapes = ShapeTable(self.axes)
         self.table = NodeTable(self.axes)
         self.columns = NodeColumns()
+        self.peers = Peers(self.columns)
+        self.shapes = ShapeTable(self.axes, self.peers)
         self.ports = HostPorts()
         self.devices = DeviceTable()
         self.nodes: dict[NodeName, Node] = {}
@@ -129,6 +131,7 @@ class Books:
         self._vacate(task)
         self._leave(task)
         self.shapes.release(task.shape)
+        self._leave_kind(task)
         del self.tasks[task.fact.uid]
 
     def _move(self, task: Task, stimulus: Stimulus, node: Node | None) -> None:
@@ -168,6 +171,8 @@ class Books:
         self.table.take(node.row, task.shape.request)
         if task.state is TaskState.RELEASING:
             self._account_leaving(task, node, 1)
+        if task.shape.stake is not None:
+            self.peers.move(task.shape.stake, node.row, 1)
         self._settle(task, node)
         self._account(task, 1)
         if self.table.over[node.row] or (self.table.claims and not self.table.kept(node.row)):
@@ -192,6 +197,8 @@ class Books:
         node.tasks[task.fact.uid] = task
         if task.shape.spec.ports:
             self.ports.take(node.row, task.shape.spec.ports)
+        if task.shape.stake is not None:
+            self.changes.note(task.shape.stake.moved(), 1)
 
     def _vacate(self, task: Task) -> None:
         node = task.node
@@ -206,6 +213,9 @@ class Books:
         if task.devices:
             self.devices.hold(node.row, task.devices, -1)
             task.devices = ()
+        if task.shape.stake is not None:
+            self.peers.move(task.shape.stake, node.row, -1)
+            self.changes.note(task.shape.stake.moved(), -1)
         task.node = None
         task.confirmed = False
         del node.tasks[task.fact.uid]
@@ -229,6 +239,30 @@ class Books:
         if gang is not None and role is not None and gang.pending.pop(task.fact.uid, None) is None:
             role.gated -= 1
 
+    # -- what tasks are to each other
+
+    def _leave_kind(self, task: Task) -> None:
+        if task.kind is not None:
+            self.peers.leave_kind(task.kind, task.fact.uid)
+            task.kind = None
+
+    def reshape(self) -> None:
+        """Tasks of kinds that a selector in use now asks for no longer share a shape with those of others."""
+        fresh, self.peers.fresh = self.peers.fresh, []
+        for kind in fresh:
+            for task in kind.tasks.values():
+                self._reshape(task)
+
+    def _reshape(self, task: Task) -> None:
+        shape, old = self.shapes.acquire(task.fact.shape, task.kind), task.shape
+        if shape is not old and task.gang is not None:
+            if task.node is not None and self.listener is not None:
+                self.listener(task.gang, old, -1)
+                self.listener(task.gang, shape, 1)
+            self.changes.gangs[task.gang.id] = task.gang
+        task.shape = shape
+        self.shapes.release(old)
+
     # -- accounts
 
     def _account(self, task: Task, sign: int) -> None:
@@ -247,8 +281,11 @@ class Books:
 
     def _account_leaving(self, task: Task, node: Node, sign: int) -> None:
         """What a task on `node` gives back once it has left (sign -1: it has, or it stays)."""
-        request, gang = task.shape.request, task.gang
+        request, gang, stake = task.shape.request, task.gang, task.shape.stake
         self.table.release(node.row, request, sign)
+        if stake is not None:
+            self.peers.set_leaving(stake, node.row, sign)
+            self.changes.note(stake.moved(), -sign)
         if sign > 0:
             self.leaving[task.fact.uid] = task
         else:
@@ -419,7 +456,7 @@ class Books:
         """Keep room that others are leaving for `gang`, instead of what it has claimed before."""
         self.unclaim(gang)
         for claim in claims:
-            self.shapes.acquire(claim.shape.spec)
+            self.shapes.share(claim.shape)
             self.book_claim(gang, claim, 1)
         gang.claims, gang.claimed_until = claims, until
 

@@ -1,9 +1,14 @@
 """What has changed since the engine last looked. Dicts serve as ordered sets: nothing here depends on hashing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, QueueName, Row
+from flowbatch.model.tallies import Tally
+
+#: Which way a tally moved; both may be true.
+ROSE, FELL = 1, 2
 
 
 @dataclass(slots=True)
@@ -20,6 +25,8 @@ class StateChanges:
     freed: dict[Row, None] = field(default_factory=dict)
     #: Rows whose static facts or capacity changed in a way that may admit more.
     nodes: dict[Row, None] = field(default_factory=dict)
+    #: Tallies on which somebody waits, with the ways in which they moved.
+    tallies: dict[Tally, int] = field(default_factory=dict)
     #: The capacity of all ready nodes is not what it was.
     total: bool = False
     #: Less is used or promised in the whole cluster than before.
@@ -44,4 +51,11 @@ class StateChanges:
             or self.shares
             or self.budgets
             or self.topology
+            or self.tallies
         )
+
+    def note(self, tallies: Iterable[Tally], amount: int) -> None:
+        """These moved by `amount`: tell those who wait for that."""
+        for tally in tallies:
+            if tally.watchers:
+                self.tallies[tally] = self.tallies.get(tally, 0) | (ROSE if amount > 0 else FELL)

@@ -8,10 +8,12 @@ from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
 from flowbatch.model.owners import Accounts
+from flowbatch.model.peers import Group
 from flowbatch.model.queues import QueueTree
 from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
+from flowbatch.model.tallies import Tally
 
 #: Sums of a queue that follow from its gangs.
 QUEUE_SUMS = (
@@ -43,6 +45,7 @@ def check(state: ClusterState) -> None:
     _check_accounts(state, wrong)
     leaving = [uid for uid, task in state.tasks.items() if task.state is TaskState.RELEASING and task.node is not None]
     _same(wrong, "leaving", sorted(state.leaving), sorted(leaving))
+    _check_peers(state, wrong)
     if wrong:
         raise InvariantBroken("; ".join(wrong))
 
@@ -259,3 +262,59 @@ def _check_accounts(state: ClusterState, wrong: list[str]) -> None:
                     found.charge(gang.id, gang.owners, held.items(), 1)
         _same(wrong, f"owners' sums of queue {name}", queue.accounts.held, found.held)
         _same(wrong, f"owners' jobs of queue {name}", queue.accounts.jobs, found.jobs)
+
+
+def _check_peers(state: ClusterState, wrong: list[str]) -> None:
+    """Groups by their selectors, and every tally from the tasks that move it."""
+    peers = state.peers
+    for kind in peers.kinds():
+        found = {id(group) for group in peers.expected_groups(kind)}
+        _same(wrong, f"groups of {kind.namespace} {kind.labels}", {id(group) for group in kind.groups}, found)
+        for task in kind.tasks.values():
+            _same(wrong, f"kind of {task.story}", task.kind, kind)
+            if kind.groups:
+                _same(wrong, f"kind of the shape of {task.story}", task.shape.kind, kind)
+    placed = [task for task in state.tasks.values() if task.node is not None]
+    for group in peers.groups():
+        there = [task for task in placed if task.kind in group.kinds]
+        staying = [task for task in there if not task.leaving]
+        for key, tally in group.members.items():
+            _check_tally(f"members by {key} of {group.selectors}", tally, [(task, 1) for task in there], state, wrong)
+        for key, tally in group.staying.items():
+            _check_tally(f"staying by {key} of {group.selectors}", tally, [(task, 1) for task in staying], state, wrong)
+        for kind_of, tallies in (("apart", group.guards), ("near", group.bonds), ("likes", group.pulls)):
+            for key, tally in tallies.items():
+                carriers = [(task, _weight(task, kind_of, key, group)) for task in placed]
+                _check_tally(f"{kind_of} by {key} of {group.selectors}", tally, carriers, state, wrong)
+
+
+def _weight(task: Task, kind_of: str, key: str, group: Group) -> int:
+    """How much of a group's carried terms one task carries."""
+    spec = task.shape.spec
+    terms = spec.likes if kind_of == "likes" else [(1, term) for term in getattr(spec, kind_of)]
+    return sum(weight for weight, term in terms if term.key == key and (term.pods,) == group.selectors)
+
+
+def _check_tally(
+    what: str, tally: Tally, carriers: list[tuple[Task, int]], state: ClusterState, wrong: list[str]
+) -> None:
+    by_row: dict[int, int] = {}
+    by_domain: dict[str, int] = {}
+    for task, weight in carriers:
+        assert task.node is not None
+        by_row[task.node.row] = by_row.get(task.node.row, 0) + weight
+        domain = task.node.labels.get(tally.key)
+        if domain is not None:
+            by_domain[domain] = by_domain.get(domain, 0) + weight
+    kept = {row: int(amount) for row, amount in enumerate(tally.by_row) if amount}
+    _same(wrong, what, kept, {row: amount for row, amount in by_row.items() if amount})
+    here = tally.here(state.table.size)
+    for node in state.nodes.values():
+        domain = node.labels.get(tally.key)
+        _same(
+            wrong,
+            f"{what} on {node.name}",
+            int(here[node.row]),
+            by_domain.get(domain or "", 0) if domain is not None else 0,
+        )
+    _same(wrong, f"total {what}", tally.total, sum(by_domain.values()))

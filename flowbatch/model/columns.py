@@ -27,12 +27,16 @@ class ValueColumn(Generic[V]):
     def __init__(self, rows: int) -> None:
         self.ids: NDArray[np.int32] = np.zeros(rows, np.int32)
         self.values: list[V | None] = [None]
+        #: Grows with every change of a row's value.
+        self.version = 0
         self._id_of: dict[V, int] = {}
+        self._single, self._single_of = True, -1
 
     def set(self, row: Row, value: V | None) -> None:
         """Row's value; None for none."""
         if row >= self.ids.size:
             self.ids = np.pad(self.ids, (0, max(row + 1, 2 * self.ids.size) - self.ids.size))
+        self.version += 1
         self.ids[row] = ABSENT if value is None else self._intern(value)
 
     def _intern(self, value: V) -> int:
@@ -58,16 +62,24 @@ class ValueColumn(Generic[V]):
         known = self._id_of.get(value)
         if known is None:
             return np.zeros(size, np.bool_)
-        result: Bools = self._cut(size) == known
+        result: Bools = self.cut(size) == known
         return result
 
     def where_any(self, holds: Callable[[V], bool], size: int, *, absent: bool = False) -> Bools:
         """Rows whose value `holds`; each distinct value is asked once. `absent` is the answer for rows without one."""
         verdicts = np.array([absent, *(holds(value) for value in self.values[1:] if value is not None)], np.bool_)
-        result: Bools = verdicts[self._cut(size)]
+        result: Bools = verdicts[self.cut(size)]
         return result
 
-    def _cut(self, size: int) -> NDArray[np.int32]:
+    def single(self) -> bool:
+        """No two rows have the same value: each is a domain of its own."""
+        if self._single_of != self.version:
+            counts = np.bincount(self.ids)[ABSENT + 1 :]
+            self._single, self._single_of = not counts.size or int(counts.max()) <= 1, self.version
+        return self._single
+
+    def cut(self, size: int) -> NDArray[np.int32]:
+        """Ids of the first `size` rows."""
         if self.ids.size < size:
             self.ids = np.pad(self.ids, (0, size - self.ids.size))
         return self.ids[:size]

@@ -14,6 +14,7 @@ from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
 from flowbatch.model.owners import Owner
+from flowbatch.model.peers import Kind
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums
 from flowbatch.model.shapes import Shape
@@ -45,6 +46,13 @@ class Task:
     spared_until: Instant = EPOCH
     #: What it holds of shared devices of `node`.
     devices: tuple[DeviceShare, ...] = ()
+    #: Whom it is to other pods.
+    kind: Kind | None = None
+
+    @property
+    def leaving(self) -> bool:
+        """It is being deleted."""
+        return self.state is TaskState.RELEASING
 
     @property
     def uid(self) -> PodUid:

@@ -5,13 +5,16 @@ process-local, never reused and never on the wire, so a cache keyed by one canno
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from flowbatch.model.asks import DeviceAsk
 from flowbatch.model.ids import Amounts, ShapeId
 from flowbatch.model.resources import PODS, Axes, Request
+
+if TYPE_CHECKING:
+    from flowbatch.model.peers import Kind, Peers, Stake
 
 TaintEffect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
@@ -50,10 +53,45 @@ class LabelTest(Value, frozen=True):
 Term = tuple[LabelTest, ...]
 
 
+class PodSelector(Value, frozen=True):
+    """Pods of some namespaces with some labels. `tests` None selects nothing, no tests select everything.
+
+    A pod's namespace is one of `namespaces`, or has labels that pass `of_namespaces` (None: no such choice).
+    """
+
+    tests: Term | None = ()
+    namespaces: tuple[str, ...] = ()
+    of_namespaces: Term | None = None
+
+
+class PeerTerm(Value, frozen=True):
+    """Pods that matter to one, and the node label whose equal values make nodes one topology domain."""
+
+    key: str
+    pods: PodSelector = PodSelector()
+
+
+class Spread(Value, frozen=True):
+    """A topology spread constraint: domains of `key` may differ by at most `most_skew` pods of `pods`.
+
+    `hard` is DoNotSchedule. `honors_selector` and `honors_taints` are its node inclusion policies.
+    """
+
+    key: str
+    most_skew: int = 1
+    pods: PodSelector = PodSelector()
+    hard: bool = True
+    least_domains: int = 1
+    honors_selector: bool = True
+    honors_taints: bool = False
+
+
 class ShapeSpec(Value, frozen=True):
     """All of a pod that placement looks at. Pods with equal specs are interchangeable and share one Shape.
 
-    `required` is a disjunction of terms (empty: no demand). `ports` are (protocol, hostIP, hostPort).
+    `required` is a disjunction of terms (empty: no demand). `ports` are (protocol, hostIP, hostPort). `near` and
+    `apart` are required pod affinity and anti-affinity, `likes` the preferred kinds of both, aversions with a negative
+    weight.
     """
 
     requests: Amounts = ()
@@ -63,6 +101,15 @@ class ShapeSpec(Value, frozen=True):
     tolerations: tuple[Toleration, ...] = ()
     ports: tuple[tuple[str, str, int], ...] = ()
     devices: tuple[DeviceAsk, ...] = ()
+    near: tuple[PeerTerm, ...] = ()
+    apart: tuple[PeerTerm, ...] = ()
+    likes: tuple[tuple[int, PeerTerm], ...] = ()
+    spreads: tuple[Spread, ...] = ()
+
+    @property
+    def sociable(self) -> bool:
+        """It says something about other pods."""
+        return bool(self.near or self.apart or self.likes or self.spreads)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,38 +124,73 @@ class Shape:
     best_effort: bool
     #: Tasks and declared tasks that have this shape; at zero the table forgets it.
     uses: int = 0
+    #: What it has to do with other pods; None for nothing at all.
+    stake: "Stake | None" = None
+
+    @property
+    def kind(self) -> "Kind | None":
+        """Whom its pods are to others, where others ask."""
+        return self.stake.kind if self.stake is not None else None
 
 
 class ShapeTable:
-    """Interns specs. `acquire` and `release` are exact inverses, so memory follows what is alive."""
+    """Interns specs. `acquire` and `release` are exact inverses, so memory follows what is alive.
 
-    def __init__(self, axes: Axes) -> None:
+    Pods whose labels some selector in use asks for differ in that too: those share a shape with their own kind only.
+    """
+
+    def __init__(self, axes: Axes, peers: "Peers | None" = None) -> None:
         self._axes = axes
+        self._peers = peers
         self._by_spec: dict[ShapeSpec, Shape] = {}
+        self._by_kind: dict[tuple[ShapeSpec, Kind], Shape] = {}
         self._next = 0
 
     def __len__(self) -> int:
-        return len(self._by_spec)
+        return len(self._by_spec) + len(self._by_kind)
 
-    def acquire(self, spec: ShapeSpec) -> Shape:
-        """The shape of `spec`, counted as used once more."""
-        shape = self._by_spec.get(spec)
-        if shape is None:
-            request = self._axes.request(spec.requests)
-            best_effort = all(axis == PODS for axis, _ in request)
-            shape = Shape(ShapeId(self._next), spec, request, best_effort)
-            self._next += 1
-            self._by_spec[spec] = shape
+    def acquire(self, spec: ShapeSpec, kind: "Kind | None" = None) -> Shape:
+        """The shape of `spec` for pods of `kind`, counted as used once more."""
+        if self._peers is not None and spec.sociable:
+            self._peers.enter(spec)
+        if kind is not None and kind.groups:
+            shape = self._by_kind.get((spec, kind))
+            if shape is None:
+                shape = self._by_kind[spec, kind] = self._make(spec, kind)
+        else:
+            shape = self._by_spec.get(spec)
+            if shape is None:
+                shape = self._by_spec[spec] = self._make(spec, None)
         shape.uses += 1
         return shape
+
+    def _make(self, spec: ShapeSpec, kind: "Kind | None") -> Shape:
+        request = self._axes.request(spec.requests)
+        best_effort = all(axis == PODS for axis, _ in request)
+        shape = Shape(ShapeId(self._next), spec, request, best_effort)
+        if self._peers is not None and (kind is not None or spec.sociable):
+            shape.stake = self._peers.stake(spec, kind)
+        self._next += 1
+        return shape
+
+    def share(self, shape: Shape) -> None:
+        """`shape` is used once more."""
+        if self._peers is not None and shape.spec.sociable:
+            self._peers.enter(shape.spec)
+        shape.uses += 1
 
     def release(self, shape: Shape) -> None:
         """One user of `shape` is gone."""
         shape.uses -= 1
         assert shape.uses >= 0, shape
         if shape.uses == 0:
-            del self._by_spec[shape.spec]
+            if shape.kind is None:
+                del self._by_spec[shape.spec]
+            else:
+                del self._by_kind[shape.spec, shape.kind]
+        if self._peers is not None and shape.spec.sociable:
+            self._peers.leave(shape.spec)
 
     def live(self) -> list[Shape]:
-        """Every shape in use, oldest first."""
-        return list(self._by_spec.values())
+        """Every shape in use, oldest first of those that others do not ask for, then of the rest."""
+        return [*self._by_spec.values(), *self._by_kind.values()]

@@ -341,30 +341,43 @@ class ClusterState(Books):
             self.changes.budgets = True
 
     def _add(self, fact: PodSeen) -> Task:
-        task = Task(fact, self.shapes.acquire(fact.shape))
-        self.tasks[fact.uid] = task
+        kind = self.peers.kind(fact.namespace, fact.labels)
+        task = Task(fact, self.shapes.acquire(fact.shape, kind), kind=kind)
+        self.tasks[fact.uid] = kind.tasks[fact.uid] = task
         self._join(task)
         self.changes.shares = True
+        if self.peers.fresh:
+            self.reshape()
         return task
 
     def _refresh(self, task: Task, fact: PodSeen) -> None:
         """Take over a changed pod. What identifies it in the books may have changed too: then out and in again."""
         # Shares follow what queues hold and want together: a pod that is placed moves from one to the other.
         old = task.fact
-        if fact.gang == old.gang and fact.task == old.task and fact.shape == old.shape and fact.gated == old.gated:
+        if (
+            fact.gang == old.gang
+            and fact.task == old.task
+            and fact.shape == old.shape
+            and fact.gated == old.gated
+            and fact.labels == old.labels
+        ):
             task.fact = fact
             return
-        node, devices = task.node, task.devices
+        node, shape, devices = task.node, task.shape, task.devices
         self.changes.shares = True
         self._vacate(task)
         self._leave(task)
+        self._leave_kind(task)
         task.fact = fact
-        shape = self.shapes.acquire(fact.shape)
-        self.shapes.release(task.shape)
-        task.shape = shape
+        kind = task.kind = self.peers.kind(fact.namespace, fact.labels)
+        kind.tasks[fact.uid] = task
+        task.shape = self.shapes.acquire(fact.shape, kind)
+        self.shapes.release(shape)
         self._join(task)
+        if self.peers.fresh:
+            self.reshape()
         if node is not None:
-            self._occupy(task, node)
+            self._occupy(task, self._node(node.name))
             self._hold_devices(task, devices)
 
     def _seen_on(self, task: Task, name: NodeName) -> None:

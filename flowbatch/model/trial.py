@@ -63,8 +63,13 @@ class Trial:
         ports = shape.spec.ports
         for row in placed[1].tolist() if ports else ():
             state.ports.take(Row(row), ports)
+        stake = shape.stake
+        if stake is not None:
+            state.peers.move_rows(stake, rows, counts)
 
         def back() -> None:
+            if stake is not None:
+                state.peers.move_rows(stake, rows, -counts)
             for row in placed[1].tolist() if ports else ():
                 state.ports.take(Row(row), ports, -1)
             self._placed.remove(placed)
@@ -122,9 +127,11 @@ class Trial:
         assert before in (TaskState.BOUND, TaskState.RUNNING), task.story
         state.move(task, Stimulus.EVICT)
         self._evicted.append(task)
+        self._suppose_gone(task, -1)
 
         def back() -> None:
             self._evicted.remove(task)
+            self._suppose_gone(task, 1)
             state.move(task, Stimulus.SPARED)
             if before is TaskState.RUNNING:
                 state.move(task, Stimulus.SEEN_RUNNING)
@@ -134,6 +141,11 @@ class Trial:
     def rows_of(self, gang: Gang) -> list[Ints]:
         """Rows that members of `gang` would go to."""
         return [rows for tasks, rows, _ in self._placed if tasks and tasks[0].gang is gang]
+
+    def _suppose_gone(self, task: Task, sign: int) -> None:
+        """To others it is as if `task` were not there, while the trial is open; sign 1 ends that."""
+        if task.shape.stake is not None and task.node is not None:
+            self._state.peers.suppose(task.shape.stake, task.node.row, sign)
 
     @property
     def evicted(self) -> Sequence[Task]:
@@ -163,6 +175,8 @@ class Trial:
             self._adopt(gang, held)
         for gang in self._unclaimed:
             state.settle_unclaimed(gang)
+        for task in self._evicted:
+            self._suppose_gone(task, 1)
         result: list[tuple[Task, Node]] = []
         node_at = state.node_at
         for tasks, rows, picks in self._placed:
@@ -187,7 +201,7 @@ class Trial:
     def _adopt(self, gang: Gang, held: list[Reservation]) -> None:
         shapes = self._state.shapes
         for reservation in held:
-            shapes.acquire(reservation.shape.spec)
+            shapes.share(reservation.shape)
         let_go = [reservation for reservation in gang.reservations if reservation not in held]
         for reservation in gang.reservations:
             shapes.release(reservation.shape)

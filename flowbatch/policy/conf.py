@@ -23,7 +23,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
-from flowbatch.policy import gates, nodefit, ordering, quota, scores, share, sla
+from flowbatch.policy import gates, nodefit, ordering, podaffinity, quota, scores, share, sla, spread
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import PRESETS
 
@@ -48,7 +48,16 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
     "reserving": ("reserving", _named(sla.WaitingTime)),
     "admission": ("admission", {}),
     "limits": ("limits", _named(share.Capability, share.FairShare)),
-    "filters": ("filters", _named(nodefit.Schedulable, nodefit.Selector, nodefit.Taints)),
+    "filters": (
+        "filters",
+        _named(
+            nodefit.Schedulable,
+            nodefit.Selector,
+            nodefit.Taints,
+            podaffinity.PodAffinity,
+            spread.TopologySpread,
+        ),
+    ),
     "scores": (
         "scores",
         _named(
@@ -58,6 +67,8 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
             scores.Balanced,
             scores.PreferredAffinity,
             scores.PreferredTaints,
+            podaffinity.PodAffinityScore,
+            spread.TopologySpreadScore,
         ),
     ),
 }

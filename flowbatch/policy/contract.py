@@ -32,6 +32,9 @@ Extra = int | NDArray[np.int64]
 Trend = Literal["fixed", "rising", "falling", "any"]
 #: One part of a sort key; a tuple where levels of a tree are compared, because paths differ in length.
 KeyPart = float | int | str | tuple[float, ...]
+#: How placing one of a shape changes what a policy says about the next one: not at all; only that no other may be on
+#: the same row (of `lonely(shape, view)`); otherwise.
+Pace = Literal["many", "lonely", "one"]
 #: Parts of sort keys. Smaller comes first.
 Key = tuple[KeyPart, ...]
 
@@ -40,7 +43,8 @@ class NodeFilter(Protocol):
     """A static yes or no, cached per shape until the node's labels, taints or cordon change.
 
     A filter or score that looks at where others have been placed says so with an attribute `by_placement = True`: then
-    nothing of it is cached, and pods are placed one by one.
+    nothing of it is cached, and pods are placed one by one. With a method `concerns(shape, view) -> bool` that is so
+    only for shapes that it concerns, and a method `pace(shape, view) -> Pace` may allow more than one at a time.
     """
 
     def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:

@@ -7,9 +7,11 @@ from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.nodefit import Schedulable, Selector, Taints
 from flowbatch.policy.ordering import DominantShare, LeastServed, Priority, QueuePriority, UnreadyFirst
 from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
+from flowbatch.policy.podaffinity import PodAffinity, PodAffinityScore
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.scores import Balanced, BinPack, LeastRequested, PreferredAffinity, PreferredTaints
 from flowbatch.policy.share import Capability, FairShare, Proportion
+from flowbatch.policy.spread import TopologySpread, TopologySpreadScore
 
 #: Gangs by priority, then need, then dominant share; queues by their share of it; nodes packed tightly, because what is
 #: left over in one piece is what the next gang needs.
@@ -22,15 +24,22 @@ DEFAULT = Policy(
     limits=(Capability(), FairShare()),
     gang_limits=(Borrowing(), OwnerShare()),
     shares=Proportion(),
-    filters=(Schedulable(), Selector(), Taints()),
-    scores=(BinPack(), PreferredAffinity(), PreferredTaints()),
+    filters=(Schedulable(), Selector(), Taints(), PodAffinity(), TopologySpread()),
+    scores=(BinPack(), PreferredAffinity(), PreferredTaints(), PodAffinityScore(), TopologySpreadScore()),
 )
 
 #: Nodes as Volcano's nodeorder plugin ranks them: emptier and balanced ones first.
 SPREAD = replace(
     DEFAULT,
     name="spread",
-    scores=(LeastRequested(), Balanced(), PreferredAffinity(), PreferredTaints()),
+    scores=(
+        LeastRequested(),
+        Balanced(),
+        PreferredAffinity(),
+        PreferredTaints(),
+        PodAffinityScore(),
+        TopologySpreadScore(),
+    ),
 )
 
 #: Strictly first come, first served inside a priority, and no division between queues but their capability.
