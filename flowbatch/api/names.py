@@ -22,6 +22,9 @@ JDB_MIN_AVAILABLE = "volcano.sh/jdb-min-available"
 JDB_MAX_UNAVAILABLE = "volcano.sh/jdb-max-unavailable"
 
 # What people set.
+SCORING_TYPE = "volcano.sh/resource-strategy-scoring-type"
+SCORING_WEIGHTS = "volcano.sh/resource-strategy-weight"
+SCORING_MARKS = (SCORING_TYPE, SCORING_WEIGHTS)
 TASK_PRIORITY = "volcano.sh/task-priority"
 GROUP_NAME = "scheduling.k8s.io/group-name"
 VOLCANO_GROUP_NAME = "scheduling.volcano.sh/group-name"

@@ -49,6 +49,7 @@ from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.report import Explanation, Words
+from flowbatch.engine.turns import Turns
 from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
@@ -91,6 +92,7 @@ class Engine:
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
         self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains)
+        self._turns = Turns(self.state, self._view, policy, self.guard)
         self._ledgers = Ledgers(self.state, [make() for make in policy.ledgers], self.guard)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits))
         self._words = Words(self.state, self._fits)
@@ -121,9 +123,12 @@ class Engine:
                 state.forget_gang(event.id)
             case NodeSeen():
                 state.observe_node(event)
+                if self._view.measured.by_node:
+                    self._view.measured.settle(event.name, state.nodes[event.name].row)
             case NodeGone():
+                gone = state.nodes.get(event.name)
+                self._view.measured.forget(event.name, gone.row if gone else None)
                 state.forget_node(event.name)
-                self._view.measured.pop(event.name, None)
             case QueueSeen():
                 state.observe_queue(event)
             case QueueGone():
@@ -167,7 +172,7 @@ class Engine:
             case Answered():
                 self._answered(event)
             case UsageSeen():
-                self._view.measured[event.node] = event.permille
+                self._measured(event)
             case PolicyDropped():
                 self.guard.drop(event.policy, event.reason)
                 self.adopt_again()
@@ -175,6 +180,18 @@ class Engine:
                 self._synced = True
             case _:
                 assert_never(event)
+
+    def _measured(self, event: UsageSeen) -> None:
+        """News for those who wait for a node only where a policy refused it until now."""
+        node = self.state.nodes.get(event.node)
+        measured = self._view.measured
+        _, before = measured.by_node.get(event.node, (Instant(0), ()))
+        measured.see(event.node, node.row if node else None, event.at, event.permille)
+        if node is not None and any(
+            each.overused(before) and not each.overused(event.permille) for each in self._turns.measuring
+        ):
+            self.state.changes.nodes[node.row] = None
+            self.state.changes.freed[node.row] = None
 
     def _first_quota(self) -> None:
         """Promises are counted from the first quota on."""
@@ -227,6 +244,7 @@ class Engine:
             return Plan(self.counters.cycles)
         self._words.fresh()
         budget = tick.budget
+        self._turns.take(self.state.changes)
         self._absorb()
         while budget > 0 and self._lineup.waiting:
             budget = self._run(self._lineup.gate, budget)
@@ -242,7 +260,8 @@ class Engine:
         self.counters.reports += len(reports)
         decisions += reports
         decisions += self._queue_reports()
-        return Plan(self.counters.cycles, tuple(decisions), more, self._lineup.wake_at())
+        due = [at for at in (self._lineup.wake_at(), self._turns.next()) if at is not None]
+        return Plan(self.counters.cycles, tuple(decisions), more, min(due, default=None))
 
     def _report(self, gang_id: GangId) -> list[Report]:
         gang = self.state.gangs.get(gang_id)
@@ -341,7 +360,9 @@ class Engine:
         if blocker is not None:
             self._lineup.lay_down(self._lineup.place, entry, Outcome(blocker=blocker))
             return
+        self._view.gang = gang
         outcome = self._attempts.attempt(gang, what, None if alone else self.policy.surplus_batch)
+        self._view.gang = None
         for task, _ in outcome.placed:
             if outcome.question is None or task.shape.best_effort:
                 self._outbox.bind(self._bind(gang, task.fact.uid))

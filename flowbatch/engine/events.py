@@ -31,7 +31,7 @@ from flowbatch.model.facts import (
     Reach,
     SubGroups,
 )
-from flowbatch.model.ids import Amounts, NodeName, PodUid
+from flowbatch.model.ids import Amounts, Instant, NodeName, PodUid
 from flowbatch.model.shapes import (
     LabelTest,
     PeerTerm,
@@ -125,10 +125,11 @@ class Answered(Fact, frozen=True):
 
 
 class UsageSeen(Fact, frozen=True):
-    """Measured use of a node, in parts per thousand of its allocatable."""
+    """Use of a node as it was measured at `at`, in parts per thousand of its allocatable."""
 
     node: NodeName
     permille: Amounts = ()
+    at: Instant = Instant(0)
 
 
 class PolicyDropped(Fact, frozen=True):

@@ -3,17 +3,19 @@
 Cached per shape. A node that changes its labels, taints or cordon makes one row stale, not the mask.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.guard import Guard
+from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import Row, ShapeId
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
-from flowbatch.model.table import Bools, Floats
+from flowbatch.model.table import Bools, Floats, Ints
 from flowbatch.model.view import View
 from flowbatch.policy.contract import NodeFilter
 from flowbatch.policy.policy import Policy
@@ -31,6 +33,11 @@ def concerns(policy: object, shape: Shape, view: View) -> bool:
     """Whether a policy that looks at where others are has a say about `shape`; one that cannot tell always has."""
     method = getattr(policy, "concerns", None)
     return method is None or bool(method(shape, view))
+
+
+def is_by_moment(policy: object) -> bool:
+    """It looks at the time, at measurements or at the gang itself: asked anew for each search, and never cached."""
+    return bool(getattr(policy, "by_moment", False))
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +60,8 @@ class Fits:
         self._guard = guard
         self._counters = counters
         self._fits: dict[ShapeId, Fit] = {}
+        #: Something is asked anew for each search.
+        self.momentary = bool(policy.caps) or any(is_by_moment(each) for each in (*policy.filters, *policy.scores))
 
     def of(self, shape: Shape) -> Fit:
         """The fit of `shape`, current."""
@@ -94,7 +103,7 @@ class Fits:
             fit.mask[row] = node is not None and all(
                 self._guard.call(each, each.admits, None, shape, node, self._view) is None
                 for each in self._policy.filters
-                if not is_by_placement(each)
+                if not is_by_placement(each) and not is_by_moment(each)
             )
         fit.version = self._state.columns.version
 
@@ -105,11 +114,41 @@ class Fits:
         """
         result: list[tuple[Bools, str]] = []
         for each in self._policy.filters:
-            if by_placement is None or by_placement == is_by_placement(each):
+            if by_placement is None or (by_placement == is_by_placement(each) and not is_by_moment(each)):
                 if by_placement and not self._guard.call(each, concerns, False, each, shape, self._view):
                     continue
                 result.extend(self._guard.call(each, self._ask, [], each, shape))
         return result
+
+    def close(self, shape: Shape, rows: Bools) -> None:
+        """Take from `rows` those that are refused at this moment, to the gang in view."""
+        for each in self._policy.filters:
+            if is_by_moment(each):
+                for refused, _ in self._guard.call(each, self._ask, [], each, shape):
+                    rows &= ~refused
+
+    def capped(self, shape: Shape, rows: Bools) -> Iterator[tuple[Bools, str]]:
+        """Rows, of those with room for one more, where none may be placed at this moment, with the reason."""
+        for each in self._policy.caps:
+            copies = self._state.table.copies(shape.request, rows)
+            allowed = self._guard.call(each, each.most, copies, shape, copies, self._view)
+            closed: Bools = rows & (allowed == 0)
+            yield closed, each.reason
+
+    @contextmanager
+    def seen_by(self, gang: Gang) -> Iterator[None]:
+        """Let `gang` be the one in view: some filters, scores and caps look at whose pods they judge."""
+        before, self._view.gang = self._view.gang, gang
+        try:
+            yield
+        finally:
+            self._view.gang = before
+
+    def cap(self, shape: Shape, copies: Ints) -> Ints:
+        """How many of the copies that fit may be placed at this moment."""
+        for each in self._policy.caps:
+            copies = self._guard.call(each, each.most, copies, shape, copies, self._view)
+        return copies
 
     def _ask(self, each: NodeFilter, shape: Shape) -> list[tuple[Bools, str]]:
         # By the method: isinstance of a Protocol costs more than most filters.

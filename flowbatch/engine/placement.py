@@ -117,6 +117,8 @@ class Placement:
         open_rows = self._fits.of(shape).mask & table.open_rows()
         if within is not None:
             open_rows &= within
+        if self._fits.momentary:
+            self._fits.close(shape, open_rows)
         copies = table.copies(shape.request, open_rows)
         ports = shape.spec.ports
         if ports:
@@ -124,6 +126,8 @@ class Placement:
             np.minimum(copies, 1, out=copies)
         if shape.spec.devices:
             copies = self._state.devices.limit(shape, copies)
+        if self._fits.momentary:
+            copies = self._fits.cap(shape, copies)
         return copies
 
     def among_others(self, shape: Shape, copies: Ints) -> Ints:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from flowbatch.engine.fits import Fits
-from flowbatch.model.ids import Amounts
+from flowbatch.model.gangs import Gang
+from flowbatch.model.ids import Amounts, ShapeId
 from flowbatch.model.resources import PODS
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
@@ -35,14 +36,16 @@ class Reasons:
     def __init__(self, state: ClusterState, fits: Fits) -> None:
         self._state = state
         self._fits = fits
-        self._texts: dict[int, str] = {}
+        self._texts: dict[tuple[ShapeId, str], str] = {}
         self._exists: Bools | None = None
 
-    def text(self, shape: Shape) -> str:
+    def text(self, shape: Shape, gang: Gang) -> str:
         """ "0/12 nodes are available: 8 Insufficient cpu, 4 node(s) had untolerated taint {k: v}." """
-        known = self._texts.get(shape.id)
+        key = shape.id, gang.id if self._fits.momentary else ""
+        known = self._texts.get(key)
         if known is None:
-            known = self._texts[shape.id] = self._count(shape)
+            with self._fits.seen_by(gang):
+                known = self._texts[key] = self._count(shape)
         return known
 
     def _count(self, shape: Shape) -> str:
@@ -71,6 +74,9 @@ class Reasons:
             taken[state.ports.taken(shape.spec.ports)] = True
             self._note(counts, "node(s) didn't have free ports for the requested pod ports", available & taken)
             available &= ~taken
+        for rows, reason in self._fits.capped(shape, available):
+            self._note(counts, reason, available & rows)
+            available &= ~rows
         reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
         head = f"{int(available.sum())}/{int(exists.sum())} nodes are available"
         return f"{head}: {reasons}." if reasons else f"{head}."

@@ -200,7 +200,7 @@ class Words:
         )
         for shape in shapes_of(gang):
             if shape.id in tight:
-                return self._reasons.text(shape)
+                return self._reasons.text(shape, gang)
         return ""
 
     def message(self, gang: Gang, blocker: Blocker) -> str:
@@ -217,7 +217,7 @@ class Words:
             groups.setdefault((task.fact.task, task.shape.id), []).append(task)
         reports: list[TaskReport] = []
         for (name, _), tasks in sorted(groups.items()):
-            text = self._reasons.text(tasks[0].shape) if placing else self.why(blocker, gang)
+            text = self._reasons.text(tasks[0].shape, gang) if placing else self.why(blocker, gang)
             pods: list[tuple[PodUid, str, str]] = [
                 (task.fact.uid, task.fact.namespace, task.fact.name)
                 for task in sorted(tasks, key=lambda task: (task.fact.index, task.fact.uid))

@@ -193,6 +193,9 @@ class GangSeen(Fact, frozen=True):
     sub_groups: tuple[SubGroups, ...] = ()
     #: The HyperNode it was last placed in, as written on the wire: a wish once none of its pods runs any more.
     home: HyperNodeName = HyperNodeName("")
+    #: How many of its running pods must stay, or may be missing: a number or a percentage (Volcano: jdb annotations).
+    must_keep: str = ""
+    may_lack: str = ""
 
 
 class GangGone(Fact, frozen=True):

@@ -105,11 +105,17 @@ class ShapeSpec(Value, frozen=True):
     apart: tuple[PeerTerm, ...] = ()
     likes: tuple[tuple[int, PeerTerm], ...] = ()
     spreads: tuple[Spread, ...] = ()
+    #: Annotations that some policy reads of a pod to judge or rank nodes for it, sorted.
+    marks: tuple[tuple[str, str], ...] = ()
 
     @property
     def sociable(self) -> bool:
         """It says something about other pods."""
         return bool(self.near or self.apart or self.likes or self.spreads)
+
+    def mark(self, key: str) -> str:
+        """The annotation `key`; empty where it has none."""
+        return next((value for name, value in self.marks if name == key), "")
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import Amounts, GangId, Instant, NodeName
+from flowbatch.model.ids import GangId, Instant, NodeName
+from flowbatch.model.measured import Measured
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import QueueTree
 from flowbatch.model.quotas import Quotas
@@ -21,6 +22,11 @@ class ClusterView(Protocol):
     @property
     def now(self) -> Instant:
         """When this cycle began."""
+        ...
+
+    @property
+    def gang(self) -> Gang | None:
+        """Whose pods are being placed, or judged, right now; None outside of that."""
         ...
 
     @property
@@ -79,7 +85,7 @@ class ClusterView(Protocol):
         ...
 
     @property
-    def measured(self) -> Mapping[NodeName, Amounts]:
+    def measured(self) -> Measured:
         """Measured use of nodes, in parts per thousand of their allocatable."""
         ...
 
@@ -90,7 +96,8 @@ class View:
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self.now = Instant(0)
-        self.measured: dict[NodeName, Amounts] = {}
+        self.gang: Gang | None = None
+        self.measured = Measured()
         self.axes = state.axes
         self.table = state.table
         self.columns = state.columns

@@ -117,6 +117,20 @@ class Arguments:
         self.problem(key, "must be a mapping", value)
         return {}
 
+    def inner(self, key: str) -> "Arguments":
+        """A mapping inside the arguments, to be read as strictly as they are, and closed by whoever asked."""
+        return Arguments(self.mapping(key), f"{self.path}.{key}", self.problems)
+
+    def inners(self, key: str) -> "list[Arguments]":
+        """A list of such mappings."""
+        value = self._take(key)
+        if value is None:
+            return []
+        if isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value):
+            return [Arguments(each, f"{self.path}.{key}[{i}]", self.problems) for i, each in enumerate(value)]
+        self.problem(key, "must be a list of mappings", value)
+        return []
+
     def prefixed(self, prefix: str) -> Iterator[str]:
         """What follows `prefix` in the names that begin with it and have not been read yet."""
         for key in list(self._values):

@@ -7,14 +7,14 @@ invariant, because capacity, limits and gangs are the engine's own business.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowbatch.model.blockers import Blocker
 from flowbatch.model.gangs import Gang, Task
-from flowbatch.model.ids import Instant
+from flowbatch.model.ids import Amounts, Instant
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums
@@ -45,6 +45,9 @@ class NodeFilter(Protocol):
     A filter or score that looks at where others have been placed says so with an attribute `by_placement = True`: then
     nothing of it is cached, and pods are placed one by one. With a method `concerns(shape, view) -> bool` that is so
     only for shapes that it concerns, and a method `pace(shape, view) -> Pace` may allow more than one at a time.
+
+    One with an attribute `by_moment = True` looks at the time, at measurements or at `view.gang`: nothing of it is
+    cached either, but many pods are placed by one search.
     """
 
     def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:
@@ -57,6 +60,37 @@ class ColumnFilter(NodeFilter, Protocol):
 
     def refusals(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
         """Rows refused, each with the reason `admits` gives; together they are all that it refuses."""
+        ...
+
+
+class RowLimit(Protocol):
+    """How many of one shape may be placed on a node now, where that is less than what fits. Asked at each search."""
+
+    @property
+    def reason(self) -> str:
+        """Why there is no place, for people ("node(s) keep cpu for others")."""
+        ...
+
+    def most(self, shape: Shape, copies: Ints, view: ClusterView) -> Ints:
+        """Of `copies` that fit on each row, how many may be placed there for `view.gang`."""
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """Something that says something else later, by the clock alone."""
+
+    def turns(self, view: ClusterView) -> Instant | None:
+        """When, after `view.now`; None for never."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A filter that looks at what is measured of a node."""
+
+    def overused(self, permille: Amounts) -> bool:
+        """Whether it refuses a node of which this was measured."""
         ...
 
 

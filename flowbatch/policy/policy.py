@@ -17,6 +17,7 @@ from flowbatch.policy.contract import (
     Permit,
     QueueLimit,
     QueueOrder,
+    RowLimit,
     ShareRule,
     StepSource,
     VictimFilter,
@@ -62,6 +63,7 @@ class Policy:
     gang_limits: tuple[GangLimit, ...] = ()
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
+    caps: tuple[RowLimit, ...] = ()
     scores: tuple[NodeScore, ...] = ()
     #: Which network domain of the lowest tier that will do; ties end in the name.
     domain_order: tuple[DomainOrder, ...] = (LeastLeft(), Fullest())

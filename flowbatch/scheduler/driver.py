@@ -32,6 +32,7 @@ from flowbatch.scheduler.mailbox import Mailbox
 from flowbatch.scheduler.mirror import is_newer
 from flowbatch.scheduler.queues import ensure_queues
 from flowbatch.scheduler.statuses import Pace
+from flowbatch.scheduler.usage_source import UsageSource
 
 log = structlog.get_logger()
 
@@ -93,6 +94,12 @@ class Scheduler:
             now,
             self.journal,
         )
+        self.usage = UsageSource(
+            lambda: getattr(getattr(self.cycles.engine, "policy", None), "metrics", None),
+            lambda: [node.metadata.name for node in self.caches.nodes.store.values()],
+            lambda fact: self.mailbox.post(("usage", fact.node), fact),
+            now,
+        )
         self._subscribed = False
         self.leading = False
         MAILBOX_FACTS.set_function(lambda: len(self.mailbox))
@@ -120,6 +127,7 @@ class Scheduler:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.dispatch.run)
             tasks.start_soon(self.cycles.run)
+            tasks.start_soon(self.usage.run)
             self._subscribe()
             await self.caches.wait_synced()
             await ensure_queues(self._client)

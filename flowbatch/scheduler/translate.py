@@ -7,6 +7,7 @@ raises `UnreadableError`, naming it; whoever feeds the engine isolates it, so th
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, get_args
 
 import msgspec
@@ -78,7 +79,7 @@ def pod_fact(
     if gang is None and (node is None or status.phase in _FINISHED):
         return None
     try:
-        shape = shape_of(spec)
+        shape = marked_shape(shape_of(spec), shape_marks(meta)) if meta.annotations else shape_of(spec)
     except QuantityError as error:
         raise UnreadableError(f"a resource amount {error}") from error
     return events.PodSeen(
@@ -100,6 +101,23 @@ def pod_fact(
         preemptable=is_preemptable(meta),
         labels=labels_of(meta.labels),
     )
+
+
+def shape_marks(meta: ObjectMeta) -> tuple[tuple[str, str], ...]:
+    """Those of a pod's annotations that decide where it may be: usually none.
+
+    As in Volcano, only a revocable zone of "*" counts, and a pod that says it may be preempted is as good as marked so.
+    """
+    notes = meta.annotations
+    marks = [(key, notes[key]) for key in names.SCORING_MARKS if key in notes]
+    zone = notes.get(names.REVOCABLE_ZONE, "*" if notes.get(names.PREEMPTABLE) in _TRUE else "")
+    return (*marks, (names.REVOCABLE_ZONE, zone)) if zone == "*" else tuple(marks)
+
+
+@lru_cache(maxsize=4096)
+def marked_shape(shape: events.ShapeSpec, marks: tuple[tuple[str, str], ...]) -> events.ShapeSpec:
+    """`shape` with `marks`; equal ones are one object."""
+    return msgspec.structs.replace(shape, marks=marks) if marks else shape
 
 
 def lone_pod(_spec: PodSpec) -> events.ShapeSpec:
@@ -188,6 +206,8 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         user=meta.annotations.get(names.USER, ""),
         wait_ms=_wait_ms(meta),
         min_quota=in_quotas,
+        must_keep=meta.annotations.get(names.JDB_MIN_AVAILABLE, ""),
+        may_lack=meta.annotations.get(names.JDB_MAX_UNAVAILABLE, ""),
     )
 
 

@@ -13,8 +13,11 @@ from flowbatch.policy.plugins import (
     predicates,
     priority,
     proportion,
+    resource_strategy_fit,
     resourcequota,
     sla,
+    tdm,
+    usage,
 )
 from flowbatch.policy.plugins.parts import Reader
 
@@ -31,5 +34,8 @@ PLUGINS: Final[dict[str, Reader]] = {
     "overcommit": overcommit.read,
     "network-topology-aware": network_topology_aware.read,
     "sla": sla.read,
+    "tdm": tdm.read,
+    "usage": usage.read,
     "resourcequota": resourcequota.read,
+    "resource-strategy-fit": resource_strategy_fit.read,
 }

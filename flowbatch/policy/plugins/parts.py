@@ -17,6 +17,7 @@ from flowbatch.policy.contract import (
     Permit,
     QueueLimit,
     QueueOrder,
+    RowLimit,
     ShareRule,
     StepSource,
     VictimFilter,
@@ -40,6 +41,7 @@ class Parts:
     gang_limits: tuple[GangLimit, ...] = ()
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
+    caps: tuple[RowLimit, ...] = ()
     scores: tuple[NodeScore, ...] = ()
     domain_order: tuple[DomainOrder, ...] = ()
     eviction_domains: int | None = None
@@ -69,7 +71,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "Reclaimable": ("reclaimable",),
     "Preemptive": (),
     "QueueOrder": ("queue_order",),
-    "Predicate": ("filters",),
+    "Predicate": ("filters", "caps"),
     "BestNode": (),
     "NodeOrder": ("scores",),
     "NamespaceOrder": (),  # of old configurations; Volcano dropped it too
