@@ -17,6 +17,8 @@ from flowbatch.engine.guard import Guard
 from flowbatch.engine.placement import Placement, Room, admits_empty
 from flowbatch.engine.room import Near, Rooms
 from flowbatch.engine.standing import Demand, Part
+from flowbatch.engine.teams import Team
+from flowbatch.engine.teamwork import Teamwork
 from flowbatch.engine.walk import Walk
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsPeers, NeedsQuota, NeedsTopology
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
@@ -70,6 +72,7 @@ class Attempts:
     ) -> None:
         self._state = state
         self._domains = domains
+        self._teamwork = Teamwork(domains, self._fill, self._distance)
         self._view = view
         self._policy = policy
         self._guard = guard
@@ -105,9 +108,9 @@ class Attempts:
             trial.unreserve(gang)
             blocker = self._quota(gang, order, demand.reserve) if whole else None
             if blocker is None and gang.reach is not None:
-                blocker = self._go_near(trial, gang, order, demand.reserve, whole=whole)
+                blocker = self._go_near(trial, gang, order, demand, whole=whole)
             elif blocker is None:
-                blocker = self._go_in(trial, gang, order, demand.reserve, EVERYWHERE, whole=whole)
+                blocker = self._go_in(trial, gang, order, demand, EVERYWHERE, whole=whole)
             if blocker is None or (trial.placing and not whole):
                 question = self._question(gang, trial)
                 placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
@@ -119,40 +122,40 @@ class Attempts:
         return Outcome(blocker=blocker)
 
     def _go_in(
-        self,
-        trial: Trial,
-        gang: Gang,
-        order: list[Part],
-        reserve: list[tuple[Role, int]],
-        area: Area,
-        *,
-        whole: bool,
+        self, trial: Trial, gang: Gang, order: list[Part], demand: Demand, area: Area, *, whole: bool
     ) -> Blocker | None:
         """Place what must be placed, and hold room for members to come, in one area."""
-        blocker = self._fill(trial, gang, order, area, whole=whole)
+        blocker: Blocker | None = None
+        if demand.teams:
+            order = [part for part in order if part.team is None]
+            blocker = self._teamwork.fill(trial, gang, demand.teams, area, whole=whole)
         if blocker is None or not whole:
-            blocker = self._hold_room(trial, gang, reserve, area) or blocker
+            blocker = self._fill(trial, gang, order, area, whole=whole) or blocker
+        if blocker is None or not whole:
+            blocker = self._hold_room(trial, gang, demand.reserve, area) or blocker
         return blocker
 
-    def _go_near(
-        self, trial: Trial, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]], *, whole: bool
-    ) -> Blocker | None:
+    def _go_near(self, trial: Trial, gang: Gang, order: list[Part], demand: Demand, *, whole: bool) -> Blocker | None:
         """The tightest area that takes all of it; else, in repair, what the roomiest one takes."""
-        counts = _counts(order, reserve)
+        counts = _counts(order, demand.reserve)
         if not counts:
             return None
         asked = self._asked(gang, counts, trial)
+        blocker: Blocker | None = None
         hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total) if _compete(order) else None
         for area in self._domains.areas(asked):
             for attempt in (order, hardest):
                 mark = trial.mark()
-                if attempt is not None and self._go_in(trial, gang, attempt, reserve, area, whole=True) is None:
-                    return None
-                trial.undo(mark)
-        blocker = self._distance(asked)
+                if attempt is not None:
+                    blocker = self._go_in(trial, gang, attempt, demand, area, whole=True)
+                    if blocker is None:
+                        return None
+                    trial.undo(mark)
+        if not isinstance(blocker, NeedsTopology):
+            blocker = self._distance(asked)
         wide = None if whole else self._domains.widest(asked)
         if wide is not None:
-            self._go_in(trial, gang, order, reserve, wide, whole=False)
+            self._go_in(trial, gang, order, demand, wide, whole=False)
         return blocker
 
     def _asked(self, gang: Gang, counts: dict[Shape, int], trial: Trial | None = None) -> Asked:
@@ -262,6 +265,8 @@ class Attempts:
         rooms: Rooms = {shape.id: (shape, self._placement.room(shape).anyway) for shape in counts}
         social = tuple(shape.id for shape in counts if self._placement.social(shape))
         also: list[Blocker] = [NeedsPeers(social, 0, sum(counts.values()))] if social else []
+        if gang.reach is None or gang.reach.soft:
+            return Outcome(blocker=blocker, also=also, rooms=rooms)
         allowed = self._domains.admissible(self._asked(gang, counts))
         needs = {shape.id: count for shape, count in counts.items()}
         return Outcome(
@@ -354,7 +359,14 @@ class Attempts:
         outcome = Outcome()
         reasons: list[Blocker] = []
         with Trial(self._state) as trial:
+            for team in demand.teams:
+                if left > 0 and not team.started:
+                    count, reason = self._whole_team(gang, team, outcome, trial)
+                    left -= count
+                    reasons += [reason] if reason is not None else []
             for part in demand.parts:
+                if part.team is not None and not part.team.started:
+                    continue
                 count, reason = self._some(gang, part, left, outcome, trial)
                 left -= count
                 if reason is not None:
@@ -379,7 +391,7 @@ class Attempts:
         allowed = min(left, len(part.tasks), self._allowance(gang, part.shape))
         if allowed == 0:
             return 0, self._over_limit(gang, part.shape)
-        if gang.reach is not None:
+        if gang.reach is not None or (part.team is not None and part.team.rule.reach is not None):
             return self._some_near(gang, part, allowed, outcome, trial)
         room = self._placement.room(part.shape)
         count = self._put(trial, gang, part, self._most(part.shape, allowed, room), room)
@@ -391,18 +403,45 @@ class Attempts:
     def _some_near(
         self, gang: Gang, part: Part, allowed: int, outcome: Outcome, trial: Trial
     ) -> tuple[int, Blocker | None]:
-        asked = self._asked(gang, {part.shape: allowed}, trial)
-        area = self._domains.widest(asked)
+        counts = {part.shape: allowed}
+        asked = self._asked(gang, counts, trial) if gang.reach is not None else None
+        area: Area | None = EVERYWHERE if asked is None else self._domains.widest(asked)
+        if area is not None and part.team is not None:
+            asked = self._teamwork.asked(part.team, counts, area) or asked
+            area = area if asked is None else self._domains.widest(asked)
         if area is not None:
             room = self._placement.room(part.shape, area.mask)
-            count = self._put(trial, gang, part, min(allowed, room.total), room, area)
+            count = self._put(trial, gang, part, self._most(part.shape, allowed, room), room, area)
             if count:
                 return count, None
+        assert asked is not None
         asked.counts = {part.shape: 1}
-        missed = self._too_far(gang, asked.counts, self._distance(asked))
+        return 0, self._missed(gang, outcome, self._too_far(gang, asked.counts, self._distance(asked)))
+
+    @staticmethod
+    def _missed(gang: Gang, outcome: Outcome, missed: Outcome) -> Blocker | None:
         outcome.rooms |= missed.rooms
         outcome.needs = missed.needs
-        return 0, missed.blocker
+        outcome.also += missed.also
+        return missed.blocker
+
+    def _whole_team(self, gang: Gang, team: Team, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
+        """A sub-gang beyond the minimum: whole, or not at all."""
+        asking = team.asking()
+        counts = _counts(asking, [])
+        if not asking or not team.complete:
+            return 0, None
+        for shape, count in counts.items():
+            if self._allowance(gang, shape) < count:
+                return 0, self._over_limit(gang, shape)
+        blocker: Blocker | None = None
+        for area in [EVERYWHERE] if gang.reach is None else self._domains.areas(self._asked(gang, counts, trial)):
+            blocker = self._teamwork.place(trial, gang, team, area)
+            if blocker is None:
+                return team.lacking, None
+        if blocker is None:
+            blocker = self._distance(self._asked(gang, counts, trial))
+        return 0, self._missed(gang, outcome, self._too_far(gang, counts, blocker))
 
     def _over_limit(self, gang: Gang, shape: Shape) -> Blocker | None:
         for ceiling in self._ceilings(gang):

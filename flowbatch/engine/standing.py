@@ -6,12 +6,13 @@ minimum (or as many as `min_members` needs) is reserved together with the first 
 phases at the same time. It may hold more than it will use, but a later phase never finds its room taken.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
+from flowbatch.engine.teams import Team, Teams
 from flowbatch.model.blockers import Blocker, Gated, NeedsGang, NeedsMembers, QueueMissing
-from flowbatch.model.facts import Reach
+from flowbatch.model.facts import Reach, SubGroups
 from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.ids import GangId, QueueName, ShapeId
 from flowbatch.model.lifecycle import TaskState
@@ -32,6 +33,7 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     reserve: tuple[tuple[ShapeId, int], ...] = ()
     minimum: Request = ()
     reach: Reach | None = None
+    groups: tuple[SubGroups, ...] = ()
     solo: GangId | None = None
     owners: tuple[str, ...] = ()
 
@@ -44,6 +46,8 @@ class Part:
     shape: Shape
     tasks: list[Task]
     must: int = 0
+    #: The sub-gang they belong to; None for those who belong to none.
+    team: Team | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +61,8 @@ class Demand:
     best_effort: list[Part]
     #: Only members beyond the minimum are left to place.
     surplus: bool
+    #: Sub-gangs, where there are any.
+    teams: list[Team] = field(default_factory=list)
 
     def awaited(self, gang: Gang) -> Sums:
         """What members without pods ask for, beyond what is held for them already."""
@@ -69,15 +75,18 @@ class Demand:
     def lane(self, gang: Gang, queue: QueueName) -> LaneKey:
         """The key of all gangs that ask for the same."""
         alone = gang.reservations or self.best_effort or gang.repairing or any(t.refused for t in gang.pending.values())
-        if gang.reach is not None and gang.fact is not None:
+        fact = gang.fact
+        assert fact is not None
+        if fact.reach is not None or fact.sub_groups:
             # Where its others are, or were, decides where it may, or would like to, go.
-            alone = bool(alone or gang.live or gang.fact.home)
+            alone = bool(alone or gang.live or fact.home)
         return LaneKey(
             queue,
             "place",
             tuple((part.shape.id, len(part.tasks), part.must) for part in self.parts),
             tuple((role.shape.id, count) for role, count in self.reserve if role.shape),
-            reach=gang.reach,
+            reach=fact.reach,
+            groups=fact.sub_groups,
             solo=gang.id if alone else None,
             owners=owners_of(gang),
         )
@@ -95,12 +104,18 @@ def missing(gang: Gang) -> Blocker | None:
 
 def demand(gang: Gang) -> Demand | Blocker | None:
     """What an admitted gang asks for next; a Blocker where members are missing; None where it has all it can have."""
-    parts, best_effort = _parts(gang)
+    teams = Teams(gang)
+    parts, best_effort = _parts(gang, teams)
     lack = minima(gang)
     need = max(0, gang.min_members - gang.ready - sum(len(part.tasks) for part in best_effort))
     for part in best_effort:
         lack[part.role.name] = lack.get(part.role.name, 0) - len(part.tasks)
-    need = _spread_need(parts, lack, need)
+    if teams.all:
+        rest = teams.plan(gang, lack, need)
+        if isinstance(rest, Blocker):
+            return rest
+        need = rest
+    need = _spread_need([part for part in parts if part.team is None], lack, need)
     reserve, need = _reserve(gang, lack, need)
     short = _short(gang, lack, need)
     if short is not None:
@@ -109,7 +124,8 @@ def demand(gang: Gang) -> Demand | Blocker | None:
     held = [(each.role, each.total) for each in gang.reservations]
     if not parts and not best_effort and held == [(role.name, count) for role, count in reserve]:
         return None
-    return Demand(parts, reserve, best_effort, surplus and held == [(role.name, count) for role, count in reserve])
+    surplus = surplus and held == [(role.name, count) for role, count in reserve]
+    return Demand(parts, reserve, best_effort, surplus, teams.all)
 
 
 def owners_of(gang: Gang) -> tuple[str, ...]:
@@ -128,13 +144,15 @@ def minima(gang: Gang) -> dict[str, int]:
     return {name: minimum - ready.get(name, 0) for name, minimum in stated.items() if minimum > ready.get(name, 0)}
 
 
-def _parts(gang: Gang) -> tuple[list[Part], list[Part]]:
-    position = _positions(gang)
+def _parts(gang: Gang, teams: Teams) -> tuple[list[Part], list[Part]]:
+    position, team_of = _positions(gang), teams.of
+    place = {id(team): at for at, team in enumerate(teams.all, 1)}
     tasks = sorted(
         gang.pending.values(),
         key=lambda task: (
             -task.fact.priority,
             position[task.fact.task],
+            place[id(team_of[task.fact.uid])] if task.fact.uid in team_of else 0,
             task.fact.index,
             task.fact.created,
             task.fact.uid,
@@ -144,10 +162,13 @@ def _parts(gang: Gang) -> tuple[list[Part], list[Part]]:
     best_effort: list[Part] = []
     last: Part | None = None
     for task in tasks:
-        if last is None or last.role is not task.role or last.shape is not task.shape:
+        team = team_of.get(task.fact.uid)
+        if last is None or last.role is not task.role or last.shape is not task.shape or last.team is not team:
             assert task.role is not None
-            last = Part(task.role, task.shape, [])
+            last = Part(task.role, task.shape, [], team=team)
             (best_effort if task.shape.best_effort else parts).append(last)
+            if team is not None and not task.shape.best_effort:
+                team.parts.append(last)
         last.tasks.append(task)
     return parts, best_effort
 
