@@ -25,6 +25,7 @@ JDB_MAX_UNAVAILABLE = "volcano.sh/jdb-max-unavailable"
 SCORING_TYPE = "volcano.sh/resource-strategy-scoring-type"
 SCORING_WEIGHTS = "volcano.sh/resource-strategy-weight"
 SCORING_MARKS = (SCORING_TYPE, SCORING_WEIGHTS)
+NODE_GROUP_LIMITS = "volcano.sh/nodegroup-resource-limits"
 TASK_PRIORITY = "volcano.sh/task-priority"
 GROUP_NAME = "scheduling.k8s.io/group-name"
 VOLCANO_GROUP_NAME = "scheduling.volcano.sh/group-name"

@@ -54,6 +54,7 @@ from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
 from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.nodes import Node
@@ -92,6 +93,8 @@ class Engine:
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
         self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains)
+        counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
+        self.state.group_use = GroupUse(self.state) if counted else None
         self._turns = Turns(self.state, self._view, policy, self.guard)
         self._ledgers = Ledgers(self.state, [make() for make in policy.ledgers], self.guard)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits))
@@ -245,6 +248,8 @@ class Engine:
         self._words.fresh()
         budget = tick.budget
         self._turns.take(self.state.changes)
+        if self.state.group_use is not None:
+            self.state.group_use.refresh()
         self._absorb()
         while budget > 0 and self._lineup.waiting:
             budget = self._run(self._lineup.gate, budget)

@@ -14,6 +14,7 @@ from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.devices import DeviceTable
 from flowbatch.model.gangs import PLACED, Gang, Reservation, Role, Task
+from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, Instant, NodeName, PodUid, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
@@ -57,6 +58,8 @@ class Books:
         self.inqueue: Sums = {}
         #: Told of every placement (gang, shape, +count) and removal (-count), tentative ones included.
         self.listener: Callable[[Gang, Shape, int], None] | None = None
+        #: What queues hold of node groups, where a policy limits that.
+        self.group_use: GroupUse | None = None
 
     # -- objects by name
 
@@ -273,6 +276,8 @@ class Books:
             add(gang.allocated, request, sign)
             if self.listener is not None:
                 self.listener(gang, task.shape, sign)
+            if self.group_use is not None and task.node is not None:
+                self.group_use.move(gang, request, (task.node.row,), (sign,))
             if gang.queue is not None:
                 charge(gang, gang.queue, request, sign)
                 if sign < 0:
@@ -321,6 +326,8 @@ class Books:
 
     def _enqueue(self, gang: Gang, queue: Queue | None) -> None:
         """Move a gang, and all it is charged for, to another queue; None for no queue."""
+        if self.group_use is not None:
+            self.group_use.stale = True
         old = gang.queue
         if old is not None:
             self._charge_gang(gang, old, -1)

@@ -5,6 +5,7 @@ import numpy as np
 from flowbatch.errors import FlowbatchError
 from flowbatch.model.asks import WHOLE, DeviceShare
 from flowbatch.model.gangs import Gang, Reservation, Task
+from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
 from flowbatch.model.owners import Accounts
@@ -88,6 +89,10 @@ def _check_table(state: ClusterState, wrong: list[str]) -> None:
     if not np.array_equal(table.over[:size], over):
         wrong.append(f"over differs on rows {np.flatnonzero(table.over[:size] != over).tolist()}")
     _same(wrong, "ports", state.ports.content(), _ports(state))
+    if state.group_use is not None and not state.group_use.stale:
+        counted = GroupUse(state)
+        counted.refresh()
+        _same(wrong, "held of node groups", state.group_use.content(), counted.content())
     _same(wrong, "devices", state.devices.content(), _devices(state))
 
 

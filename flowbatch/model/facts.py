@@ -155,6 +155,8 @@ class QueueSeen(Fact, frozen=True):
     affinity: NodeGroups = NodeGroups()
     past_use: PastUse | None = None
     problems: tuple[str, ...] = ()
+    #: The most that it may hold of single node groups.
+    group_limits: tuple[tuple[str, Amounts], ...] = ()
 
 
 class QueueGone(Fact, frozen=True):

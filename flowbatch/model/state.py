@@ -62,6 +62,8 @@ class ClusterState(Books):
         ):
             return
         node.labels = dict(fact.labels)
+        if self.group_use is not None:
+            self.group_use.stale = True
         self.columns.set(node.row, node.labels, fact.taints, cordoned=fact.unschedulable)
         self._touch_topology(node)
         self.changes.nodes[node.row] = None
@@ -87,6 +89,8 @@ class ClusterState(Books):
             return
         self._drop_reservations(node.row)
         node.fact = None
+        if self.group_use is not None:
+            self.group_use.stale = True
         node.labels = {}
         self._touch_topology(node)
         self.columns.set(node.row, {}, (), cordoned=False)
@@ -123,6 +127,9 @@ class ClusterState(Books):
             # Our own note of what it used, come back: nobody has to look at anything anew.
             return
         self._limits(queue, fact)
+        if before is not None and (before.affinity, before.group_limits) != (fact.affinity, fact.group_limits):
+            # Queues below it may inherit that, and wait for nodes that now will do.
+            self.changes.freed.update(dict.fromkeys(self.node_at))
         joined = self.queues.join(queue) if before is None else before.parent == fact.parent
         if not joined:
             self._relink()
@@ -177,6 +184,8 @@ class ClusterState(Books):
 
     def _relink(self) -> None:
         """Paths changed: charge every gang's sums along its new path. Rare, so from scratch."""
+        if self.group_use is not None:
+            self.group_use.stale = True
         queues = self.queues
         queues.link()
         for queue in queues.by_name.values():

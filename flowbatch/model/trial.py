@@ -66,8 +66,13 @@ class Trial:
         stake = shape.stake
         if stake is not None:
             state.peers.move_rows(stake, rows, counts)
+        groups = state.group_use
+        if groups is not None:
+            groups.move(gang, shape.request, rows.tolist(), counts.tolist())
 
         def back() -> None:
+            if groups is not None:
+                groups.move(gang, shape.request, rows.tolist(), counts.tolist(), -1)
             if stake is not None:
                 state.peers.move_rows(stake, rows, -counts)
             for row in placed[1].tolist() if ports else ():

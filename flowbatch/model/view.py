@@ -5,7 +5,7 @@ from typing import Protocol
 
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import GangId, Instant, NodeName
+from flowbatch.model.ids import GangId, Instant, NodeName, QueueName
 from flowbatch.model.measured import Measured
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import QueueTree
@@ -64,6 +64,10 @@ class ClusterView(Protocol):
         """The queue tree."""
         ...
 
+    def held_in_group(self, queue: QueueName, group: str) -> Mapping[int, int]:
+        """What a queue, and everything below it, holds on nodes of a group; counted where a policy limits it."""
+        ...
+
     @property
     def quotas(self) -> Quotas:
         """ResourceQuotas of namespaces, and what is promised there."""
@@ -106,6 +110,11 @@ class View:
         self.gangs: Mapping[GangId, Gang] = state.gangs
         self.queues = state.queues
         self.quotas = state.quotas
+
+    def held_in_group(self, queue: QueueName, group: str) -> Mapping[int, int]:
+        """See ClusterView."""
+        use = self._state.group_use
+        return use.of(queue, group) if use is not None else {}
 
     @property
     def total(self) -> Sums:

@@ -59,6 +59,7 @@ def queue_fact(queue: Queue) -> events.QueueSeen:
             limits=reader.owners(spec.limits),
             affinity=node_groups(spec.affinity),
             past_use=reader.past_use(),
+            group_limits=reader.groups(),
             problems=tuple(reader.problems),
         )
     except QuantityError as error:
@@ -137,6 +138,12 @@ class _Reader:
             most = self.amounts(f"{where}.resources", each.resources)
             read.append(events.OwnerLimit(each.namespaces, each.users, most, jobs))
         return tuple(read)
+
+    def groups(self) -> tuple[tuple[str, Amounts], ...]:
+        """Limits by node group."""
+        noted = self._limiting(names.NODE_GROUP_LIMITS, dict[str, Quantities]) or {}
+        where = f"annotation {names.NODE_GROUP_LIMITS}"
+        return tuple((group, self.amounts(f"{where}: {group}", noted[group])) for group in sorted(noted))
 
     def hierarchy(self) -> tuple[tuple[str, float], ...]:
         """The drf plugin's path: both annotations or none, one weight above nothing for each name."""

@@ -8,6 +8,7 @@ from flowbatch.policy.plugins import (
     drf,
     gang,
     network_topology_aware,
+    nodegroup,
     nodeorder,
     overcommit,
     predicates,
@@ -37,5 +38,6 @@ PLUGINS: Final[dict[str, Reader]] = {
     "tdm": tdm.read,
     "usage": usage.read,
     "resourcequota": resourcequota.read,
+    "nodegroup": nodegroup.read,
     "resource-strategy-fit": resource_strategy_fit.read,
 }

@@ -132,3 +132,15 @@ def test_a_limit_that_cannot_be_read_is_not_no_limit(name, text):
 def test_an_amount_that_cannot_be_read_names_its_field():
     with pytest.raises(UnreadableError, match=r"spec\.capability"):
         read({"capability": {"cpu": "many"}})
+
+
+def test_limits_of_node_groups_are_an_annotation_and_one_that_cannot_be_read_closes_the_queue():
+    key = "volcano.sh__nodegroup_resource_limits"
+    fact = read(**{key: '{"b": {"cpu": "2", "memory": "1Gi"}, "a": {"nvidia.com/gpu": 4}}'})
+    assert fact.group_limits == (
+        ("a", (("nvidia.com/gpu", 4),)),
+        ("b", (("cpu", 2000), ("memory", 1 << 30))),
+    )
+    for text in ("{", "[]", '{"a": 3}', '{"a": {"cpu": "x"}}'):
+        with pytest.raises(UnreadableError):
+            read(**{key: text})
