@@ -53,6 +53,8 @@ BIND_SECONDS = _histogram("bind_seconds", "From the decision to the API server's
 EVICTIONS = _counter("evictions_total", "Pods evicted, by cause.", "cause")
 UNKNOWN_OUTCOMES = _counter("unknown_outcomes_total", "Writes without an answer, resolved by reading.")
 POLICY_ERRORS = _counter("policy_errors_total", "Policies that raised or overran and were dropped.", "policy")
+EXTENDER_CALLS = _counter("extender_calls_total", "Requests to HTTP extenders, by what came of them.", "verb", "result")
+EXTENDER_SECONDS = _histogram("extender_call_seconds", "From sending one to its whole answer.", _SLOW_S, "verb")
 MAILBOX_FACTS = _gauge("mailbox_facts", "Facts that wait for the engine.")
 GANG_WAIT_SECONDS = _histogram("gang_wait_seconds", "From a gang's creation to its last bind.", _SLOW_S, "queue")
 

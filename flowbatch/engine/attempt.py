@@ -20,9 +20,18 @@ from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.teams import Team
 from flowbatch.engine.teamwork import Teamwork
 from flowbatch.engine.walk import Walk
-from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsPeers, NeedsQuota, NeedsTopology
+from flowbatch.model.blockers import (
+    Blocker,
+    NeedsCapacity,
+    NeedsNode,
+    NeedsPeers,
+    NeedsQuota,
+    NeedsTime,
+    NeedsTopology,
+)
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import Row
+from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.nodes import Node
 from flowbatch.model.resources import Sums, add, shortfall
@@ -38,6 +47,8 @@ Placed = list[tuple[Task, Node]]
 #: Kinds of limits that do not move with what others hold: a gang above one alone can never start.
 HARD = ("capability", "owner")
 ONE: Ints = np.ones(1, np.int64)
+#: Which of the policy's confirmations asks, and what.
+Found = tuple[int, str | Inquiry]
 
 
 @dataclass(slots=True)
@@ -54,7 +65,7 @@ class Outcome:
     rooms: Rooms = field(default_factory=dict)
     needs: int | Near | None = None
     #: The question that must be answered before the orders go out.
-    question: str | None = None
+    question: "Found | None" = None
 
 
 class Attempts:
@@ -81,10 +92,13 @@ class Attempts:
 
     def attempt(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
         """Place what `demand` asks for; at most `batch` surplus members (None: all)."""
+        self._placement.advice = self._view.advice.get(gang.id) if self._view.advice else None
         if demand.surplus:
             outcome = self._surplus(gang, demand, batch)
         else:
             outcome = self._minimum(gang, demand, whole=not gang.repairing)
+        self._advised(gang, outcome)
+        self._placement.advice = None
         if demand.best_effort:
             self._best_effort(gang, demand.best_effort, outcome)
         return outcome
@@ -461,13 +475,28 @@ class Attempts:
         if outcome.also and outcome.blocker is None:
             outcome.blocker = outcome.also.pop(0)
 
-    def _question(self, gang: Gang, trial: Trial) -> str | None:
+    # -- who has a say
+
+    def _question(self, gang: Gang, trial: Trial) -> Found | None:
         placed = trial.preview() if self._policy.confirmations else []
-        for each in self._policy.confirmations if placed else ():
+        return self.question(gang, placed) if placed else None
+
+    def question(self, gang: Gang, placed: Placed, first: int = 0) -> Found | None:
+        """What the first of the policy's confirmations, from number `first` on, asks about these places."""
+        for index, each in enumerate(self._policy.confirmations[first:], first):
             question = self._guard.call(each, each.question, None, gang, placed, self._view)
             if question is not None:
-                return question
+                return index, question
         return None
+
+    def _advised(self, gang: Gang, outcome: Outcome) -> None:
+        """Nodes that somebody outside refused were left out: that may be why, and ends with the advice."""
+        advice = self._placement.advice
+        if advice is None or outcome.blocker is None or not advice.refused_nodes():
+            return
+        why = f"{advice.refused_nodes()} node(s) were refused from outside: {advice.first_refusal()}"
+        outcome.also.insert(0, outcome.blocker)
+        outcome.blocker = NeedsTime(advice.until, why)
 
 
 def _compete(order: list[Part]) -> bool:

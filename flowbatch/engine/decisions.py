@@ -4,6 +4,7 @@ import msgspec
 
 from flowbatch.engine.events import GangPhase
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.steps import Step
 
 __all__ = [
@@ -62,6 +63,7 @@ class Ask(Order, frozen=True):
 
     ask: str
     question: str
+    inquiry: Inquiry | None = None
 
 
 class TaskReport(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

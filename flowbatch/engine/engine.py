@@ -12,7 +12,7 @@ from typing import assert_never
 
 import msgspec
 
-from flowbatch.engine.attempt import Attempts, Outcome
+from flowbatch.engine.attempt import Attempts, Found, Outcome
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Bind, Decision, Plan, QueueReport, Report, Step, Tick
 from flowbatch.engine.domains import Domains
@@ -56,7 +56,7 @@ from flowbatch.model.check import check
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
-from flowbatch.model.lifecycle import Stimulus
+from flowbatch.model.lifecycle import Stimulus, TaskState
 from flowbatch.model.nodes import Node
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
@@ -83,6 +83,7 @@ class Engine:
         self._news = False
         self._outbox = Outbox()
         self._lineup = LineUp(self.state, self._view, self.guard, self.counters, self._outbox)
+        self._view.advice = self._lineup.questions.advice
         self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
@@ -219,23 +220,35 @@ class Engine:
             self.state.refuse(uid, task.node.name, permanent=False)
 
     def _answered(self, event: Answered) -> None:
-        question = self._lineup.questions.take(event.ask)
+        questions, now = self._lineup.questions, self._view.now
+        question = questions.take(event.ask)
         gang = self.state.gangs.get(question.gang) if question else None
         if question is None or gang is None:
             return
-        agreed = event.answer == "yes"
-        for uid in question.tasks:
-            task = gang.tasks.get(uid)
-            if task is None or task.node is None or task.confirmed:
-                continue
-            if agreed:
-                self.state.move(task, Stimulus.PLACE)
-                self._outbox.bind(self._bind(gang, task.fact.uid))
-            else:
-                self.state.refuse(uid, task.node.name, permanent=False)
-        if not agreed:
-            self._lineup.questions.refuse(gang.id, question.text, event.answer)
         self.state.changes.gangs[gang.id] = gang
+        held = [task for uid in question.tasks if (task := gang.tasks.get(uid)) and task.state is TaskState.HELD]
+        if event.answer != "yes":
+            questions.refuse(gang.id, question.text, event.answer, now)
+        elif gang.fact is not None and questions.advise(question, event, now):
+            self._ask_next(gang, held, question.index + 1)
+            return
+        elif questions.exhausted(gang.id):
+            questions.refuse(gang.id, question.text, "it goes on refusing nodes", now)
+        for task in held:
+            self.state.give_back(task.uid)
+
+    def _ask_next(self, gang: Gang, held: list[Task], index: int) -> None:
+        """The places stand, as far as those are concerned who were asked: ask the next, or send the bindings."""
+        placed = [(task, task.node) for task in held if task.node is not None]
+        found = self._attempts.question(gang, placed, index) if placed else None
+        if found is not None:
+            self._ask(gang, found, [task.uid for task in held])
+            return
+        for task in held:
+            self.state.move(task, Stimulus.PLACE)
+            self._outbox.bind(self._bind(gang, task.uid))
+        if placed:
+            self._lineup.questions.settled(gang.id)
 
     # -- decisions out
 
@@ -333,9 +346,23 @@ class Engine:
         if outcome.blocker is not None:
             self._lineup.lay_down(self._lineup.gate, entry, outcome)
             return
+        if self._asked_at_gate(gang):
+            return
         gang.phase = "Inqueue"
         self._lineup.blockers.pop(gang.id, None)
         self._lineup.sort(gang.id, gang)
+
+    def _asked_at_gate(self, gang: Gang) -> bool:
+        """Somebody outside has a say before this gang may have pods, and is asked now."""
+        for index, each in enumerate(self.policy.confirmations):
+            ask = getattr(each, "gate_question", None)
+            if ask is not None and "enqueue" in self.policy.actions:
+                question = self.guard.call(each, ask, None, gang, self._view)
+                if question is not None:
+                    self._ask(gang, (index, question), [])
+                    self._lineup.sort(gang.id, gang)
+                    return True
+        return False
 
     def _refusal(self, admissions: Sequence[Admission], gang: Gang) -> Blocker | None:
         for admission in admissions:
@@ -365,6 +392,8 @@ class Engine:
         if blocker is not None:
             self._lineup.lay_down(self._lineup.place, entry, Outcome(blocker=blocker))
             return
+        if self._view.advice:
+            self._lineup.questions.current(gang.id, self._view.now)
         self._view.gang = gang
         outcome = self._attempts.attempt(gang, what, None if alone else self.policy.surplus_batch)
         self._view.gang = None
@@ -372,18 +401,20 @@ class Engine:
             if outcome.question is None or task.shape.best_effort:
                 self._outbox.bind(self._bind(gang, task.fact.uid))
         if outcome.question is not None:
-            self._ask(gang, outcome)
+            held = [task.uid for task, _ in outcome.placed if not task.shape.best_effort]
+            self._ask(gang, outcome.question, held)
+        elif outcome.placed and self.policy.confirmations:
+            self._lineup.questions.settled(gang.id)
         if outcome.blocker is None or outcome.placed or outcome.settled:
             self._lineup.blockers.pop(gang.id, None)
             self._lineup.sort(gang.id, gang)
         else:
             self._lineup.lay_down(self._lineup.place, entry, outcome)
 
-    def _ask(self, gang: Gang, outcome: Outcome) -> None:
-        assert outcome.question is not None
-        held = [task.fact.uid for task, _ in outcome.placed if not task.shape.best_effort]
-        ask = self._lineup.questions.put(gang.id, outcome.question, held)
-        self._outbox.ask(Ask(ask, outcome.question))
+    def _ask(self, gang: Gang, found: Found, held: list[PodUid]) -> None:
+        index, question = found
+        opened = self._lineup.questions.put(question, gang, held, index)
+        self._outbox.ask(Ask(opened.ask, opened.text, opened.inquiry))
 
     def _bind(self, gang: Gang, uid: PodUid) -> Bind:
         self.counters.binds += 1

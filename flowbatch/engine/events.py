@@ -118,10 +118,15 @@ class StepFailed(Fact, frozen=True):
 
 
 class Answered(Fact, frozen=True):
-    """The outside's answer to an Ask."""
+    """The outside's answer to an Ask: "yes", or why not.
+
+    A yes may refuse single nodes for the pods that a subject speaks for, and rank nodes from 0 to 1.
+    """
 
     ask: str
     answer: str
+    refused: tuple[tuple[PodUid, NodeName, str], ...] = ()
+    scores: tuple[tuple[PodUid, NodeName, float], ...] = ()
 
 
 class UsageSeen(Fact, frozen=True):

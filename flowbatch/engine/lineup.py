@@ -58,7 +58,8 @@ class LineUp:
 
     def wake_at(self) -> Instant | None:
         """When something is due by the clock alone."""
-        due = [at for at in (self._parking.wake_at(), min(self._short.values(), default=None)) if at is not None]
+        moments = (self._parking.wake_at(), min(self._short.values(), default=None), self.questions.next_due())
+        due = [at for at in moments if at is not None]
         return min(due) if due else None
 
     def take_in(self, changes: StateChanges) -> None:
@@ -75,7 +76,11 @@ class LineUp:
         self.wake(changes)
 
     def grow_late(self) -> None:
-        """Gangs that lack members for too long are looked at again."""
+        """Gangs that lack members for too long are looked at again, and those that were refused for long enough."""
+        for gang_id in self.questions.over(self._view.now):
+            refused = self._state.gangs.get(gang_id)
+            if refused is not None:
+                self._state.changes.gangs[gang_id] = refused
         for gang_id, due in list(self._short.items()):
             gang = self._state.gangs.get(gang_id)
             if due <= self._view.now:
@@ -203,7 +208,7 @@ class LineUp:
         elif isinstance(what, Demand):
             lane_key = what.lane(gang, gang.queue.name)
             own = self._policy.admission and not all(getattr(each, "alike", False) for each in self._policy.admission)
-            if own or self._placement.unknowable:
+            if own or self._placement.unknowable or gang.id in self.questions.advice:
                 lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
             self._put(self.place, gang, lane_key, what)
         else:
@@ -211,6 +216,10 @@ class LineUp:
 
     def _stand_at_gate(self, gang: Gang) -> None:
         assert gang.queue is not None
+        asked = self.questions.open(gang.id)
+        if asked is not None:
+            self.blockers[gang.id] = asked
+            return
         gates = (*self._policy.enqueue, *self._policy.waivable)
         alike = all(getattr(each, "alike", False) for each in gates) and not self._hurried(gang)
         minimum = minimum_of(gang, self._view)

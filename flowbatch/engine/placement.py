@@ -5,7 +5,7 @@ node at a time; ties go to the lower row. It needs one pass where scores only ri
 few passes over ever fewer nodes where they fall (spreading).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ import numpy as np
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.fits import Fits, concerns, is_by_placement
 from flowbatch.engine.guard import Guard
-from flowbatch.model.ids import Row
+from flowbatch.model.ids import NodeName, Row
+from flowbatch.model.inquiry import Advice
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools, Floats, Ints
@@ -25,6 +26,8 @@ from flowbatch.policy.policy import Policy
 SCORE_STEPS = 1 << 36
 ROW_BITS = 24
 ROW_MASK = (1 << ROW_BITS) - 1
+#: What a rank from outside counts among scores: as Volcano adds it, as one score of weight one.
+ADVICE_WEIGHT = 1.0
 
 
 @dataclass(slots=True)
@@ -79,6 +82,8 @@ class Placement:
         self._social = (*self._social_filters, *self._social_scores)
         #: Those among them that cannot tell whom they concern: with one of them, nobody can tell who is refused alike.
         self.unknowable = any(not hasattr(each, "concerns") for each in self._social)
+        #: What somebody outside has said of the gang that is being placed.
+        self.advice: Advice | None = None
         self._rising = all(score.trend == "rising" for score in self._scores)
         self._weight = sum(max(score.weight, 0.0) for score in policy.scores) or 1.0
 
@@ -119,6 +124,8 @@ class Placement:
             open_rows &= within
         if self._fits.momentary:
             self._fits.close(shape, open_rows)
+        if self.advice is not None:
+            open_rows[self._rows_of(self.advice.refused.get(shape.id, ()))] = False
         copies = table.copies(shape.request, open_rows)
         ports = shape.spec.ports
         if ports:
@@ -191,6 +198,8 @@ class Placement:
             points = points.take(rows)
         if fixed is not None:
             points = points + fixed.take(rows)
+        if self.advice is not None and shape.id in self.advice.scores:
+            points = (points + self._ranked(shape, rows)) * (self._weight / (self._weight + ADVICE_WEIGHT))
         return points
 
     def social_points(self, shape: Shape, rows: Ints) -> Floats | float:
@@ -211,6 +220,19 @@ class Placement:
         keys <<= ROW_BITS
         keys |= rows
         return keys
+
+    def _rows_of(self, names: Iterable[NodeName]) -> list[Row]:
+        return [node.row for name in names if (node := self._state.nodes.get(name)) is not None]
+
+    def _ranked(self, shape: Shape, rows: Ints) -> Floats:
+        """What somebody outside thinks of these rows; nothing of those it was not asked about."""
+        assert self.advice is not None
+        points: Floats = np.zeros(self._state.table.size)
+        scores = self.advice.scores[shape.id]
+        for name, score in scores.items():
+            if (node := self._state.nodes.get(name)) is not None:
+                points[node.row] = score * ADVICE_WEIGHT
+        return points.take(rows)
 
     def _follow(self, shape: Shape, keys: Ints, room: Room, count: int) -> tuple[Ints, Ints]:
         """Level by level: a node's next place is offered once its last one could still be among the best `count`."""

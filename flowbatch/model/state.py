@@ -324,6 +324,15 @@ class ClusterState(Books):
         if task.gang:
             self.changes.gangs[task.gang.id] = task.gang
 
+    def give_back(self, uid: PodUid) -> None:
+        """The engine thought better of a place that it held: the pod waits again, and may be placed anywhere."""
+        task = self.tasks.get(uid)
+        if task is None or task.confirmed or task.node is None or task.state is TaskState.RELEASING:
+            return
+        self._move(task, Stimulus.REFUSED, None)
+        if task.gang:
+            self.changes.gangs[task.gang.id] = task.gang
+
     def spare(self, uid: PodUid, until: Instant = EPOCH) -> Gang | None:
         """An eviction was refused: the pod stays what its last fact says. Returns whom it should have made room for."""
         task = self.tasks.get(uid)

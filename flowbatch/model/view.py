@@ -1,11 +1,12 @@
 """What policies may look at: everything, read-only. They get numbers only through here, and change nothing."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, Instant, NodeName, QueueName
+from flowbatch.model.inquiry import Advice
 from flowbatch.model.measured import Measured
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import QueueTree
@@ -93,6 +94,16 @@ class ClusterView(Protocol):
         """Measured use of nodes, in parts per thousand of their allocatable."""
         ...
 
+    @property
+    def advice(self) -> Mapping[GangId, Advice]:
+        """What extenders have answered about gangs, lately."""
+        ...
+
+    @property
+    def ledgers(self) -> Mapping[Any, Any]:
+        """What each of the policy's ledger classes has made for this engine."""
+        ...
+
 
 class View:
     """The view of one engine; `now` is set when a cycle begins."""
@@ -102,6 +113,8 @@ class View:
         self.now = Instant(0)
         self.gang: Gang | None = None
         self.measured = Measured()
+        self.advice: Mapping[GangId, Advice] = {}
+        self.ledgers: Mapping[Any, Any] = {}
         self.axes = state.axes
         self.table = state.table
         self.columns = state.columns

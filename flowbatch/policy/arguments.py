@@ -24,10 +24,18 @@ class Arguments:
     """What one plugin was told. Readers note problems and go on with the default, so that all are found at once."""
 
     def __init__(
-        self, values: Mapping[str, Any], path: str, problems: list[SpecError], *, hierarchy: bool = False
+        self,
+        values: Mapping[str, Any],
+        path: str,
+        problems: list[SpecError],
+        *,
+        hierarchy: bool = False,
+        off: Sequence[str] = (),
     ) -> None:
         #: `enableHierarchy`, which Volcano writes beside the arguments.
         self.hierarchy = hierarchy
+        #: Switches that are off, without "enable": for plugins that do more than fill a field of Parts.
+        self.off = tuple(off)
         self._values = values
         self.path = path
         self.problems = problems

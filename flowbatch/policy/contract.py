@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flowbatch.model.blockers import Blocker
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import Amounts, Instant
+from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.nodes import Node
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums
@@ -256,8 +257,16 @@ class Ledger(Protocol):
 class Confirmation(Protocol):
     """Somebody outside must agree before bindings go out. Capacity is held meanwhile."""
 
-    def question(self, gang: Gang, placed: Sequence[tuple[Task, Node]], view: ClusterView) -> str | None:
+    def question(self, gang: Gang, placed: Sequence[tuple[Task, Node]], view: ClusterView) -> str | Inquiry | None:
         """What to ask, or None. Any answer but "yes" gives the capacity back."""
+        ...
+
+
+class GateConfirmation(Confirmation, Protocol):
+    """Somebody outside must agree, too, before a gang may have pods. Known by its method."""
+
+    def gate_question(self, gang: Gang, view: ClusterView) -> Inquiry | None:
+        """What to ask, or None."""
         ...
 
 

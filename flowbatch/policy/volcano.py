@@ -133,15 +133,15 @@ def _plugin(
     for one, other in RIVALS:
         if name in (one.split()[0], other) and one in seen and other in seen:
             problems.append(SpecError(path, f"{one} and {other} divide the cluster both: they cannot be used together"))
-    told = Arguments(arguments, f"{path}.arguments", problems, hierarchy=hierarchy)
+    told = Arguments(arguments, f"{path}.arguments", problems, hierarchy=hierarchy, off=off)
     parts = reader(told)
     told.close()
     empty = Parts()
-    return replace(parts, **{field: getattr(empty, field) for field in off})
+    return replace(parts, **{field: getattr(empty, field) for switch in off for field in SWITCHES[switch]})
 
 
 def _switches(path: str, value: Mapping[str, Any], problems: list[SpecError]) -> tuple[list[str], bool]:
-    """Fields that are switched off, and whether the plugin's hierarchy is on."""
+    """Switches that are off, and whether the plugin's hierarchy is on."""
     off: list[str] = []
     hierarchy = False
     for key, raw in value.items():
@@ -154,7 +154,7 @@ def _switches(path: str, value: Mapping[str, Any], problems: list[SpecError]) ->
         elif not isinstance(raw, bool) and str(raw) not in (*TRUE, *FALSE):
             problems.append(SpecError(f"{path}.{key}", "must be true or false", raw))
         elif str(raw) in FALSE:
-            off.extend(SWITCHES[switch])
+            off.append(switch)
         elif switch == "Hierarchy":
             hierarchy = True
     return off, hierarchy

@@ -18,6 +18,7 @@ from flowbatch.kube.errors import ApiError, Fenced, TransportError
 from flowbatch.metrics import EVICTIONS, GANG_WAIT_SECONDS, PARKED_GANGS, POLICY_ERRORS
 from flowbatch.model.ids import GangId, PodUid, QueueName
 from flowbatch.scheduler import requests
+from flowbatch.scheduler.asking import Asking
 from flowbatch.scheduler.bindings import Bindings, Sender
 from flowbatch.scheduler.lanes import Lanes, Rank
 from flowbatch.scheduler.statuses import Pace, Statuses
@@ -38,6 +39,9 @@ class Lookup(Protocol):
     def queue(self, key: str) -> Queue | None:
         """A queue by name."""
 
+    def node(self, name: str) -> Node | None:
+        """A node by name."""
+
 
 class Dispatch:
     """Owns everything that writes."""
@@ -56,9 +60,9 @@ class Dispatch:
         self._sender = sender
         self._lookup = lookup
         self._moment = moment
-        self._tell = tell
         self.lanes = Lanes(width)
         self.bindings = Bindings(sender, tell, epoch)
+        self.asking = Asking(lookup, tell)
         self.statuses = Statuses(sender, self.lanes, lookup.group, lookup.queue, moment, pace)
         self.waiting = WaitingPods(sender, self.lanes, lookup.pod, moment, pace)
         #: Stamped on conditions together with the cycle, so that two runs never share one.
@@ -68,6 +72,7 @@ class Dispatch:
         """Keep all timers; the lanes run apart, because they outlive a cancelled program by a few writes."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.bindings.run)
+            tasks.start_soon(self.asking.run)
             tasks.start_soon(self.statuses.run)
             tasks.start_soon(self.waiting.run)
 
@@ -95,8 +100,7 @@ class Dispatch:
             case Nominate():
                 self.lanes.put(f"pod/{decision.uid}", Rank.PHASE, partial(self.bindings.nominate, decision))
             case Ask():
-                # No extender is configured yet; an unanswered question would hold its capacity for ever.
-                self._tell(events.Answered(decision.ask, "refused: nobody answers questions here"))
+                self.asking.ask(decision)
             case PolicyReport():
                 POLICY_ERRORS.labels(decision.policy).inc()
                 log.error("policy left out", policy=decision.policy, reason=decision.reason, count=decision.failures)

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 import structlog
 
-from flowbatch.api.core import Pod
+from flowbatch.api.core import Node, Pod
 from flowbatch.api.kinds import POD
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SCHEDULER_NAME
@@ -213,3 +213,7 @@ class StoreLookup:
     def queue(self, key: str) -> Queue | None:
         """See Lookup."""
         return self._caches.queues.store.get(key)
+
+    def node(self, name: str) -> Node | None:
+        """See Lookup."""
+        return self._caches.nodes.store.get(name)

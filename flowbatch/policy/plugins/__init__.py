@@ -6,6 +6,7 @@ from flowbatch.policy.plugins import (
     binpack,
     capacity,
     drf,
+    extender,
     gang,
     network_topology_aware,
     nodegroup,
@@ -40,4 +41,5 @@ PLUGINS: Final[dict[str, Reader]] = {
     "resourcequota": resourcequota.read,
     "nodegroup": nodegroup.read,
     "resource-strategy-fit": resource_strategy_fit.read,
+    "extender": extender.read,
 }

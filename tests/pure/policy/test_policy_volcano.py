@@ -194,3 +194,52 @@ def test_what_is_no_time_is_a_problem(text):
     problems: list = []
     assert Arguments({"t": text}, "a", problems).duration_ms("t", 7) == 7
     assert len(problems) == 1
+
+
+def extender(**arguments):
+    told = {"extender.urlPrefix": "http://x/v1/", **{f"extender.{key}": value for key, value in arguments.items()}}
+    return {"tiers": [{"plugins": [{"name": "extender", "arguments": told}]}]}
+
+
+def test_an_extender_asks_the_verbs_it_has_and_no_others():
+    policy = read_volcano(
+        extender(
+            httpTimeout="100ms",
+            predicateVerb="predicate",
+            jobReadyVerb="ready",
+            onSessionOpenVerb="open",
+            managedResources=["a/b", "c/d"],
+            ignorable="true",
+        )
+    )
+    (found,) = policy.confirmations
+    assert (found.url, found.timeout_ms, found.ignorable) == ("http://x/v1", 100, True)
+    assert found.resources == ("a/b", "c/d")
+    assert found.verbs == (("predicate", "predicate"), ("jobReady", "ready"))
+
+
+def test_a_switch_takes_away_the_verb_that_belongs_to_it():
+    mapping = extender(predicateVerb="p", prioritizeVerb="r")
+    mapping["tiers"][0]["plugins"][0]["enablePredicate"] = False
+    assert read_volcano(mapping).confirmations[0].verbs == (("prioritize", "r"),)
+
+
+def test_whom_an_extender_should_be_asked_about_is_spared_unless_it_may_be_ignored():
+    assert len(read_volcano(extender(preemptableVerb="p", reclaimableVerb="r")).preemptable) == 1
+    assert read_volcano(extender(preemptableVerb="p", ignorable=True)).preemptable == ()
+    assert read_volcano(extender(predicateVerb="p")).reclaimable == ()
+
+
+def test_problems_of_an_extender_have_their_paths():
+    mapping = extender(httpTimeout="2m", predicateVerb="../x", prioritzeVerb="r")
+    mapping["tiers"][0]["plugins"][0]["arguments"]["extender.urlPrefix"] = "ftp://x"
+    with pytest.raises(SpecErrors) as caught:
+        read_volcano(mapping)
+    assert [each.path.rpartition(".")[2] for each in caught.value] == [
+        "urlPrefix",
+        "httpTimeout",
+        "predicateVerb",
+        "prioritzeVerb",
+    ]
+    with pytest.raises(SpecErrors, match="must be set"):
+        read_volcano({"tiers": [{"plugins": [{"name": "extender"}]}]})
