@@ -14,7 +14,7 @@ from flowbatch.engine.phases import UNKNOWN_AFTER_MS, is_short, next_phase
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.questions import Questions
 from flowbatch.engine.standing import Demand, LaneKey, demand, missing, owners_of
-from flowbatch.model.blockers import Blocker, Refused
+from flowbatch.model.blockers import Behind, Blocker, Refused
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, Instant
@@ -160,6 +160,9 @@ class LineUp:
                 lane = stage.remove(gang_id)
                 if lane is not None:
                     self._parking.leave(lane)
+                elif entry.lane.head is entry:
+                    entry.lane.head = None
+                    self._rouse(entry.lane)
 
     def _watch_short(self, gang: Gang) -> None:
         if not is_short(gang):
@@ -210,6 +213,8 @@ class LineUp:
             own = self._policy.admission and not all(getattr(each, "alike", False) for each in self._policy.admission)
             if own or self._placement.unknowable or gang.id in self.questions.advice:
                 lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
+            if gang.queue.fifo and not what.surplus:
+                lane_key = LaneKey(gang.queue.name, "place", fifo=True)
             self._put(self.place, gang, lane_key, what)
         else:
             self.blockers[gang.id] = what
@@ -226,6 +231,8 @@ class LineUp:
         key = LaneKey(
             gang.queue.name, "enqueue", minimum=minimum, solo=None if alike else gang.id, owners=owners_of(gang)
         )
+        if gang.queue.fifo:
+            key = LaneKey(gang.queue.name, "enqueue", fifo=True)
         self._put(self.gate, gang, key, None)
 
     def _hurried(self, gang: Gang) -> bool:
@@ -235,9 +242,26 @@ class LineUp:
 
     def _put(self, stage: Pending, gang: Gang, lane_key: LaneKey, what: Demand | None) -> None:
         entry = stage.put(gang, lane_key, self._gang_key(gang, what), what)
-        if entry.lane.blocker is not None:
+        if lane_key.fifo:
+            self._queue_up(entry)
+        elif entry.lane.blocker is not None:
             self._counters.refused_alike += 1
             self.blockers[gang.id] = entry.lane.blocker
+
+    def _queue_up(self, entry: Entry) -> None:
+        """In a fifo queue: behind the others, or before the one that holds them up."""
+        lane = entry.lane
+        if len(lane.members) == 1:
+            lane.head = entry
+        elif lane.blocker is not None and lane.head is not None and entry.key < lane.head.key:
+            self._fall_behind(lane.head)
+            self._rouse(lane)
+        else:
+            self._fall_behind(entry)
+
+    def _fall_behind(self, entry: Entry) -> None:
+        self.blockers[entry.gang.id] = Behind(entry.lane.key.queue)
+        self._outbox.touch(entry.gang.id)
 
     def _gang_key(self, gang: Gang, what: Demand | None) -> Key:
         # First those that run in part, or whose later members have lost the room that was held for them (a restart).
@@ -258,7 +282,12 @@ class LineUp:
             lane.also = tuple(outcome.also)
         for each in (blocker, *outcome.also):
             self._parking.park(lane, each, outcome.rooms, outcome.needs)
-        for gang_id in lane.members:
+        if lane.key.fifo:
+            before, lane.head = lane.head, entry
+            if before is not None and before is not entry:
+                self._fall_behind(before)
+            self.blockers[entry.gang.id] = blocker
+        for gang_id in lane.members if not lane.key.fifo else ():
             if self.blockers.get(gang_id) != blocker:
                 self.blockers[gang_id] = blocker
                 self._outbox.touch(gang_id)

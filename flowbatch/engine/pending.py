@@ -27,6 +27,8 @@ class Lane:
     also: tuple[Blocker, ...] = ()
     waiting: "list[tuple[Key, int, Entry]]" = field(default_factory=list)
     members: "dict[GangId, Entry]" = field(default_factory=dict)
+    #: In a fifo lane: who was refused last, or stands there alone. All others are behind it.
+    head: "Entry | None" = None
 
 
 @dataclass(slots=True, eq=False)

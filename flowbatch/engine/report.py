@@ -10,6 +10,7 @@ from flowbatch.engine.decisions import Report, TaskReport
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.reasons import Reasons, format_amount, format_amounts
 from flowbatch.model.blockers import (
+    Behind,
     Blocker,
     Gated,
     NeedsAnswer,
@@ -114,6 +115,8 @@ class Words:
                 return f'queue "{queue}" does not exist'
             case QueueClosed(queue=queue, state=state):
                 return f'queue "{queue}" is {state} and admits nothing new'
+            case Behind(queue=queue):
+                return f'it waits behind others: queue "{queue}" is fifo, and one that comes first cannot go on'
             case QueueNotLeaf(queue=queue, child=child):
                 return f'queue "{queue}" has queues below it ("{child}"): gangs belong in those'
             case NeedsMembers(have=have, need=need, task=task):
@@ -232,7 +235,7 @@ class Words:
             phase=gang.phase,
             queue=gang.fact.queue if gang.fact else None,
             blocker=blocker.name if blocker else "",
-            message=self.message(gang, blocker) if blocker else self._fine(gang),
+            message=self._message(gang, blocker, behind) if blocker else self._fine(gang),
             cure=self.cure(blocker) if blocker else "",
             hopeless=getattr(blocker, "hopeless", isinstance(blocker, NeedsNode)),
             short=self._short(gang, blocker),
@@ -245,6 +248,10 @@ class Words:
             min_members=gang.min_members,
             tasks=self.tasks(gang, blocker) if blocker else (),
         )
+
+    def _message(self, gang: Gang, blocker: Blocker, behind: tuple[GangId, ...]) -> str:
+        first = f" (the first is {behind[0]})" if isinstance(blocker, Behind) and behind else ""
+        return self.message(gang, blocker) + first
 
     def _short(self, gang: Gang, blocker: Blocker | None) -> Amounts:
         if not isinstance(blocker, NeedsCapacity):
@@ -300,6 +307,8 @@ class Words:
                 return f'create queue "{queue}"'
             case QueueClosed(queue=queue):
                 return f'open queue "{queue}"'
+            case Behind():
+                return "the gangs before it to start or to leave"
             case QueueNotLeaf(queue=queue):
                 return f'a queue below "{queue}" to go to'
             case NeedsQuota(queue=queue, short=short, hopeless=hopeless):

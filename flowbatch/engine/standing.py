@@ -25,6 +25,7 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
 
     `parts` are (shape, pods that wait, of which must be placed), `reserve` is (shape, members) to hold room for.
     `solo` names the gang where something makes it unlike all others, `owners` whose it is where that matters.
+    In a queue that is `fifo` all gangs stand in one lane, whatever they ask for: so its first holds up the others.
     """
 
     queue: QueueName
@@ -36,6 +37,7 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     groups: tuple[SubGroups, ...] = ()
     solo: GangId | None = None
     owners: tuple[str, ...] = ()
+    fifo: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -42,6 +42,12 @@ class QueueNotLeaf(Blocker, frozen=True):
     child: QueueName
 
 
+class Behind(Blocker, frozen=True):
+    """The queue is fifo, and a gang that comes first cannot go on. Cure: that one goes on, or leaves."""
+
+    queue: QueueName
+
+
 class NeedsMembers(Blocker, frozen=True):
     """Fewer pods exist than must start together; `task` if it is one task's minimum. Cure: PodSeen, GangSeen."""
 
