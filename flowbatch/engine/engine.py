@@ -89,6 +89,7 @@ class Engine:
     def adopt(self, policy: Policy) -> None:
         """Take on another policy: every gang is looked at again; what is placed stays."""
         self.policy = policy
+        self._by_tree = not policy.strict_turns and any(getattr(each, "by_tree", False) for each in policy.queue_order)
         self.guard.dropped.clear()
         self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
@@ -323,9 +324,13 @@ class Engine:
             line.append((self._queue_key(name, head), name))
         heapify(line)
         while line and budget > 0:
-            _, name = heappop(line)
+            key, name = heappop(line)
             head = stage.head(name)
             if head is None:
+                continue
+            if self._by_tree and (anew := self._queue_key(name, head)) > key:
+                # Others of its branch have taken something since: it may not be its turn any more.
+                heappush(line, (anew, name))
                 continue
             budget -= 1
             self.counters.attempts += 1
@@ -335,7 +340,7 @@ class Engine:
                 self._try_place(head, alone=not line and stage.alone(name))
             head = stage.head(name)
             if head is not None:
-                heappush(line, (self._queue_key(name, head), name))
+                heappush(line, (key if self.policy.strict_turns else self._queue_key(name, head), name))
         return budget
 
     def _try_gate(self, entry: Entry) -> None:

@@ -254,7 +254,6 @@ class LineUp:
         if len(lane.members) == 1:
             lane.head = entry
         elif lane.blocker is not None and lane.head is not None and entry.key < lane.head.key:
-            self._fall_behind(lane.head)
             self._rouse(lane)
         else:
             self._fall_behind(entry)

@@ -271,6 +271,7 @@ class Books:
     def _account(self, task: Task, sign: int) -> None:
         """The sums that a task's place counts in: cluster, gang, queue path."""
         request, gang = task.shape.request, task.gang
+        self.queues.worked_out.clear()
         add(self.used, request, sign)
         if gang is not None:
             add(gang.allocated, request, sign)
@@ -328,6 +329,7 @@ class Books:
         """Move a gang, and all it is charged for, to another queue; None for no queue."""
         if self.group_use is not None:
             self.group_use.stale = True
+        self.queues.worked_out.clear()
         old = gang.queue
         if old is not None:
             self._charge_gang(gang, old, -1)
@@ -373,6 +375,7 @@ class Books:
     def set_awaited(self, gang: Gang, awaited: Sums) -> None:
         """What members to come will ask for, so that their queue's share counts on them."""
         if gang.awaited != awaited:
+            self.queues.worked_out.clear()
             if gang.queue is not None:
                 add(gang.queue.wanted, gang.awaited.items(), -1)
                 add(gang.queue.wanted, awaited.items())
@@ -388,6 +391,7 @@ class Books:
         for shape, count in counts.items():
             add(wanted, shape.request, count)
         if gang.wanted != wanted:
+            self.queues.worked_out.clear()
             if gang.queue is not None:
                 add(gang.queue.wanted, gang.wanted.items(), -1)
                 add(gang.queue.wanted, wanted.items())
@@ -395,6 +399,7 @@ class Books:
 
     def refresh_total(self) -> None:
         """Sum the capacity of ready nodes again; the engine calls it once per cycle in which nodes changed."""
+        self.queues.worked_out.clear()
         self.table.fit_axes()
         self.total = self.table.total()
 
@@ -414,6 +419,7 @@ class Books:
     def charge(self, gang: Gang, shape: Shape, count: int) -> None:
         """`count` placements of `shape` on the accounts of the cluster, the gang and its queue path."""
         request = shape.request
+        self.queues.worked_out.clear()
         if self.listener is not None:
             self.listener(gang, shape, count)
         add(self.used, request, count)
@@ -425,6 +431,7 @@ class Books:
         """Room for members without pods, on the same accounts as if they had them."""
         count = reservation.total * sign
         queue = gang.queue
+        self.queues.worked_out.clear()
         accounts = (queue.own, *(each.reserved for each in queue.path)) if queue else ()
         for sums in (self.used, gang.reserved, *accounts):
             add(sums, reservation.shape.request, count)

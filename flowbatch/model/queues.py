@@ -6,7 +6,7 @@ the root and says so in `orphaned`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowbatch.model.facts import QueueSeen
 from flowbatch.model.ids import GangId, QueueName
@@ -111,6 +111,8 @@ class QueueTree:
         root.path = (root,)
         self.root = root
         self.by_name: dict[QueueName, Queue] = {ROOT: root}
+        #: What policies have worked out from the sums as they are; emptied when those move.
+        self.worked_out: dict[str, Any] = {}
         #: Queues that keep something of their quota for themselves, deepest first.
         self.lenders: tuple[Queue, ...] = ()
         #: What all queues together deserve, where anybody limits borrowing or lending.
@@ -167,6 +169,7 @@ class QueueTree:
 
     def tally(self) -> None:
         """Add up guarantees and quotas from the leaves to the root, after one of them or the tree changed."""
+        self.worked_out.clear()
         upwards = self.top_down()[::-1]
         for queue in upwards:
             queue.pledged = _sum(child.assured for child in queue.children)

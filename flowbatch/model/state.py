@@ -160,6 +160,7 @@ class ClusterState(Books):
         self._queue_changed(queue)
 
     def _queue_changed(self, queue: Queue) -> None:
+        self.queues.worked_out.clear()
         self.changes.shares = True
         self.changes.queues[queue.name] = None
         for gang in queue.gangs.values():

@@ -10,6 +10,7 @@
     reserving: [{name: waitingTime, wait_ms: 60000}]   # room is kept for gangs that waited so long
     limits: [capability, fairShare]
     shares: proportion         # or null
+    strictTurns: false         # true: a queue keeps its turn until nobody in it can go on
     filters: [schedulable, selector, taints]
     scores: [{name: binPack, weight: 2}, preferredAffinity]
     surplusBatch: 16
@@ -23,7 +24,21 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
-from flowbatch.policy import gates, nodefit, ordering, podaffinity, quota, scores, share, sla, spread
+from flowbatch.policy import (
+    capacity,
+    gates,
+    hierarchy,
+    lending,
+    nodefit,
+    ordering,
+    owners,
+    podaffinity,
+    quota,
+    scores,
+    share,
+    sla,
+    spread,
+)
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import PRESETS
 
@@ -34,10 +49,24 @@ def _named(*classes: Maker) -> dict[str, Maker]:
     return {each.__name__[0].lower() + each.__name__[1:]: each for each in classes}
 
 
-GATES = _named(gates.QueueOpen, gates.QueueRoom, gates.Overcommit, quota.NamespaceQuota)
+GATES = _named(
+    gates.QueueOpen,
+    gates.QueueRoom,
+    gates.Overcommit,
+    quota.NamespaceQuota,
+    capacity.LeafOnly,
+    owners.OwnerJobs,
+    owners.OwnerRoom,
+)
 #: Key in the mapping -> (field of Policy, what may stand there by name).
 LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
-    "queueOrder": ("queue_order", {"priority": ordering.QueuePriority, **_named(ordering.LeastServed)}),
+    "queueOrder": (
+        "queue_order",
+        {
+            "priority": ordering.QueuePriority,
+            **_named(ordering.LeastServed, capacity.DeservedOrder, hierarchy.HierarchicalShare),
+        },
+    ),
     "gangOrder": (
         "gang_order",
         _named(ordering.Priority, ordering.UnreadyFirst, ordering.DominantShare, ordering.Oldest, sla.WaitingTime),
@@ -46,7 +75,7 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
     "waivable": ("waivable", GATES),
     "permits": ("permits", _named(sla.WaitingTime)),
     "reserving": ("reserving", _named(sla.WaitingTime)),
-    "admission": ("admission", {}),
+    "admission": ("admission", _named(capacity.LeafOnly, owners.OwnerJobs)),
     "limits": ("limits", _named(share.Capability, share.FairShare)),
     "filters": (
         "filters",
@@ -58,6 +87,7 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
             spread.TopologySpread,
         ),
     ),
+    "gangLimits": ("gang_limits", _named(lending.Borrowing, owners.OwnerShare)),
     "scores": (
         "scores",
         _named(
@@ -72,8 +102,8 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
         ),
     ),
 }
-SHARES = _named(share.Proportion)
-KEYS = ("name", "preset", *LISTS, "shares", "surplusBatch")
+SHARES = _named(share.Proportion, capacity.Deserved)
+KEYS = ("name", "preset", *LISTS, "shares", "strictTurns", "surplusBatch")
 MOST_WEIGHT = 1_000_000
 
 
@@ -96,6 +126,10 @@ def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list
     if "shares" in mapping:
         name = mapping["shares"]
         changes["shares"] = None if name is None else _one("shares", name, {**SHARES, **extra}, problems)
+    if "strictTurns" in mapping:
+        changes["strict_turns"] = mapping["strictTurns"]
+        if not isinstance(mapping["strictTurns"], bool):
+            problems.append(SpecError("strictTurns", "must be true or false", mapping["strictTurns"]))
     if "surplusBatch" in mapping:
         batch = mapping["surplusBatch"]
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:

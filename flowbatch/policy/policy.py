@@ -77,6 +77,8 @@ class Policy:
     steps: tuple[StepSource, ...] = ()
     #: Members beyond its minimum that a gang may place in one attempt while other gangs wait.
     surplus_batch: int = 16
+    #: A queue whose turn it is keeps it until nobody in it can go on; otherwise queues take turns, gang by gang.
+    strict_turns: bool = False
     #: Arguments of single actions.
     preempt: PreemptArguments = field(default_factory=PreemptArguments)
     gangpreempt: GangEvictArguments = field(default_factory=GangEvictArguments)
