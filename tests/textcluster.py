@@ -250,7 +250,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
         task_name = task or "task"
         if only_declared or waits:
             least = int(minimum[1]) if minimum else int(number)
-            declared.append(DeclaredTask(task_name, int(number), least, spec, waits))
+            declared.append(DeclaredTask(task_name, int(number), least, spec, waits, peertext.labels(rest)))
         if not only_declared:
             events.extend(
                 pod(

@@ -1,7 +1,7 @@
 """scheduling.volcano.sh/v1beta1: PodGroup and Queue."""
 
 from flowbatch.api.batch import NetworkTopologySpec
-from flowbatch.api.core import Affinity, Toleration
+from flowbatch.api.core import Affinity, Toleration, TopologySpreadConstraint
 from flowbatch.api.meta import Condition, JsonObject, LabelSelector, ObjectMeta, Wire
 
 Quantities = dict[str, str | int | float]
@@ -18,6 +18,9 @@ class DeclaredTask(Wire, frozen=True, kw_only=True):
     node_selector: dict[str, str] = {}
     affinity: Affinity | None = None
     tolerations: tuple[Toleration, ...] = ()
+    topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
+    #: Of its pods, as far as they are known; selectors of affinity and spread are asked about them.
+    labels: dict[str, str] = {}
     #: Names of the declared tasks that must have started before this one gets pods.
     waits_for: tuple[str, ...] = ()
 

@@ -251,11 +251,29 @@ class Attempts:
         for role, count in reserve:
             assert role.shape is not None
             room = self._placement.room(role.shape, area.mask)
-            if room.total < count:
-                return self._tightness(role.shape, room.total, count)
-            rows, counts = self._choose(trial, gang, role.shape, count, room, area)
+            if count > 1 and self._placement.pace(role.shape) == "one":
+                rows, counts = self._walk_ahead(trial, gang, role.shape, count, room)
+                found = int(counts.sum())
+            else:
+                found = room.total
+                if found >= count:
+                    rows, counts = self._choose(trial, gang, role.shape, count, room, area)
+            if found < count:
+                return self._tightness(role.shape, found, count)
             trial.reserve(gang, Reservation(role.name, role.shape, rows, counts))
         return None
+
+    def _walk_ahead(self, trial: Trial, gang: Gang, shape: Shape, count: int, room: Room) -> tuple[Ints, Ints]:
+        """Where members to come would go one after the other, each minding those before it."""
+        where: list[int] = []
+        mark, walk = trial.mark(), Walk(self._state, self._placement, shape, room)
+        while len(where) < count and (row := walk.next([])) is not None:
+            trial.place(gang, shape, (), row, ONE)
+            walk.placed(row)
+            where.append(int(row[0]))
+        trial.undo(mark)
+        rows, counts = np.unique(np.array(where, np.int64), return_counts=True)
+        return rows, counts.astype(np.int64)
 
     def _tight(
         self, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]], blocker: NeedsCapacity | NeedsPeers

@@ -27,6 +27,8 @@ from flowbatch.engine.events import (
     GangSeen,
     HyperNodeGone,
     HyperNodeSeen,
+    NamespaceGone,
+    NamespaceSeen,
     NodeGone,
     NodeSeen,
     PodGone,
@@ -67,6 +69,23 @@ from flowbatch.policy.presets import DEFAULT
 
 #: How long a pod is let be whose eviction was refused.
 SPARED_MS = 30_000
+
+Rare = (
+    EvictFailed
+    | BudgetSeen
+    | BudgetGone
+    | QuotaSeen
+    | QuotaGone
+    | StepFailed
+    | Answered
+    | UsageSeen
+    | PolicyDropped
+    | Synced
+    | HyperNodeSeen
+    | HyperNodeGone
+    | NamespaceSeen
+    | NamespaceGone
+)
 
 
 class Engine:
@@ -143,35 +162,30 @@ class Engine:
             case _:
                 self._fold_rare(event)
 
-    def _fold_rare(
-        self,
-        event: EvictFailed
-        | BudgetSeen
-        | BudgetGone
-        | QuotaSeen
-        | QuotaGone
-        | StepFailed
-        | Answered
-        | UsageSeen
-        | PolicyDropped
-        | Synced
-        | HyperNodeSeen
-        | HyperNodeGone,
-    ) -> None:
+    def _fold_rare(self, event: Rare) -> None:
+        """Objects of kinds that few clusters have, or that hardly change."""
         match event:
             case QuotaSeen():
                 self._first_quota()
                 self.state.observe_quota(event)
             case QuotaGone():
                 self.state.forget_quota(event)
+            case NamespaceSeen() | NamespaceGone():
+                self.state.observe_namespace(event)
             case HyperNodeSeen() | HyperNodeGone():
                 self.state.observe_hyper_node(event)
-            case EvictFailed():
-                self._evict_failed(event.uid)
             case BudgetSeen():
                 self.state.observe_budget(event)
             case BudgetGone():
                 self.state.forget_budget(event.id)
+            case _:
+                self._fold_answer(event)
+
+    def _fold_answer(self, event: EvictFailed | StepFailed | Answered | UsageSeen | PolicyDropped | Synced) -> None:
+        """What became of our own orders and questions, and what else is no object."""
+        match event:
+            case EvictFailed():
+                self._evict_failed(event.uid)
             case StepFailed():
                 self._step_failed(event.uid)
             case Answered():

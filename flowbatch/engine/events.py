@@ -15,6 +15,8 @@ from flowbatch.model.facts import (
     HyperNodeGone,
     HyperNodeSeen,
     Members,
+    NamespaceGone,
+    NamespaceSeen,
     NodeGone,
     NodeGroups,
     NodeSeen,
@@ -62,6 +64,8 @@ __all__ = [
     "HyperNodeSeen",
     "LabelTest",
     "Members",
+    "NamespaceGone",
+    "NamespaceSeen",
     "NodeGone",
     "NodeGroups",
     "NodeSeen",
@@ -159,6 +163,8 @@ Event = (
     | HyperNodeGone
     | QueueSeen
     | QueueGone
+    | NamespaceSeen
+    | NamespaceGone
     | QuotaSeen
     | QuotaGone
     | BindFailed

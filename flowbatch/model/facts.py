@@ -23,13 +23,17 @@ class Fact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field=
 
 
 class DeclaredTask(Value, frozen=True):
-    """Members of a gang that need not have pods yet. `waits_for` names tasks that must have started first."""
+    """Members of a gang that need not have pods yet. `waits_for` names tasks that must have started first.
+
+    `labels` are those that its pods will have, where its own terms may ask about them.
+    """
 
     name: str
     count: int
     minimum: int = 0
     shape: ShapeSpec = ShapeSpec()
     waits_for: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class NodeGroups(Value, frozen=True):
@@ -126,6 +130,19 @@ class HyperNodeGone(Fact, frozen=True):
     """The HyperNode object no longer exists."""
 
     name: HyperNodeName
+
+
+class NamespaceSeen(Fact, frozen=True):
+    """A namespace as it now is: selectors of namespaces ask for its labels."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class NamespaceGone(Fact, frozen=True):
+    """The namespace no longer exists."""
+
+    name: str
 
 
 class QueueSeen(Fact, frozen=True):

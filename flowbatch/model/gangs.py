@@ -72,8 +72,9 @@ class Role:
 
     name: str
     declared: DeclaredTask | None = None
-    #: Shape of members that have no pod yet.
+    #: Shape of members that have no pod yet, and whom they will be to others, where that is known.
     shape: Shape | None = None
+    kind: Kind | None = None
     #: Tasks by TaskState.
     counts: list[int] = field(default_factory=lambda: [0] * STATES)
     #: Pending ones that may not be placed yet.

@@ -33,6 +33,8 @@ class Kind:
     #: The groups it belongs to; empty where nobody asks.
     groups: "tuple[Group, ...]" = ()
     tasks: "dict[PodUid, Task]" = field(default_factory=dict)
+    #: Declared tasks whose pods will be of it.
+    declared: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -128,10 +130,24 @@ class Peers:
                     self._join(kind, group)
         return kind
 
+    def declare(self, namespace: str, labels: LabelPairs) -> Kind:
+        """The kind of pods that are still to come."""
+        kind = self.kind(namespace, labels)
+        kind.declared += 1
+        return kind
+
+    def undeclare(self, kind: Kind) -> None:
+        """They are not awaited any more."""
+        kind.declared -= 1
+        self._drop_kind_if_idle(kind)
+
     def leave_kind(self, kind: Kind, uid: PodUid) -> None:
         """A pod of `kind` is gone; the last one takes the kind along."""
         del kind.tasks[uid]
-        if kind.tasks:
+        self._drop_kind_if_idle(kind)
+
+    def _drop_kind_if_idle(self, kind: Kind) -> None:
+        if kind.tasks or kind.declared:
             return
         for group in kind.groups:
             del group.kinds[kind]
@@ -179,8 +195,11 @@ class Peers:
             for tally in tallies.values():
                 _count_tasks(tally, kind, sign, leaving=every)
 
-    def namespace(self, name: str, labels: dict[str, str] | None) -> None:
-        """A namespace's labels as they now are; None for one that is gone. Rare, so its kinds are judged anew."""
+    def namespace(self, name: str, labels: dict[str, str] | None) -> Iterator[tuple[Kind, Group, int]]:
+        """A namespace's labels as they now are; None for one that is gone. Rare, so its kinds are judged anew.
+
+        Yields which kinds joined (1) or left (-1) which groups.
+        """
         if self._namespaces.get(name) == labels:
             return
         if labels is None:
@@ -193,8 +212,10 @@ class Peers:
                     selected, before = self._selects(group, kind), group in kind.groups
                     if selected and not before:
                         self._join(kind, group)
+                        yield kind, group, 1
                     elif before and not selected:
                         self._part(kind, group)
+                        yield kind, group, -1
 
     # -- groups
 

@@ -9,16 +9,19 @@ from flowbatch.model.asks import Device
 from flowbatch.model.books import Books
 from flowbatch.model.facts import (
     BudgetSeen,
+    DeclaredTask,
     GangSeen,
     HyperNodeGone,
     HyperNodeSeen,
+    NamespaceGone,
+    NamespaceSeen,
     NodeSeen,
     PodSeen,
     QueueSeen,
     QuotaGone,
     QuotaSeen,
 )
-from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
@@ -254,11 +257,22 @@ class ClusterState(Books):
             task = declared.get(name)
             if role.declared == task:
                 continue
-            old, role.declared = role.shape, task
-            role.shape = self.shapes.acquire(task.shape) if task else None
-            if old:
-                self.shapes.release(old)
+            self._set_declared(gang, role, task)
             self._drop_role_if_idle(gang, role)
+
+    def _set_declared(self, gang: Gang, role: Role, task: DeclaredTask | None) -> None:
+        shape, kind = role.shape, role.kind
+        role.declared, role.shape, role.kind = task, None, None
+        if task is not None:
+            if task.labels:
+                role.kind = self.peers.declare(gang.id.partition("/")[0], task.labels)
+            role.shape = self.shapes.acquire(task.shape, role.kind)
+        if shape is not None:
+            self.shapes.release(shape)
+        if kind is not None:
+            self.peers.undeclare(kind)
+        if self.peers.fresh:
+            self.reshape()
 
     def forget_gang(self, gang_id: GangId) -> None:
         """The PodGroup is gone; pods that still name it keep what they hold, on nobody's account."""
@@ -275,11 +289,22 @@ class ClusterState(Books):
         gang.phase = ""
         gang.short_since = None
         for role in list(gang.roles.values()):
-            if role.shape:
-                self.shapes.release(role.shape)
-            role.declared = role.shape = None
+            self._set_declared(gang, role, None)
             self._drop_role_if_idle(gang, role)
         self._drop_gang_if_idle(gang)
+
+    # -- namespaces
+
+    def observe_namespace(self, fact: NamespaceSeen | NamespaceGone) -> None:
+        """A namespace as it now is, or that it is gone."""
+        labels = dict(fact.labels) if isinstance(fact, NamespaceSeen) else None
+        for kind, group, sign in self.peers.namespace(fact.name, labels):
+            self.changes.note((*group.members.values(), *group.staying.values()), sign)
+            for task in kind.tasks.values():
+                if task.gang is not None and task.state is TaskState.PENDING:
+                    self.changes.gangs[task.gang.id] = task.gang
+        if self.peers.fresh:
+            self.reshape()
 
     # -- pods
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio
 import structlog
 
-from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
+from flowbatch.api.kinds import NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 from flowbatch.metrics import LEADING
@@ -81,6 +81,7 @@ async def run_all(
             queues=shared.base(client, QUEUE),
             classes=shared.base(client, PRIORITY_CLASS),
             quotas=shared.base(client, RESOURCE_QUOTA),
+            namespaces=shared.base(client, NAMESPACE),
         )
     )
     controllers = program.controllers(shared)

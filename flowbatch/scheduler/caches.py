@@ -5,8 +5,8 @@ from typing import Any
 
 import anyio
 
-from flowbatch.api.core import Node, Pod, PriorityClass, ResourceQuota
-from flowbatch.api.kinds import NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
+from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
+from flowbatch.api.kinds import NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
@@ -23,6 +23,7 @@ class Caches:
     classes: Informer[PriorityClass]
     #: May be missing: not asked for, not served, or not allowed.
     quotas: Informer[ResourceQuota] | None = None
+    namespaces: Informer[Namespace] | None = None
 
     @property
     def required(self) -> list[Informer[Any]]:
@@ -32,7 +33,14 @@ class Caches:
     @property
     def optional(self) -> list[Informer[Any]]:
         """Those of kinds that a cluster may do without."""
-        return [each for each in (self.quotas,) if each is not None]
+        return [
+            each
+            for each in (
+                self.quotas,
+                self.namespaces,
+            )
+            if each is not None
+        ]
 
     @staticmethod
     def of(client: Client) -> "Caches":
@@ -44,6 +52,7 @@ class Caches:
             queues=Informer(client, QUEUE),
             classes=Informer(client, PRIORITY_CLASS),
             quotas=Informer(client, RESOURCE_QUOTA),
+            namespaces=Informer(client, NAMESPACE),
         )
 
     async def run(self) -> None:

@@ -148,6 +148,8 @@ class Scheduler:
         self.caches.groups.on_change(self.feed.gang)
         self.caches.groups.on_change(self.dispatch.forget_group)
         self.caches.pods.on_change(self.feed.pod)
+        if self.caches.namespaces is not None:
+            self.caches.namespaces.on_change(self.feed.namespace)
         if self.caches.quotas is not None:
             self.caches.quotas.on_change(self.feed.quota)
 
@@ -180,6 +182,7 @@ class Scheduler:
             caches.groups.store.values(),
             caches.pods.store.values(),
             caches.quotas.store.values() if caches.quotas is not None else (),
+            caches.namespaces.store.values() if caches.namespaces is not None else (),
         )
 
     def _tell(self, fact: events.Event) -> None:

@@ -8,7 +8,7 @@ An unreadable object is isolated: counted, remembered with its reason, and never
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Literal
 
-from flowbatch.api.core import Node, Pod, PriorityClass, ResourceQuota
+from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
 from flowbatch.model.ids import GangId, NodeName, QueueName
@@ -34,6 +34,7 @@ class Feed:
         self._complain = complain
         self._shapes = Shapes()
         self._labels = MentionedLabels()
+        self._shapes.mention = self._labels.mention
         self._classes: dict[str, PriorityClass] = {}
         self._priorities = Priorities()
         #: Where to find all PodGroups when a PriorityClass changes: gangs carry the value, not the name.
@@ -54,14 +55,19 @@ class Feed:
             self._mailbox.post(("pod", before.uid), events.PodGone(before.uid))
         if new is None and old is not None:
             self._heal("pod", old.metadata.key)
+        self._tell_labels()
 
     def mention(self, keys: Iterable[str]) -> None:
         """A selector asks for these labels of pods: the engine is told them from now on. New keys are rare."""
         self._labels.mention(keys)
-        fresh = self._labels.fresh()
-        for pod in self.pods() if fresh else ():
-            if any(key in pod.metadata.labels for key in fresh) and (fact := self._pod_fact(pod)) is not None:
-                self._mailbox.post(("pod", fact.uid), fact)
+        self._tell_labels()
+
+    def _tell_labels(self) -> None:
+        """Pods with labels that nobody asked for before, once more; their own terms may ask for others."""
+        while fresh := self._labels.fresh():
+            for pod in self.pods():
+                if any(key in pod.metadata.labels for key in fresh) and (fact := self._pod_fact(pod)) is not None:
+                    self._mailbox.post(("pod", fact.uid), fact)
 
     def _pod_fact(self, pod: Pod) -> events.PodSeen | None:
         try:
@@ -107,6 +113,7 @@ class Feed:
             self._mailbox.post(("gang", gone), events.GangGone(gone))
         if new is None and old is not None:
             self._heal("gang", old.metadata.key)
+        self._tell_labels()
 
     def _gang_fact(self, group: PodGroup) -> events.GangSeen | None:
         try:
@@ -137,6 +144,16 @@ class Feed:
             return queue_facts.closed_queue(queue, str(error))
         self._heal("queue", queue.metadata.key)
         return fact
+
+    def namespace(self, old: Namespace | None, new: Namespace | None) -> None:
+        """A namespace appeared, changed or went."""
+        after = None if new is None else translate.namespace_fact(new)
+        if after is None:
+            if old is not None:
+                name = old.metadata.name
+                self._mailbox.post(("namespace", name), events.NamespaceGone(name))
+        elif old is None or translate.namespace_fact(old) != after:
+            self._mailbox.post(("namespace", after.name), after)
 
     def quota(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
         """A ResourceQuota appeared, changed or went; one that cannot be read limits nothing here."""
@@ -179,8 +196,10 @@ class Feed:
         groups: Iterable[PodGroup],
         pods: Iterable[Pod],
         quotas: Iterable[ResourceQuota] = (),
+        namespaces: Iterable[Namespace] = (),
     ) -> Iterator[events.Event]:
         """All facts from scratch, for an engine that starts anew."""
+        yield from map(translate.namespace_fact, namespaces)
         yield from map(self._node_fact, nodes)
         yield from map(self._queue_fact, queues)
         yield from filter(None, map(self._quota_fact, quotas))

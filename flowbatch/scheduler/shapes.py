@@ -4,18 +4,20 @@ The engine works per shape, so two thousand pods of one task must be one object.
 microseconds (quantities are exact fractions); looking it up by its own bytes costs two.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from flowbatch.api.core import Affinity, NodeSelectorTerm, PodSpec, Toleration
+from flowbatch.api.core import Affinity, NodeSelectorTerm, PodSpec, Toleration, TopologySpreadConstraint
+from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.quantity import Rounding, amount, amounts, scale_of
 from flowbatch.api.requests import pod_requests
 from flowbatch.api.scheduling import DeclaredTask, Quantities
 from flowbatch.engine import events
 from flowbatch.model.ids import Amounts
+from flowbatch.scheduler import peers
 
 #: Larger amounts of one pod or node are cut to this, so that sums over a cluster stay inside int64.
 MAX_UNITS: Final = 2**50
@@ -43,24 +45,37 @@ _encode = msgspec.json.Encoder().encode
 _content = attrgetter(*(name for name in PodSpec.__struct_fields__ if name not in _ELSEWHERE))
 
 
+#: A pod without a namespace or labels.
+NOBODY: Final = ObjectMeta()
+
+
+def _nobody_listens(_keys: Iterable[str]) -> None:
+    """Labels are nobody's business."""
+
+
 class Shapes:
     """Hands out one ShapeSpec per distinct content."""
 
     def __init__(self) -> None:
         self._by_bytes: dict[bytes, events.ShapeSpec] = {}
         self._by_value: dict[events.ShapeSpec, events.ShapeSpec] = {}
+        #: Told the keys of pod labels that a new shape's terms ask for.
+        self.mention: Callable[[Iterable[str]], None] = _nobody_listens
 
-    def of_pod(self, spec: PodSpec) -> events.ShapeSpec:
+    def of_pod(self, spec: PodSpec, meta: ObjectMeta = NOBODY) -> events.ShapeSpec:
         """The shape of a pod. Raises QuantityError when an amount cannot be read."""
         key = _encode(_content(spec))
+        if peers.is_sociable(spec):
+            key += _encode(peers.own_labels(spec, meta))
         shape = self._by_bytes.get(key)
         if shape is None:
-            shape = self._intern(pod_shape(spec))
+            shape = self._intern(pod_shape(spec, meta))
             self._by_bytes[key] = shape
         return shape
 
-    def of_declared(self, task: DeclaredTask) -> events.ShapeSpec:
+    def of_declared(self, task: DeclaredTask, namespace: str = "") -> events.ShapeSpec:
         """The shape that members of a declared task will have. Raises QuantityError."""
+        meta = ObjectMeta(namespace=namespace, labels=task.labels)
         return self._intern(
             events.ShapeSpec(
                 requests=with_one_pod(amounts(task.requests)),
@@ -68,6 +83,7 @@ class Shapes:
                 required=required_terms(task.affinity),
                 preferred=preferred_terms(task.affinity),
                 tolerations=tolerations(task.tolerations),
+                **peer_fields(task.affinity, task.topology_spread_constraints, meta),
             )
         )
 
@@ -75,10 +91,15 @@ class Shapes:
         if len(self._by_bytes) >= REMEMBERED or len(self._by_value) >= REMEMBERED:
             self._by_bytes.clear()
             self._by_value.clear()
-        return self._by_value.setdefault(shape, shape)
+        known = self._by_value.get(shape)
+        if known is None:
+            known = self._by_value[shape] = shape
+            if shape.sociable:
+                self.mention(peers.mentioned(shape))
+        return known
 
 
-def pod_shape(spec: PodSpec) -> events.ShapeSpec:
+def pod_shape(spec: PodSpec, meta: ObjectMeta = NOBODY) -> events.ShapeSpec:
     """All of `spec` that placement looks at, uncached. Raises QuantityError."""
     return events.ShapeSpec(
         requests=with_one_pod(pod_requests(spec)),
@@ -87,7 +108,22 @@ def pod_shape(spec: PodSpec) -> events.ShapeSpec:
         preferred=preferred_terms(spec.affinity),
         tolerations=tolerations(spec.tolerations),
         ports=host_ports(spec),
+        **peer_fields(spec.affinity, spec.topology_spread_constraints, meta),
     )
+
+
+def peer_fields(
+    affinity: Affinity | None, constraints: Iterable[TopologySpreadConstraint], meta: ObjectMeta
+) -> dict[str, Any]:
+    """What a shape says about other pods."""
+    near = affinity.pod_affinity if affinity is not None else None
+    apart = affinity.pod_anti_affinity if affinity is not None else None
+    return {
+        "near": peers.required_peers(near, meta),
+        "apart": peers.required_peers(apart, meta),
+        "likes": peers.preferred_peers(affinity, meta),
+        "spreads": peers.spreads(constraints, meta),
+    }
 
 
 def with_one_pod(requests: Amounts) -> Amounts:

@@ -13,7 +13,7 @@ from typing import Final, get_args
 import msgspec
 
 from flowbatch.api import names
-from flowbatch.api.core import Node, Pod, PodSpec, PriorityClass
+from flowbatch.api.core import Namespace, Node, Pod, PodSpec, PriorityClass
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.quantity import QuantityError, amount, scale_of
 from flowbatch.api.scheduling import DeclaredTask, PodGroup
@@ -33,7 +33,7 @@ _POD_PHASES: Final = frozenset(get_args(events.PodPhase))
 _GANG_PHASES: Final = frozenset(get_args(events.GangPhase))
 _EFFECTS: Final = frozenset(get_args(events.TaintEffect))
 #: `Shapes.of_pod`, or `lone_pod` for a pod whose amounts cannot be read.
-ShapeOf = Callable[[PodSpec], events.ShapeSpec]
+ShapeOf = Callable[[PodSpec, ObjectMeta], events.ShapeSpec]
 #: `MentionedLabels.of`: what of a pod's labels the engine is told.
 LabelsOf = Callable[[Mapping[str, str]], tuple[tuple[str, str], ...]]
 _declared_tasks = msgspec.json.Decoder(tuple[DeclaredTask, ...])
@@ -79,7 +79,9 @@ def pod_fact(
     if gang is None and (node is None or status.phase in _FINISHED):
         return None
     try:
-        shape = marked_shape(shape_of(spec), shape_marks(meta)) if meta.annotations else shape_of(spec)
+        shape = shape_of(spec, meta)
+        if meta.annotations:
+            shape = marked_shape(shape, shape_marks(meta))
     except QuantityError as error:
         raise UnreadableError(f"a resource amount {error}") from error
     return events.PodSeen(
@@ -120,7 +122,7 @@ def marked_shape(shape: events.ShapeSpec, marks: tuple[tuple[str, str], ...]) ->
     return msgspec.structs.replace(shape, marks=marks) if marks else shape
 
 
-def lone_pod(_spec: PodSpec) -> events.ShapeSpec:
+def lone_pod(_spec: PodSpec, _meta: ObjectMeta) -> events.ShapeSpec:
     """What an unreadable pod is known to take of its node: one of its pods."""
     return events.ShapeSpec(requests=(("pods", 1),))
 
@@ -201,7 +203,7 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         min_members=max(0, spec.min_member),
         min_by_task=tuple(sorted((name, count) for name, count in spec.min_task_member.items() if count > 0)),
         min_resources=least,
-        declared=tuple(_declared(task, shapes) for task in declared_tasks(group)),
+        declared=tuple(_declared(task, shapes, meta.namespace) for task in declared_tasks(group)),
         phase=phase if phase in _GANG_PHASES else "",  # type: ignore[arg-type]  # narrowed by the set
         user=meta.annotations.get(names.USER, ""),
         wait_ms=_wait_ms(meta),
@@ -236,12 +238,18 @@ def declared_tasks(group: PodGroup) -> tuple[DeclaredTask, ...]:
         raise UnreadableError(f"annotation {names.DECLARED_TASKS}: {error}") from error
 
 
-def _declared(task: DeclaredTask, shapes: Shapes) -> events.DeclaredTask:
+def _declared(task: DeclaredTask, shapes: Shapes, namespace: str) -> events.DeclaredTask:
     try:
-        shape = shapes.of_declared(task)
+        shape = shapes.of_declared(task, namespace)
     except QuantityError as error:
         raise UnreadableError(f"declared task {task.name}: a resource amount {error}") from error
-    return events.DeclaredTask(task.name, max(0, task.count), max(0, task.minimum), shape, task.waits_for)
+    labels = tuple(sorted(task.labels.items())) if shape.sociable else ()
+    return events.DeclaredTask(task.name, max(0, task.count), max(0, task.minimum), shape, task.waits_for, labels)
+
+
+def namespace_fact(namespace: Namespace) -> events.NamespaceSeen:
+    """A namespace's labels: what selectors of namespaces ask for."""
+    return events.NamespaceSeen(namespace.metadata.name, tuple(sorted(namespace.metadata.labels.items())))
 
 
 def instant(moment: datetime | None) -> Instant:

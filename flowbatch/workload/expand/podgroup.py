@@ -72,17 +72,21 @@ def pod_group(
 
 def declared_tasks(job: Job) -> list[JsonObject]:
     """Every task with its count, minimum, requests, node constraints and what it waits for."""
-    return [_declared(task) for task in effective(job).spec.tasks]
+    return [_declared(job, task) for task in effective(job).spec.tasks]
 
 
-def _declared(task: TaskSpec) -> JsonObject:
+def _declared(job: Job, task: TaskSpec) -> JsonObject:
     pod: JsonObject = task.template.get("spec") or {}
     said: JsonObject = {"name": task.name, "count": task.replicas, "minimum": minimum(task)}
     if amounts := task_requests(task):
         said["requests"] = as_quantities(dict(amounts))
-    for field in ("nodeSelector", "affinity", "tolerations"):
+    for field in ("nodeSelector", "affinity", "tolerations", "topologySpreadConstraints"):
         if pod.get(field):
             said[field] = pod[field]
+    if pod.get("affinity") or pod.get("topologySpreadConstraints"):
+        # What its own selectors may ask about.
+        own = {names.JOB_NAME: job.metadata.name, names.TASK_SPEC: task.name}
+        said["labels"] = {**((task.template.get("metadata") or {}).get("labels") or {}), **own}
     if task.depends_on is not None and task.depends_on.name:
         said["waitsFor"] = list(task.depends_on.name)
     return said

@@ -1,8 +1,18 @@
 """Pod affinity, anti-affinity and topology spread: where others are decides where one may go."""
 
+import msgspec
 import pytest
 
-from flowbatch.engine.events import NodeSeen, PodGone
+from flowbatch.engine.events import (
+    NamespaceGone,
+    NamespaceSeen,
+    NodeSeen,
+    PeerTerm,
+    PodGone,
+    PodSeen,
+    PodSelector,
+    ShapeSpec,
+)
 from flowbatch.model.ids import GangId, NodeName, PodUid
 from tests.textcluster import (
     binds,
@@ -14,6 +24,7 @@ from tests.textcluster import (
     facts,
     finish,
     gangs_bound,
+    label_test,
     node,
     nodes_used,
     seen_again,
@@ -341,3 +352,42 @@ def test_a_node_s_end_takes_its_pods_from_the_counts(name: str) -> None:
     found = bound(cycle(engine))
     assert set(found.values()) == ({"n1"} if name == "n2" else set())
     assert GangId("ns/g") in engine.state.gangs
+
+
+# -- members to come
+
+
+def test_room_for_members_to_come_minds_their_terms_as_far_as_their_labels_are_known() -> None:
+    lines = ("3 nodes: cpu=4", "gang g: 1x a cpu=1, ?{} b cpu=1 #app=x apart[host app=x] ~a")
+    fine = engine_with(lines[0], lines[1].format("3x"))
+    assert len(bound(cycle(fine))) == 1
+    (held,) = fine.state.gangs[GangId("ns/g")].reservations
+    assert held.counts.tolist() == [1, 1, 1]
+    engine = engine_with(lines[0], lines[1].format("4x"))
+    assert bound(cycle(engine)) == {}
+    assert blocker(engine, "g") == "NeedsPeers"
+
+
+def test_room_for_members_to_come_is_spread_as_they_will_be() -> None:
+    engine = engine_with(*ZONES, "gang g: 1x a cpu=1, ?4x b cpu=1 #app=x spread[zone app=x] ~a")
+    cycle(engine)
+    (held,) = engine.state.gangs[GangId("ns/g")].reservations
+    names = {node.row: name for name, node in engine.state.nodes.items()}
+    where = [names[row][0] for row, n in zip(held.rows.tolist(), held.counts.tolist(), strict=True) for _ in range(n)]
+    assert sorted(where) == ["a", "a", "b", "b"]
+
+
+def test_namespaces_that_change_their_labels_change_who_counts() -> None:
+    engine = engine_with(*ZONES[:3])
+    web = msgspec.structs.replace(facts("pod web: cpu=1 #app=web on b1")[-1], namespace="other")
+    near = PeerTerm("zone", PodSelector((label_test("app", "In", "web"),), (), (label_test("team", "In", "blue"),)))
+    (seen,) = (each for each in facts("gang g: 1x cpu=1") if isinstance(each, PodSeen))
+    engine.observe([web, *facts("gang g: 1x cpu=1"), msgspec.structs.replace(seen, shape=ShapeSpec(near=(near,)))])
+    assert not binds(cycle(engine))
+    engine.observe([NamespaceSeen("other", (("team", "blue"),))])
+    assert bound(cycle(engine)) == {"g-0": "b1"}
+    engine.observe([NamespaceGone("other")])
+    cycle(engine)
+    engine.observe(facts("gang h: 1x cpu=1"))
+    engine.observe([msgspec.structs.replace(seen, uid="h-0", name="h-0", gang="ns/h", shape=ShapeSpec(near=(near,)))])
+    assert not binds(cycle(engine))
