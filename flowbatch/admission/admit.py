@@ -33,6 +33,9 @@ def admit(
             return _queue(new, lookup)
         case "PodGroup":
             return _pod_group(new, lookup)
+        case "HyperNode":
+            _refuse(rules.check_hyper_node(new), f"HyperNode {_name(new)}")
+            return new
         case _:
             return new
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from flowbatch.admission.schema import schema_of
-from flowbatch.api.kinds import COMMAND, CUSTOM_KINDS, JOB, POD_GROUP, QUEUE, Kind
+from flowbatch.api.kinds import COMMAND, CUSTOM_KINDS, HYPER_NODE, JOB, POD_GROUP, QUEUE, Kind
 from flowbatch.api.meta import JsonObject
 from flowbatch.workload.rules import cel_rules
 
@@ -42,6 +42,12 @@ COLUMNS: dict[Kind[Any], list[JsonObject]] = {
     ],
     QUEUE: [_column("PARENT", ".spec.parent", "string")],
     COMMAND: [],
+    HYPER_NODE: [
+        _column("Tier", ".spec.tier", "string"),
+        _column("TierName", ".spec.tierName", "string"),
+        _column("NodeCount", ".status.nodeCount", "integer"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+    ],
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from flowbatch.api import batch, bus, scheduling
+from flowbatch.api import batch, bus, scheduling, topology
 from flowbatch.api.meta import JsonObject, ObjectMeta, OwnerReference, Wire
 
 QUANTITY: JsonObject = {
@@ -72,11 +72,22 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (scheduling.QueueSpec, "weight"): {"format": "int32", "minimum": 1, "maximum": 65535, "default": 1},
     (scheduling.QueueSpec, "priority"): {"format": "int32"},
     (scheduling.QueueSpec, "dequeueStrategy"): {"enum": ["fifo", "traverse"], "default": "traverse"},
+    (topology.HyperNodeSpec, "tier"): {"minimum": 0},
+    (topology.HyperNodeSpec, "tierName"): {"maxLength": 253},
+    (topology.HyperNodeSpec, "members"): {"minItems": 1},
+    (topology.MemberSpec, "type"): {"enum": ["Node", "HyperNode"]},
+    (topology.ExactMatch, "name"): {"minLength": 1, **_DOTTED},
+    (topology.RegexMatch, "pattern"): {"minLength": 1},
+    (topology.HyperNodeStatus, "nodeCount"): {"format": "int64", "minimum": 0},
 }
 #: Fields without which an object of the type has no meaning.
 REQUIRED: Mapping[type[Wire], tuple[str, ...]] = {
     batch.PartitionPolicy: ("partitionSize", "totalPartitions"),
     scheduling.DeclaredTask: ("name", "count"),
+    topology.HyperNodeSpec: ("tier",),
+    topology.MemberSpec: ("type",),
+    topology.ExactMatch: ("name",),
+    topology.RegexMatch: ("pattern",),
     OwnerReference: ("apiVersion", "kind", "name", "uid"),
 }
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from flowbatch.api import batch, bus, coordination, core, scheduling
+from flowbatch.api import batch, bus, coordination, core, scheduling, topology
 from flowbatch.api.meta import JsonObject, Wire
 
 T = TypeVar("T", bound=Wire)
@@ -102,10 +102,19 @@ QUEUE = Kind(
     namespaced=False,
     short_names=("q", "queue-v1beta1"),
 )
+HYPER_NODE = Kind(
+    "topology.volcano.sh",
+    "v1alpha1",
+    "HyperNode",
+    "hypernodes",
+    topology.HyperNode,
+    namespaced=False,
+    short_names=("hn",),
+)
 COMMAND = Kind("bus.volcano.sh", "v1alpha1", "Command", "commands", bus.Command, status=False)
 
 #: The kinds flowbatch brings along as CustomResourceDefinitions.
-CUSTOM_KINDS: tuple[Kind[Any], ...] = (JOB, POD_GROUP, QUEUE, COMMAND)
+CUSTOM_KINDS: tuple[Kind[Any], ...] = (JOB, POD_GROUP, QUEUE, COMMAND, HYPER_NODE)
 KINDS: tuple[Kind[Any], ...] = (
     POD,
     NODE,

@@ -11,6 +11,8 @@ JOB_RETRY_COUNT = "volcano.sh/job-retry-count"
 TEMPLATE_UID = "volcano.sh/template-uid"
 NUMA_TOPOLOGY_POLICY = "volcano.sh/numa-topology-policy"
 PARTITION_ID = "volcano.sh/partition-id"
+#: On a PodGroup: the lowest HyperNode that holds all of its members.
+ALLOCATED_HYPER_NODE = "volcano.sh/job-allocated-hypernode"
 JOB_FORWARDING = "volcano.sh/job-forwarding"
 OUT_OF_SYNC = "volcano.sh/controller-out-of-sync"
 

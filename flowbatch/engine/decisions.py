@@ -3,7 +3,7 @@
 import msgspec
 
 from flowbatch.engine.events import GangPhase
-from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.model.ids import Amounts, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
 from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.steps import Step
 
@@ -12,6 +12,7 @@ __all__ = [
     "Bind",
     "Decision",
     "Evict",
+    "HyperNodeReport",
     "Nominate",
     "Order",
     "Plan",
@@ -22,6 +23,9 @@ __all__ = [
     "TaskReport",
     "Tick",
 ]
+
+
+NOWHERE = HyperNodeName("")
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
@@ -90,6 +94,8 @@ class Report(Order, frozen=True):
     running: int = 0
     succeeded: int = 0
     failed: int = 0
+    #: The lowest HyperNode that holds all members with a place, where closeness matters to the gang.
+    home: HyperNodeName = NOWHERE
 
 
 class QueueReport(Order, frozen=True):
@@ -97,6 +103,14 @@ class QueueReport(Order, frozen=True):
 
     queue: QueueName
     allocated: Amounts
+
+
+class HyperNodeReport(Order, frozen=True):
+    """What a HyperNode is made of, for its status: how many nodes are inside, and what is wrong with it."""
+
+    name: HyperNodeName
+    nodes: int
+    problem: str = ""
 
 
 class PolicyReport(Order, frozen=True):
@@ -107,7 +121,7 @@ class PolicyReport(Order, frozen=True):
     failures: int
 
 
-Decision = Bind | Evict | Nominate | Ask | Report | QueueReport | PolicyReport
+Decision = Bind | Evict | Nominate | Ask | Report | QueueReport | HyperNodeReport | PolicyReport
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

@@ -293,6 +293,7 @@ class Engine:
         self.counters.reports += len(reports)
         decisions += reports
         decisions += self._queue_reports()
+        decisions += self._outbox.domain_news(self.state.topology)
         due = [at for at in (self._lineup.wake_at(), self._turns.next()) if at is not None]
         return Plan(self.counters.cycles, tuple(decisions), more, min(due, default=None))
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from flowbatch.engine.decisions import Ask, Bind, QueueReport, Report
+from flowbatch.engine.decisions import NOWHERE, Ask, Bind, HyperNodeReport, QueueReport, Report
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import Amounts, GangId, QueueName
+from flowbatch.model.ids import Amounts, GangId, HyperNodeName, QueueName
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.state import ClusterState
+from flowbatch.model.topology import Topology
 
 
 class Outbox:
@@ -20,6 +21,9 @@ class Outbox:
         #: With the uid it was said of: a successor of the same name has heard nothing yet.
         self._said: dict[GangId, tuple[str, Report]] = {}
         self._queues: dict[QueueName, tuple[str, Amounts]] = {}
+        self._domains: dict[HyperNodeName, HyperNodeReport] = {}
+        #: The version of the topology that has been told.
+        self._told = 0
 
     def bind(self, order: Bind) -> None:
         """Send this."""
@@ -55,7 +59,9 @@ class Outbox:
             last = None
         if last == report:
             return False
-        if last is None and not report.blocker and gang.fact is not None and gang.fact.phase == report.phase:
+        fact = gang.fact
+        same = fact is not None and fact.phase == report.phase and report.home in (NOWHERE, fact.home)
+        if last is None and not report.blocker and same:
             # After a restart the wire says so already.
             self._said[report.gang] = uid, report
             return False
@@ -70,6 +76,20 @@ class Outbox:
             return False
         self._said[report.gang] = uid, report
         return True
+
+    def domain_news(self, topology: Topology) -> list[HyperNodeReport]:
+        """HyperNodes that are not what was last said of them."""
+        if topology.version == self._told:
+            return []
+        self._told = topology.version
+        self._domains = {name: said for name, said in self._domains.items() if name in topology.by_name}
+        news: list[HyperNodeReport] = []
+        for name, domain in topology.by_name.items():
+            report = HyperNodeReport(name, int(domain.rows.size), domain.problem)
+            if self._domains.get(name) != report:
+                self._domains[name] = report
+                news.append(report)
+        return news
 
     def queue_news(self, state: ClusterState) -> list[QueueReport]:
         """Queues whose allocation is not what was last said."""

@@ -5,8 +5,10 @@ because people search for those; what they leave out (how much is short, which l
 """
 
 import msgspec
+import numpy as np
 
-from flowbatch.engine.decisions import Report, TaskReport
+from flowbatch.engine.decisions import NOWHERE, Report, TaskReport
+from flowbatch.engine.domains import placed_rows
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.reasons import Reasons, format_amount, format_amounts
 from flowbatch.model.blockers import (
@@ -30,7 +32,7 @@ from flowbatch.model.blockers import (
     Refused,
 )
 from flowbatch.model.gangs import Gang, Task
-from flowbatch.model.ids import Amounts, GangId, PodUid, QueueName
+from flowbatch.model.ids import Amounts, GangId, HyperNodeName, PodUid, QueueName
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.resources import AMOUNT_MAX, PODS
 from flowbatch.model.shapes import Shape
@@ -333,7 +335,17 @@ class Words:
             gang.count(TaskState.RUNNING),
             gang.count(TaskState.SUCCEEDED),
             gang.count(TaskState.FAILED),
+            self._home(gang),
         )
+
+    def _home(self, gang: Gang) -> HyperNodeName:
+        """The lowest domain with all that have their place; the old one while nobody has."""
+        fact, index = gang.fact, self._state.topology.index
+        if fact is None or not (fact.reach or fact.sub_groups or fact.home):
+            return NOWHERE
+        rows = placed_rows(gang.tasks.values())
+        holding = np.flatnonzero(index.holding(rows, self._state.table.size)) if rows.size else rows
+        return index.domains[int(holding[0])].name if holding.size else fact.home
 
 
 def shapes_of(gang: Gang) -> list[Shape]:

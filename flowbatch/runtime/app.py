@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio
 import structlog
 
-from flowbatch.api.kinds import NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
+from flowbatch.api.kinds import HYPER_NODE, NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 from flowbatch.metrics import LEADING
@@ -82,6 +82,7 @@ async def run_all(
             classes=shared.base(client, PRIORITY_CLASS),
             quotas=shared.base(client, RESOURCE_QUOTA),
             namespaces=shared.base(client, NAMESPACE),
+            hyper_nodes=shared.base(client, HYPER_NODE),
         )
     )
     controllers = program.controllers(shared)

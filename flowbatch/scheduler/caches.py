@@ -6,8 +6,9 @@ from typing import Any
 import anyio
 
 from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
-from flowbatch.api.kinds import NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
+from flowbatch.api.kinds import HYPER_NODE, NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
 from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.api.topology import HyperNode
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 
@@ -24,6 +25,7 @@ class Caches:
     #: May be missing: not asked for, not served, or not allowed.
     quotas: Informer[ResourceQuota] | None = None
     namespaces: Informer[Namespace] | None = None
+    hyper_nodes: Informer[HyperNode] | None = None
 
     @property
     def required(self) -> list[Informer[Any]]:
@@ -38,6 +40,7 @@ class Caches:
             for each in (
                 self.quotas,
                 self.namespaces,
+                self.hyper_nodes,
             )
             if each is not None
         ]
@@ -53,6 +56,7 @@ class Caches:
             classes=Informer(client, PRIORITY_CLASS),
             quotas=Informer(client, RESOURCE_QUOTA),
             namespaces=Informer(client, NAMESPACE),
+            hyper_nodes=Informer(client, HYPER_NODE),
         )
 
     async def run(self) -> None:

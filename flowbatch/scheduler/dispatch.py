@@ -12,11 +12,23 @@ import structlog
 from flowbatch.api.core import Node, Pod, ResourceQuota
 from flowbatch.api.names import DEFAULT_QUEUE
 from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
-from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Nominate, Plan, PolicyReport, QueueReport, Report
+from flowbatch.engine.decisions import (
+    Ask,
+    Bind,
+    Decision,
+    Evict,
+    HyperNodeReport,
+    Nominate,
+    Plan,
+    PolicyReport,
+    QueueReport,
+    Report,
+)
 from flowbatch.kube.errors import ApiError, Fenced, TransportError
 from flowbatch.metrics import EVICTIONS, GANG_WAIT_SECONDS, PARKED_GANGS, POLICY_ERRORS
-from flowbatch.model.ids import GangId, PodUid, QueueName
+from flowbatch.model.ids import GangId, HyperNodeName, PodUid, QueueName
 from flowbatch.scheduler import requests
 from flowbatch.scheduler.asking import Asking
 from flowbatch.scheduler.bindings import Bindings, Sender
@@ -42,6 +54,9 @@ class Lookup(Protocol):
     def node(self, name: str) -> Node | None:
         """A node by name."""
 
+    def hyper_node(self, key: str) -> HyperNode | None:
+        """A HyperNode by name."""
+
 
 class Dispatch:
     """Owns everything that writes."""
@@ -63,7 +78,7 @@ class Dispatch:
         self.lanes = Lanes(width)
         self.bindings = Bindings(sender, tell, epoch)
         self.asking = Asking(lookup, tell)
-        self.statuses = Statuses(sender, self.lanes, lookup.group, lookup.queue, moment, pace)
+        self.statuses = Statuses(sender, self.lanes, lookup.group, lookup.queue, lookup.hyper_node, moment, pace)
         self.waiting = WaitingPods(sender, self.lanes, lookup.pod, moment, pace)
         #: Stamped on conditions together with the cycle, so that two runs never share one.
         self.run_id = ""
@@ -94,6 +109,8 @@ class Dispatch:
                 self.waiting.report(decision)
             case QueueReport():
                 self.statuses.allocated(decision)
+            case HyperNodeReport():
+                self.statuses.domain(decision)
             case Evict():
                 EVICTIONS.labels(decision.reason).inc()
                 self.lanes.put(f"pod/{decision.uid}", Rank.BIND, partial(self.bindings.evict, decision))
@@ -153,3 +170,8 @@ class Dispatch:
         """A store's change handler."""
         if new is None and old is not None:
             self.statuses.forget_queue(QueueName(old.metadata.name))
+
+    def forget_hyper_node(self, old: HyperNode | None, new: HyperNode | None) -> None:
+        """A store's change handler."""
+        if new is None and old is not None:
+            self.statuses.forget_hyper_node(HyperNodeName(old.metadata.name))

@@ -18,6 +18,7 @@ from flowbatch.api.kinds import POD
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SCHEDULER_NAME
 from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
 from flowbatch.kube.client import Client
 from flowbatch.kube.watch import Malformed
@@ -152,6 +153,9 @@ class Scheduler:
             self.caches.namespaces.on_change(self.feed.namespace)
         if self.caches.quotas is not None:
             self.caches.quotas.on_change(self.feed.quota)
+        if self.caches.hyper_nodes is not None:
+            self.caches.hyper_nodes.on_change(self.feed.hyper_node)
+            self.caches.hyper_nodes.on_change(self.dispatch.forget_hyper_node)
 
     async def _catch_up(self) -> None:
         """Read all pods by quorum: what an earlier leader bound may not have reached our watch yet."""
@@ -183,6 +187,7 @@ class Scheduler:
             caches.pods.store.values(),
             caches.quotas.store.values() if caches.quotas is not None else (),
             caches.namespaces.store.values() if caches.namespaces is not None else (),
+            caches.hyper_nodes.store.values() if caches.hyper_nodes is not None else (),
         )
 
     def _tell(self, fact: events.Event) -> None:
@@ -212,6 +217,11 @@ class StoreLookup:
     def group(self, key: str) -> PodGroup | None:
         """See Lookup."""
         return self._caches.groups.store.get(key)
+
+    def hyper_node(self, key: str) -> HyperNode | None:
+        """See Lookup."""
+        informer = self._caches.hyper_nodes
+        return informer.store.get(key) if informer is not None else None
 
     def queue(self, key: str) -> Queue | None:
         """See Lookup."""

@@ -10,9 +10,10 @@ from typing import Literal
 
 from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
 from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
-from flowbatch.model.ids import GangId, NodeName, QueueName
-from flowbatch.scheduler import queue_facts, translate
+from flowbatch.model.ids import GangId, HyperNodeName, NodeName, QueueName
+from flowbatch.scheduler import queue_facts, topology_facts, translate
 from flowbatch.scheduler.labels import MentionedLabels
 from flowbatch.scheduler.mailbox import Mailbox
 from flowbatch.scheduler.quotas import quota_fact
@@ -116,8 +117,11 @@ class Feed:
         self._tell_labels()
 
     def _gang_fact(self, group: PodGroup) -> events.GangSeen | None:
+        if group.spec.sub_group_policy:
+            self._labels.mention(topology_facts.labels_asked_by(group))
         try:
             fact = translate.gang_fact(group, self._priorities, self._shapes)
+            fact = topology_facts.with_topology(fact, group)
         except UnreadableError as error:
             self._isolate("gang", group.metadata.key, group, error)
             return None
@@ -154,6 +158,17 @@ class Feed:
                 self._mailbox.post(("namespace", name), events.NamespaceGone(name))
         elif old is None or translate.namespace_fact(old) != after:
             self._mailbox.post(("namespace", after.name), after)
+
+    def hyper_node(self, old: HyperNode | None, new: HyperNode | None) -> None:
+        """A HyperNode appeared, changed or went; what its status says is our own."""
+        if new is None:
+            if old is not None:
+                name = HyperNodeName(old.metadata.name)
+                self._mailbox.post(("hypernode", name), events.HyperNodeGone(name))
+            return
+        after = topology_facts.hyper_node_fact(new)
+        if old is None or topology_facts.hyper_node_fact(old) != after:
+            self._mailbox.post(("hypernode", after.name), after)
 
     def quota(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
         """A ResourceQuota appeared, changed or went; one that cannot be read limits nothing here."""
@@ -197,10 +212,12 @@ class Feed:
         pods: Iterable[Pod],
         quotas: Iterable[ResourceQuota] = (),
         namespaces: Iterable[Namespace] = (),
+        hyper_nodes: Iterable[HyperNode] = (),
     ) -> Iterator[events.Event]:
         """All facts from scratch, for an engine that starts anew."""
         yield from map(translate.namespace_fact, namespaces)
         yield from map(self._node_fact, nodes)
+        yield from map(topology_facts.hyper_node_fact, hyper_nodes)
         yield from map(self._queue_fact, queues)
         yield from filter(None, map(self._quota_fact, quotas))
         yield from filter(None, map(self._gang_fact, groups))

@@ -10,9 +10,10 @@ from typing import Generic, TypeVar
 from flowbatch.api.kinds import Kind
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.api.topology import HyperNode
 from flowbatch.kube.watch import EventDecoder, Malformed
 
-T = TypeVar("T", bound=PodGroup | Queue)
+T = TypeVar("T", bound=PodGroup | Queue | HyperNode)
 
 
 class Mirror(Generic[T]):

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from flowbatch.api import names
 from flowbatch.api.core import Pod
 from flowbatch.api.kinds import POD, POD_GROUP, QUEUE
 from flowbatch.api.meta import Condition, JsonObject
@@ -113,7 +114,8 @@ def group_request(report: Report, group: PodGroup, moment: datetime, transition:
         wanted = getattr(report, count)
         if wanted != getattr(group.status, count):
             status[count] = wanted
-    return _patch_group(group, status) if status else None
+    home = report.home if report.home != group.metadata.annotations.get(names.ALLOCATED_HYPER_NODE, "") else ""
+    return _patch_group(group, status, home) if status or home else None
 
 
 def phase_request(report: Report, group: PodGroup) -> Request | None:
@@ -133,9 +135,12 @@ def _key(group: PodGroup) -> GangId:
     return GangId(group.metadata.key)
 
 
-def _patch_group(group: PodGroup, status: JsonObject) -> Request:
+def _patch_group(group: PodGroup, status: JsonObject, home: str = "") -> Request:
     # No status subresource: a plain merge patch, as Volcano's own scheduler may write it.
-    body = {"metadata": {"uid": group.metadata.uid}, "status": status}
+    metadata: JsonObject = {"uid": group.metadata.uid}
+    if home:
+        metadata["annotations"] = {names.ALLOCATED_HYPER_NODE: home}
+    body: JsonObject = {"metadata": metadata, **({"status": status} if status else {})}
     return patch_object(POD_GROUP, group.metadata.name, body, group.metadata.namespace)
 
 

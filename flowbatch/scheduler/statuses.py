@@ -15,13 +15,15 @@ from typing import Final
 
 import msgspec
 
-from flowbatch.api.kinds import POD_GROUP, QUEUE
+from flowbatch.api import names
+from flowbatch.api.kinds import HYPER_NODE, POD_GROUP, QUEUE
 from flowbatch.api.scheduling import PodGroup, Queue
-from flowbatch.engine.decisions import QueueReport, Report
+from flowbatch.api.topology import HyperNode
+from flowbatch.engine.decisions import HyperNodeReport, QueueReport, Report
 from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, TransportError
 from flowbatch.kube.request import Request
-from flowbatch.model.ids import GangId, QueueName
-from flowbatch.scheduler import requests
+from flowbatch.model.ids import GangId, HyperNodeName, QueueName
+from flowbatch.scheduler import domain_requests, requests
 from flowbatch.scheduler.bindings import Sender, doubled
 from flowbatch.scheduler.lanes import Lanes, Rank
 from flowbatch.scheduler.mirror import Mirror
@@ -52,6 +54,7 @@ class Statuses:
         lanes: Lanes,
         groups: Callable[[str], PodGroup | None],
         queues: Callable[[str], Queue | None],
+        domains: Callable[[str], HyperNode | None],
         moment: Callable[[], datetime],
         pace: Pace,
     ) -> None:
@@ -59,6 +62,8 @@ class Statuses:
         self._lanes = lanes
         self._groups = Mirror(POD_GROUP, groups)
         self._queues = Mirror(QUEUE, queues)
+        self._domains = Mirror(HYPER_NODE, domains)
+        self._made_of: dict[str, HyperNodeReport] = {}
         self._moment = moment
         self._pace = pace
         self._reports: dict[str, Report] = {}
@@ -89,6 +94,11 @@ class Statuses:
         self._allocations[report.queue] = report
         self._timers.within(f"queue/{report.queue}", self._pace.queue_s)
 
+    def domain(self, report: HyperNodeReport) -> None:
+        """Note what a HyperNode is made of now."""
+        self._made_of[report.name] = report
+        self._timers.within(f"hypernode/{report.name}", self._pace.queue_s)
+
     def latest(self, gang: GangId) -> Report | None:
         """The last report of a gang."""
         return self._reports.get(gang)
@@ -105,13 +115,20 @@ class Statuses:
         self._queues.forget(queue)
         self._forget(f"queue/{queue}")
 
+    def forget_hyper_node(self, name: HyperNodeName) -> None:
+        """The HyperNode is gone."""
+        self._made_of.pop(name, None)
+        self._domains.forget(name)
+        self._forget(f"hypernode/{name}")
+
     def _forget(self, key: str) -> None:
         self._failures.pop(key, None)
         self._timers.forget(key)
 
     def _due(self, key: str) -> None:
         kind, _, name = key.partition("/")
-        write = self._write_group if kind == "gang" else self._write_queue
+        writers = {"gang": self._write_group, "queue": self._write_queue, "hypernode": self._write_domain}
+        write = writers[kind]
         self._lanes.put(key, Rank.STATUS, lambda: write(name))
 
     async def _write_phase(self, gang: str) -> None:
@@ -131,7 +148,15 @@ class Statuses:
         if report is not None and queue is not None:
             await self._write(f"queue/{name}", requests.queue_request(report, queue), self._queues)
 
-    async def _write(self, key: str, request: Request | None, mirror: Mirror[PodGroup] | Mirror[Queue]) -> None:
+    async def _write_domain(self, name: str) -> None:
+        report, node = self._made_of.get(name), self._domains.get(name)
+        if report is not None and node is not None:
+            request = domain_requests.hyper_node_request(report, node, self._moment())
+            await self._write(f"hypernode/{name}", request, self._domains)
+
+    async def _write(
+        self, key: str, request: Request | None, mirror: Mirror[PodGroup] | Mirror[Queue] | Mirror[HyperNode]
+    ) -> None:
         """Send; a status is a level, so whatever fails without an answer is simply written again later."""
         if request is None:
             return
@@ -160,7 +185,8 @@ def patience_s(report: Report, group: PodGroup, pace: Pace) -> float | None:
     if said is not None and said.reason != requests.reason_of(report):
         return pace.settle_s
     counts = group.status.running, group.status.succeeded, group.status.failed
-    if (report.running, report.succeeded, report.failed) != counts:
+    moved = report.home and report.home != group.metadata.annotations.get(names.ALLOCATED_HYPER_NODE)
+    if (report.running, report.succeeded, report.failed) != counts or moved:
         return pace.count_s
     if said is not None and said.message != requests.shorten(report.message):
         return pace.reword_s

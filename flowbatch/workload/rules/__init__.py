@@ -7,12 +7,13 @@ a file once and not once per problem. Nothing here recurses into what it is give
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from flowbatch.api.kinds import COMMAND, JOB, POD_GROUP, QUEUE, Kind
+from flowbatch.api.kinds import COMMAND, HYPER_NODE, JOB, POD_GROUP, QUEUE, Kind
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.rules import job, schema
 from flowbatch.workload.rules.cel import cel_rules
 from flowbatch.workload.rules.graph import check_graph
+from flowbatch.workload.rules.hypernode import HYPER_NODE_RULES, check_hyper_members
 from flowbatch.workload.rules.metadata import check_metadata, check_type
 from flowbatch.workload.rules.others import POD_GROUP_RULES, check_declared, check_members, check_order
 from flowbatch.workload.rules.plugins import check_plugins
@@ -37,6 +38,7 @@ __all__ = [
     "Rule",
     "cel_rules",
     "check_command",
+    "check_hyper_node",
     "check_job",
     "check_job_update",
     "check_pod_group",
@@ -77,6 +79,11 @@ def check_queue(manifest: JsonObject) -> list[SpecError]:
 def check_pod_group(manifest: JsonObject) -> list[SpecError]:
     """Every problem of a PodGroup."""
     return _check(manifest, POD_GROUP, schema.POD_GROUP, POD_GROUP_RULES, (check_members, check_declared))
+
+
+def check_hyper_node(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a HyperNode."""
+    return _check(manifest, HYPER_NODE, schema.HYPER_NODE, HYPER_NODE_RULES, (check_hyper_members,))
 
 
 def check_command(manifest: JsonObject) -> list[SpecError]:

@@ -6,6 +6,7 @@ the webhook and with whoever applies the table itself.
 
 from collections.abc import Iterable
 
+from flowbatch.workload.rules.hypernode import HYPER_NODE_RULES
 from flowbatch.workload.rules.job import JOB_RULES
 from flowbatch.workload.rules.others import POD_GROUP_RULES
 from flowbatch.workload.rules.queue import QUEUE_RULES
@@ -27,7 +28,12 @@ _ALSO: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
 }
-_TABLES: dict[str, Iterable[Rule]] = {"Job": JOB_RULES, "Queue": QUEUE_RULES, "PodGroup": POD_GROUP_RULES}
+_TABLES: dict[str, Iterable[Rule]] = {
+    "Job": JOB_RULES,
+    "Queue": QUEUE_RULES,
+    "PodGroup": POD_GROUP_RULES,
+    "HyperNode": HYPER_NODE_RULES,
+}
 
 
 def cel_rules(kind: str) -> list[tuple[str, str, str]]:

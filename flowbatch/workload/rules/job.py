@@ -37,11 +37,12 @@ def _least_partitions_fit(policy: JsonObject) -> bool:
     return (whole_of(policy, "minPartitions") or 0) <= max(0, whole_of(policy, "totalPartitions") or 0)
 
 
-def _one_tier(topology: JsonObject) -> bool:
+def one_tier(topology: JsonObject) -> bool:
+    """A tier is named, or numbered, not both."""
     return topology.get("highestTierAllowed") is None or not topology.get("highestTierName")
 
 
-_TIERS = "must not name both highestTierAllowed and highestTierName"
+TIERS = "must not name both highestTierAllowed and highestTierName"
 _MODES = "must be hard or soft"
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -79,10 +80,10 @@ JOB_RULES: tuple[Rule, ...] = (
         of=dict,
         at="partitionPolicy",
     ),
-    Rule("spec.networkTopology", _one_tier, _TIERS, of=dict),
+    Rule("spec.networkTopology", one_tier, TIERS, of=dict),
     Rule("spec.networkTopology.highestTierAllowed", *at_least(0), "self >= 0"),
     Rule("spec.networkTopology.mode", NETWORK_MODES.__contains__, _MODES, "self in ['hard', 'soft']", of=str),
-    Rule("spec.tasks[].partitionPolicy.networkTopology", _one_tier, _TIERS, of=dict),
+    Rule("spec.tasks[].partitionPolicy.networkTopology", one_tier, TIERS, of=dict),
     Rule("spec.tasks[].partitionPolicy.networkTopology.mode", NETWORK_MODES.__contains__, _MODES, of=str),
 )
 

@@ -7,6 +7,7 @@ from flowbatch.api.names import ROOT_QUEUE
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules import names
 from flowbatch.workload.rules.graph import find_cycle
+from flowbatch.workload.rules.job import TIERS, one_tier
 from flowbatch.workload.rules.reading import dict_of, dicts_of, items_of, text_of, texts_of, whole_of
 from flowbatch.workload.rules.resources import read_quantity
 from flowbatch.workload.rules.table import Rule
@@ -16,6 +17,9 @@ POD_GROUP_RULES: tuple[Rule, ...] = (
     Rule("spec.minMember", lambda count: count >= 0, "must be at least 0", "self >= 0"),
     Rule("spec.queue", lambda name: name != ROOT_QUEUE, "takes no pod groups: it is the parent of all queues", of=str),
     Rule("spec.networkTopology.mode", NETWORK_MODES.__contains__, "must be hard or soft", of=str),
+    Rule("spec.networkTopology", one_tier, TIERS, of=dict),
+    Rule("spec.subGroupPolicy[].networkTopology.mode", NETWORK_MODES.__contains__, "must be hard or soft", of=str),
+    Rule("spec.subGroupPolicy[].networkTopology", one_tier, TIERS, of=dict),
     Rule("spec.subGroupPolicy[].subGroupSize", lambda size: size >= 1, "must be at least 1", "self >= 1"),
     Rule("spec.subGroupPolicy[].minSubGroups", lambda count: count >= 0, "must be at least 0", "self >= 0"),
     Rule("spec.declaredTasks[].count", lambda count: count >= 0, "must be at least 0", "self >= 0"),

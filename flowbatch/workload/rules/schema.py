@@ -215,6 +215,31 @@ SUB_GROUP = Fields(
         "networkTopology": NETWORK_TOPOLOGY,
     }
 )
+HYPER_NODE = Fields(
+    {
+        **_TOP,
+        "spec": Fields(
+            {
+                "tier": INT32,
+                "tierName": TEXT,
+                "members": ListOf(
+                    Fields(
+                        {
+                            "type": TEXT,
+                            "selector": Fields(
+                                {
+                                    "exactMatch": Fields({"name": TEXT}),
+                                    "regexMatch": Fields({"pattern": TEXT}),
+                                    "labelMatch": ANY,
+                                }
+                            ),
+                        }
+                    )
+                ),
+            }
+        ),
+    }
+)
 POD_GROUP = Fields(
     {
         **_TOP,

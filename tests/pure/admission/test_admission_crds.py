@@ -26,6 +26,7 @@ def test_deploy_crds_is_up_to_date():
         ("podgroups.scheduling.volcano.sh", "Namespaced", ["pg", "podgroup-v1beta1"], {}),
         ("queues.scheduling.volcano.sh", "Cluster", ["q", "queue-v1beta1"], {"status": {}}),
         ("commands.bus.volcano.sh", "Namespaced", None, {}),
+        ("hypernodes.topology.volcano.sh", "Cluster", ["hn"], {"status": {}}),
     ],
 )
 def test_names_scopes_and_subresources_are_volcanos(name, scope, short, subresources):
@@ -43,6 +44,16 @@ def test_job_columns_are_volcanos():
         ("RUNNINGS", ".status.running"),
         ("AGE", ".metadata.creationTimestamp"),
         ("QUEUE", ".spec.queue"),
+    ]
+
+
+def test_hyper_node_columns_are_volcanos():
+    columns = by_name()["hypernodes.topology.volcano.sh"]["versions"][0]["additionalPrinterColumns"]
+    assert [(column["name"], column["jsonPath"], column["type"]) for column in columns] == [
+        ("Tier", ".spec.tier", "string"),
+        ("TierName", ".spec.tierName", "string"),
+        ("NodeCount", ".status.nodeCount", "integer"),
+        ("Age", ".metadata.creationTimestamp", "date"),
     ]
 
 

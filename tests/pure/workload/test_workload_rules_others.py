@@ -97,6 +97,7 @@ def test_pod_group_defaults_are_volcanos():
         ({"declaredTasks": [{"name": "a", "waitsFor": ["b"]}]}, "spec.declaredTasks[0].waitsFor[0]"),
         ({"declaredTasks": [{"name": "a", "waitsFor": ["a"]}]}, "spec.declaredTasks[0].waitsFor"),
         ({"subGroupPolicy": [{"subGroupSize": 0}]}, "spec.subGroupPolicy[0].subGroupSize"),
+        ({"networkTopology": {"highestTierAllowed": 1, "highestTierName": "rack"}}, "spec.networkTopology"),
     ],
 )
 def test_wrong_pod_groups_are_refused(spec, path):
