@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench bench-engine test-apiserver clean
+.PHONY: demo test lint bench bench-quality bench-engine test-apiserver clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,6 +34,10 @@ bench: $(STAMP)
 # The engine alone, offline: no API server, no I/O.
 bench-engine: $(STAMP)
 	$(BIN)/python -m benchmarks engine offline state
+
+# TRACES=default,gpuspec33 and SEEDS=3 measure a part; all of it takes half an hour.
+bench-quality: $(STAMP)
+	$(BIN)/python -m benchmarks.quality $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 # ON=etcd34 takes Debian's etcd 3.4; ONLY=smoke runs the tests of that mark alone.
 ON ?= real

@@ -52,15 +52,19 @@ from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.report import Explanation, Words
 from flowbatch.engine.turns import Turns
+from flowbatch.model.asks import DeviceAsk
 from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
+from flowbatch.model.devices import Bank, fullest
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import Stimulus, TaskState
 from flowbatch.model.nodes import Node
+from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Floats
 from flowbatch.model.view import View
 from flowbatch.policy import deviceids
 from flowbatch.policy.contract import Admission, Key, KeyPart, Permit
@@ -118,6 +122,7 @@ class Engine:
         self.state.group_use = GroupUse(self.state) if counted else None
         self._turns = Turns(self.state, self._view, policy, self.guard)
         self._ledgers = Ledgers(self.state, [make() for make in policy.ledgers], self.guard)
+        self.state.devices.order = self._rank_devices
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits))
         self._words = Words(self.state, self._fits)
         for queue in self.state.queues.by_name.values():
@@ -446,6 +451,12 @@ class Engine:
             steps.extend(self.guard.call(source, source.steps, (), task, node, self._view))
         fact = task.fact
         return Bind(uid, fact.namespace, fact.name, node.name, gang.id, tuple(steps))
+
+    def _rank_devices(self, shape: Shape, ask: DeviceAsk, bank: Bank) -> Floats:
+        """The policy's word on which device of a node is better, or best fit."""
+        order = self.policy.devices
+        keys = self.guard.call(order, order.key, None, shape, ask, bank, self._view) if order is not None else None
+        return fullest(shape, ask, bank) if keys is None else keys
 
     def _name_devices(self, task: Task, node: Node) -> list[Step]:
         """The pod must know its devices before its node sees it, and a restarted scheduler must read them there."""

@@ -178,7 +178,7 @@ class Placement:
         if self._social_scores:
             points = points + self.social_points(shape, room.rows)
         keys = self.keys(points, room.rows)
-        if self._rising:
+        if self._rising or count == 1:
             return _fill(keys, room, count)
         return self._follow(shape, keys, room, count)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from flowbatch.model.asks import DeviceShare
 from flowbatch.model.budgets import Budgets
+from flowbatch.model.census import Census
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.devices import DeviceTable
@@ -39,6 +40,7 @@ class Books:
         self.shapes = ShapeTable(self.axes, self.peers)
         self.ports = HostPorts()
         self.devices = DeviceTable()
+        self.census = Census()
         self.nodes: dict[NodeName, Node] = {}
         self.node_at: dict[Row, Node] = {}
         self.topology = Topology(self.nodes)

@@ -45,6 +45,14 @@ class Bank:
         """A copy of some of its rows."""
         return Bank(self.rows[which], *(getattr(self, name)[which] for name in COLUMNS))
 
+    def parts(self) -> Ints:
+        """The free part of each device in thousandths, by whatever is scarcer on it; a thousand is a whole one."""
+        left = self.milli
+        if self.most_memory.any():
+            left = np.minimum(left, self.memory * WHOLE // np.maximum(self.most_memory, 1))
+        result: Ints = np.where((self.kind > 0) & (self.slots > 0), left, 0).clip(0, WHOLE)
+        return result
+
     def memory_of(self, ask: DeviceAsk) -> Ints | int:
         """MiB that `ask` would take of each device."""
         return self.most_memory * ask.percent // 100 if ask.percent else ask.memory
@@ -65,6 +73,7 @@ class DeviceTable:
     def __init__(self) -> None:
         empty = np.zeros((0, 0), np.int64)
         self._bank = Bank(np.zeros(0, np.int64), *(empty.copy() for _ in COLUMNS))
+        self._parts: Ints = empty
         #: Device ids of a row, by column.
         self._ids: dict[Row, dict[str, int]] = {}
         self._devices: dict[Row, tuple[Device, ...]] = {}
@@ -74,6 +83,8 @@ class DeviceTable:
         self.order: DeviceOrder = fullest
         #: Grows whenever devices of a node come, change or go.
         self.version = 0
+        #: MiB of the largest device there ever was.
+        self.largest_memory = 0
 
     def __bool__(self) -> bool:
         return bool(self._devices)
@@ -93,14 +104,14 @@ class DeviceTable:
 
     def bank(self, rows: Ints) -> Bank:
         """A copy of these rows."""
-        bank = self._bank
-        beyond = rows >= bank.rows.size
-        if not beyond.any():
-            return Bank(rows, *(getattr(bank, name)[rows] for name in COLUMNS))
-        safe = np.where(beyond, 0, rows)
-        if not bank.rows.size:
-            return Bank(rows, *(np.zeros((rows.size, self.width), np.int64) for _ in COLUMNS))
-        return Bank(rows, *(getattr(bank, name)[safe] * ~beyond[:, None] for name in COLUMNS))
+        self._reach(int(rows.max(initial=-1)) + 1)
+        return Bank(rows, *(getattr(self._bank, name).take(rows, axis=0) for name in COLUMNS))
+
+    def parts(self, rows: Ints) -> Ints:
+        """`Bank.parts` of these rows, kept up to date rather than worked out."""
+        self._reach(int(rows.max(initial=-1)) + 1)
+        result: Ints = self._parts.take(rows, axis=0)
+        return result
 
     # -- nodes
 
@@ -109,13 +120,15 @@ class DeviceTable:
         if not devices and row not in self._devices:
             return
         self.version += 1
-        self._fit(row, len(devices))
+        self._reach(row + 1, len(devices))
         for name in COLUMNS:
             getattr(self._bank, name)[row] = 0
+        self._parts[row] = 0
         self._devices.pop(row, None)
         self._ids.pop(row, None)
         if not devices:
             return
+        self.largest_memory = max(self.largest_memory, *(device.memory for device in devices))
         self._devices[row] = devices
         self._ids[row] = {device.id: column for column, device in enumerate(devices)}
         bank = self._bank
@@ -126,6 +139,7 @@ class DeviceTable:
             bank.kind[row, column] = self._kind(device) if device.healthy else 0
         for shares in held:
             self.hold(row, shares)
+        self._recount(np.array([row]))
 
     def _kind(self, device: Device) -> int:
         what = (device.kind, device.model, device.mode)
@@ -133,27 +147,34 @@ class DeviceTable:
             self.kinds.append(what)
         return self.kinds.index(what)
 
-    def _fit(self, row: Row, width: int) -> None:
+    def _reach(self, rows: int, width: int = 0) -> None:
+        """Have so many rows and columns at least."""
         size, most = self._bank.milli.shape
-        rows = max(size, 64, 2 * size) if row >= size else size
-        rows = max(rows, row + 1)
-        wide = max(most, width)
-        if (rows, wide) != (size, most):
-            grown = (np.pad(getattr(self._bank, name), ((0, rows - size), (0, wide - most))) for name in COLUMNS)
-            self._bank = Bank(np.arange(rows), *grown)
+        if rows <= size and width <= most:
+            return
+        rows, width = max(rows, 2 * size if rows > size else size), max(width, most)
+        more = ((0, rows - size), (0, width - most))
+        self._bank = Bank(np.arange(rows), *(np.pad(getattr(self._bank, name), more) for name in COLUMNS))
+        self._parts = np.pad(self._parts, more)
 
     # -- who holds what
 
     def hold(self, row: Row, shares: tuple[DeviceShare, ...], sign: int = 1) -> None:
         """A pod on `row` holds `shares`, fit or not; sign -1 gives them back. Unknown devices are skipped."""
         known, bank = self._ids.get(row), self._bank
-        for share in shares if known else ():
-            column = known.get(share.id) if known else None
+        if known is None or not shares:
+            return
+        for share in shares:
+            column = known.get(share.id)
             if column is not None:
                 bank.milli[row, column] -= sign * share.milli
                 bank.memory[row, column] -= sign * share.memory
                 bank.slots[row, column] -= sign
                 bank.sharers[row, column] += sign
+        self._recount(np.array([row]))
+
+    def _recount(self, rows: Ints) -> None:
+        self._parts[rows] = self.bank(rows).parts()
 
     def over(self, row: Row) -> bool:
         """More is held of one of the row's devices than it has."""
@@ -177,7 +198,7 @@ class DeviceTable:
     def eligible(self, ask: DeviceAsk, bank: Bank) -> Bools:
         """Devices of the kind and model that `ask` wants, free or not."""
         verdicts = np.array([False, *(ask.accepts(*what) for what in self.kinds[1:])], np.bool_)
-        result: Bools = verdicts[bank.kind]
+        result: Bools = verdicts.take(bank.kind)
         return result
 
     def fits(self, ask: DeviceAsk, bank: Bank) -> Bools:
@@ -291,6 +312,7 @@ class DeviceTable:
     def _write(self, bank: Bank) -> None:
         for name in ("milli", "memory", "slots", "sharers"):
             getattr(self._bank, name)[bank.rows] = getattr(bank, name)
+        self._parts[bank.rows] = bank.parts()
 
     def give_rows(self, shape: Shape, rows: Ints, picks: Picks, sign: int = -1) -> None:
         """Give back what `take_rows` took; `rows` one for each pod. Sign 1 takes exactly the same again."""

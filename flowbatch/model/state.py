@@ -388,6 +388,8 @@ class ClusterState(Books):
         kind = self.peers.kind(fact.namespace, fact.labels)
         task = Task(fact, self.shapes.acquire(fact.shape, kind), kind=kind)
         self.tasks[fact.uid] = kind.tasks[fact.uid] = task
+        if fact.shape.devices:
+            self.census.note(fact.shape)
         self._join(task)
         self.changes.shares = True
         if self.peers.fresh:

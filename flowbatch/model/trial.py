@@ -55,9 +55,9 @@ class Trial:
     def place(self, gang: Gang, shape: Shape, tasks: Sequence[Task], rows: Ints, counts: Ints) -> None:
         """Take room for `tasks`, all of `shape`: `counts` of them on each of `rows`."""
         state, count = self._state, len(tasks)
+        picks = state.devices.take_rows(shape, rows, counts) if shape.spec.devices else None
         state.table.take_rows(rows, counts, shape.request)
         state.charge(gang, shape, count)
-        picks = state.devices.take_rows(shape, rows, counts) if shape.spec.devices else None
         placed = (tasks, np.repeat(rows, counts), picks)
         self._placed.append(placed)
         ports = shape.spec.ports
@@ -78,10 +78,10 @@ class Trial:
             for row in placed[1].tolist() if ports else ():
                 state.ports.take(Row(row), ports, -1)
             self._placed.remove(placed)
-            if picks is not None:
-                state.devices.give_rows(shape, placed[1], picks)
             state.charge(gang, shape, -count)
             state.table.take_rows(rows, counts, shape.request, -1)
+            if picks is not None:
+                state.devices.give_rows(shape, placed[1], picks)
 
         self._undo.append(back)
 

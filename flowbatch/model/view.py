@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from flowbatch.model.census import Census
 from flowbatch.model.columns import NodeColumns
+from flowbatch.model.devices import DeviceTable
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, Instant, NodeName, QueueName
 from flowbatch.model.inquiry import Advice
@@ -43,6 +45,16 @@ class ClusterView(Protocol):
     @property
     def columns(self) -> NodeColumns:
         """Labels, taints and cordons of nodes."""
+        ...
+
+    @property
+    def devices(self) -> DeviceTable:
+        """Devices that pods share; read only."""
+        ...
+
+    @property
+    def census(self) -> Census:
+        """Which shapes have asked for them."""
         ...
 
     @property
@@ -118,6 +130,8 @@ class View:
         self.axes = state.axes
         self.table = state.table
         self.columns = state.columns
+        self.devices = state.devices
+        self.census = state.census
         self.topology = state.topology
         self.nodes: Mapping[NodeName, Node] = state.nodes
         self.gangs: Mapping[GangId, Gang] = state.gangs

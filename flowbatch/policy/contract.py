@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbatch.model.asks import DeviceAsk
 from flowbatch.model.blockers import Blocker
+from flowbatch.model.devices import Bank
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import Amounts, Instant
 from flowbatch.model.inquiry import Inquiry
@@ -267,6 +269,14 @@ class GateConfirmation(Confirmation, Protocol):
 
     def gate_question(self, gang: Gang, view: ClusterView) -> Inquiry | None:
         """What to ask, or None."""
+        ...
+
+
+class DeviceOrder(Protocol):
+    """Which of a node's shared devices is better for one pod."""
+
+    def key(self, shape: Shape, ask: DeviceAsk, bank: Bank, view: ClusterView) -> Floats:
+        """A number for each device of each row of `bank`; smaller is better, devices that do not fit are not asked."""
         ...
 
 

@@ -8,6 +8,7 @@ from flowbatch.policy.actions import GangEvictArguments, PreemptArguments
 from flowbatch.policy.contract import (
     Admission,
     Confirmation,
+    DeviceOrder,
     DomainOrder,
     GangLimit,
     GangOrder,
@@ -75,6 +76,8 @@ class Policy:
     ledgers: tuple[Callable[[], Ledger], ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     steps: tuple[StepSource, ...] = ()
+    #: Which device of a node a pod gets; the fullest that fits where nothing is said.
+    devices: DeviceOrder | None = None
     #: Members beyond its minimum that a gang may place in one attempt while other gangs wait.
     surplus_batch: int = 16
     #: A queue whose turn it is keeps it until nobody in it can go on; otherwise queues take turns, gang by gang.
