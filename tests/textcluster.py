@@ -29,11 +29,12 @@ In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is gi
 A gang "team/mpi" is in namespace "team", others are in "ns".
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from flowbatch.engine.decisions import Bind, Plan, Report, Tick
+from flowbatch.engine.decisions import Bind, Evict, Nominate, Plan, Report, Tick
 from flowbatch.engine.engine import Engine
 from flowbatch.engine.events import (
     DeclaredTask,
@@ -44,6 +45,7 @@ from flowbatch.engine.events import (
     Members,
     NodeSeen,
     OwnerLimit,
+    PodGone,
     PodSeen,
     QueueSeen,
     QuotaSeen,
@@ -246,7 +248,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
     for only_declared, number, task, rest in found:
         waits = tuple(re.findall(r"~(\w+)", rest))
         minimum = re.search(r"least (\d+)", rest)
-        spec = shape(re.sub(r"~\w+|least \d+|gated", "", rest))
+        spec = shape(re.sub(r"~\w+|least \d+|gated|kept|meek|rank \d+|cooldown \d+", "", rest))
         task_name = task or "task"
         if only_declared or waits:
             least = int(minimum[1]) if minimum else int(number)
@@ -261,6 +263,10 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
                     index=index,
                     created=Instant(created),
                     gated="gated" in rest,
+                    preemptable="kept" not in rest,
+                    preempts="meek" not in rest,
+                    priority=int(rank[1]) if (rank := re.search(r"rank (\d+)", rest)) else 0,
+                    cooldown_ms=int(cool[1]) * 1000 if (cool := re.search(r"cooldown (\d+)", rest)) else 0,
                     labels=tuple(sorted(labels_of(task_name, index, sizes) + peertext.labels(rest))),
                 )
                 for index in range(int(number))
@@ -287,6 +293,8 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
         reach=reach(text),
         sub_groups=groups,
         home=HyperNodeName(word(r"home (\S+?)(?:,|$)", "")),
+        preemptable={"": None, "yes": True, "no": False}[word(r"preemptable (\w+)", "")],
+        preempts=word(r"preempts (\w+)", "") != "no",
         user=word(r"user (\S+?)(?:,|$)", ""),
     )
     return [seen, *events]
@@ -368,6 +376,40 @@ def gangs_bound(plan: Plan) -> dict[str, int]:
 def reports(plan: Plan) -> dict[str, Report]:
     """Gang -> what it should say."""
     return {each.gang.partition("/")[2]: each for each in plan.decisions if isinstance(each, Report)}
+
+
+def evicted(plan: Plan) -> list[str]:
+    """Pods told to go, sorted."""
+    return sorted(each.name for each in plan.decisions if isinstance(each, Evict))
+
+
+def nominated(plan: Plan) -> dict[str, str | None]:
+    """Pod -> the node it is nominated for."""
+    return {each.name: each.node for each in plan.decisions if isinstance(each, Nominate)}
+
+
+def running(*lines: str, policy: Policy = DEFAULT, now: int = 1_000) -> Engine:
+    """An engine that has placed all it could of these facts, and has seen it run."""
+    engine = engine_with(*lines, policy=policy)
+    confirm(engine, cycle(engine, now))
+    return engine
+
+
+def more(engine: Engine, *lines: str, now: int = 2_000) -> Plan:
+    """These facts come too; what is decided then."""
+    known = ("root", "default")
+    ages = itertools.count(len(engine.state.gangs) + 1)
+    for line in lines:
+        head, _, rest = line.partition(":")
+        name = head.partition(" ")[2]
+        found = gang(name, rest.strip(), next(ages)) if head.startswith("gang ") else facts(line)
+        engine.observe([each for each in found if not (isinstance(each, QueueSeen) and each.name in known)])
+    return cycle(engine, now)
+
+
+def leave(engine: Engine, names: Iterable[str]) -> None:
+    """These pods are gone."""
+    engine.observe([PodGone(PodUid(name)) for name in names])
 
 
 def confirm(engine: Engine, plans: Iterable[Plan] | Plan, phase: str = "Running") -> list[PodSeen]:

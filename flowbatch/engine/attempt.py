@@ -34,6 +34,7 @@ from flowbatch.model.ids import Row
 from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.nodes import Node
+from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums, add, shortfall
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
@@ -96,7 +97,7 @@ class Attempts:
         if demand.surplus:
             outcome = self._surplus(gang, demand, batch)
         else:
-            outcome = self._minimum(gang, demand, whole=not gang.repairing)
+            outcome = self._minimum(gang, demand, whole=bool(gang.claims) or not gang.repairing)
         self._advised(gang, outcome)
         self._placement.advice = None
         if demand.best_effort:
@@ -107,6 +108,10 @@ class Attempts:
 
     def _minimum(self, gang: Gang, demand: Demand, *, whole: bool) -> Outcome:
         order = [part for part in demand.parts if part.must]
+        if gang.claims:
+            outcome = self._try(gang, demand, order, whole=True, claimed=True)
+            if outcome.blocker is None:
+                return outcome
         outcome = self._try(gang, demand, order, whole=whole)
         if outcome.blocker is not None and whole and gang.reach is None and _compete(order):
             # Parts compete for the same nodes: once more, hardest to place first.
@@ -117,11 +122,14 @@ class Attempts:
             outcome = self._try(gang, demand, hardest, whole=whole)
         return outcome
 
-    def _try(self, gang: Gang, demand: Demand, order: list[Part], *, whole: bool) -> Outcome:
+    def _try(self, gang: Gang, demand: Demand, order: list[Part], *, whole: bool, claimed: bool = False) -> Outcome:
         with Trial(self._state) as trial:
             trial.unreserve(gang)
+            trial.unclaim(gang)
             blocker = self._quota(gang, order, demand.reserve) if whole else None
-            if blocker is None and gang.reach is not None:
+            if blocker is None and claimed:
+                blocker = self._fill_claims(trial, gang, order, demand.reserve)
+            elif blocker is None and gang.reach is not None:
                 blocker = self._go_near(trial, gang, order, demand, whole=whole)
             elif blocker is None:
                 blocker = self._go_in(trial, gang, order, demand, EVERYWHERE, whole=whole)
@@ -203,6 +211,30 @@ class Attempts:
                 if whole:
                     return missed
         return missed
+
+    def _fill_claims(
+        self, trial: Trial, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]]
+    ) -> Blocker | None:
+        """Take exactly the rows that others have left for it: nothing else is sure to hold all of its parts."""
+        claims = list(gang.claims)
+        members = [(part.role, part.shape, part.must, part.tasks[: part.must]) for part in order]
+        members += [(role, role.shape, count, []) for role, count in reserve if role.shape is not None]
+        for role, shape, count, tasks in members:
+            fitting = (c for c in claims if (c.role, c.shape) == (role.name, shape) and c.total >= count)
+            claim = next(fitting, None)
+            room = self._placement.room(shape)
+            if claim is None:
+                return self._tightness(shape, room.total, count)
+            claims.remove(claim)
+            counts = np.diff(np.minimum(np.cumsum(claim.counts), count), prepend=0)
+            if (room.by_row[claim.rows] < counts).any():
+                return self._tightness(shape, room.total, count)
+            rows, counts = claim.rows[counts > 0], counts[counts > 0]
+            if tasks:
+                trial.place(gang, shape, tasks, rows, counts)
+            else:
+                trial.reserve(gang, Reservation(role.name, shape, rows, counts))
+        return None
 
     def _put(self, trial: Trial, gang: Gang, part: Part, count: int, room: Room, area: Area = EVERYWHERE) -> int:
         """Place the first `count` of `part`; returns how many found a place."""
@@ -339,7 +371,7 @@ class Attempts:
 
     # -- what queues may hold
 
-    def _ceilings(self, gang: Gang) -> Iterable[Ceiling]:
+    def ceilings(self, gang: Gang) -> Iterable[Ceiling]:
         """Everything on the way to the root that limits what may be held together with `gang`."""
         queue, call = gang.queue, self._guard.call
         assert queue is not None
@@ -349,8 +381,9 @@ class Attempts:
                     continue
                 most = call(limit, limit.limit, {}, each, self._view)
                 if most:
-                    held = each.own if limit.own else each.held()
-                    yield Ceiling(each, limit.kind, held, most, "", limit.first_gang_may_exceed)
+                    held, leaving = _held(each, own=limit.own)
+                    first = limit.first_gang_may_exceed
+                    yield Ceiling(each, limit.kind, held, most, "", first, leaving, limit.own)
         for rule in self._policy.gang_limits:
             yield from call(rule, rule.ceilings, (), gang, self._view)
 
@@ -361,8 +394,11 @@ class Attempts:
         for role, count in reserve:
             if role.shape is not None:
                 add(asked, role.shape.request, count)
-        for ceiling in self._ceilings(gang):
+        for ceiling in self.ceilings(gang):
             if ceiling.first_gang_may_exceed and not ceiling.held:
+                continue
+            if gang.claims and ceiling.kind == "share":
+                # What is its own was looked at when room was made for it.
                 continue
             short = shortfall(asked.items(), ceiling.held, ceiling.most)
             if short:
@@ -378,7 +414,7 @@ class Attempts:
     def _allowance(self, gang: Gang, shape: Shape) -> int:
         """How many more of `shape` the gang's queues may hold."""
         most = len(gang.pending)
-        for ceiling in self._ceilings(gang):
+        for ceiling in self.ceilings(gang):
             for axis, amount in shape.request:
                 if axis in ceiling.most:
                     most = min(most, max(0, ceiling.most[axis] - ceiling.held.get(axis, 0)) // amount)
@@ -476,7 +512,7 @@ class Attempts:
         return 0, self._missed(gang, outcome, self._too_far(gang, counts, blocker))
 
     def _over_limit(self, gang: Gang, shape: Shape) -> Blocker | None:
-        for ceiling in self._ceilings(gang):
+        for ceiling in self.ceilings(gang):
             short = shortfall(shape.request, ceiling.held, ceiling.most)
             if short:
                 return self._needs(ceiling, short)
@@ -532,3 +568,12 @@ def _counts(order: list[Part], reserve: list[tuple[Role, int]]) -> dict[Shape, i
         if role.shape is not None:
             counts[role.shape] = counts.get(role.shape, 0) + count
     return counts
+
+
+def _held(queue: Queue, *, own: bool) -> tuple[Sums, Sums]:
+    """What counts against a limit: what is held, and what others make room for; and the part that is leaving."""
+    held, claimed = (queue.own, queue.own_claimed) if own else (queue.held(), queue.claimed)
+    if claimed:
+        held = dict(held)
+        add(held, claimed.items())
+    return held, queue.own_leaving if own else queue.leaving

@@ -25,6 +25,9 @@ class Counters:
     #: Gangs whose standing was worked out anew.
     gangs_sorted: int = 0
     binds: int = 0
+    #: Searches for victims, one for each way and area that was tried, and pods told to go.
+    victim_searches: int = 0
+    evictions: int = 0
     reports: int = 0
 
     def as_dict(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ import msgspec
 
 from flowbatch.engine.attempt import Attempts, Found, Outcome
 from flowbatch.engine.counters import Counters
-from flowbatch.engine.decisions import Ask, Bind, Decision, Plan, QueueReport, Report, Step, Tick
+from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Plan, QueueReport, Report, Step, Tick
 from flowbatch.engine.domains import Domains
 from flowbatch.engine.events import (
     Answered,
@@ -42,8 +42,10 @@ from flowbatch.engine.events import (
     Synced,
     UsageSeen,
 )
+from flowbatch.engine.evictions import Evictions
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.holds import Holds
 from flowbatch.engine.ledgers import Ledgers
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.outbox import Outbox
@@ -51,6 +53,8 @@ from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.report import Explanation, Words
+from flowbatch.engine.shuffle import Shuffle
+from flowbatch.engine.standing import Demand
 from flowbatch.engine.turns import Turns
 from flowbatch.model.asks import DeviceAsk
 from flowbatch.model.blockers import Blocker, NeedsTime
@@ -102,11 +106,14 @@ class Engine:
         self._validate = validate
         self._view = View(self.state)
         self._synced = False
+        #: The first decision is still to be made: pods may be nominated by an engine before this one.
+        self._restarted = False
         #: Something has changed since the last plan.
         self._news = False
         self._outbox = Outbox()
         self._lineup = LineUp(self.state, self._view, self.guard, self.counters, self._outbox)
         self._view.advice = self._lineup.questions.advice
+        self._holds = Holds(self.state, self._outbox)
         self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
@@ -121,6 +128,17 @@ class Engine:
         counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
         self.state.group_use = GroupUse(self.state) if counted else None
         self._turns = Turns(self.state, self._view, policy, self.guard)
+        self._evictions = Evictions(
+            self.state,
+            self._view,
+            policy,
+            self.guard,
+            self._fits,
+            self._attempts,
+            self.domains,
+            self.counters,
+        )
+        self._shuffle = Shuffle(self._view, policy, self.guard)
         self._ledgers = Ledgers(self.state, [make() for make in policy.ledgers], self.guard)
         self.state.devices.order = self._rank_devices
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits))
@@ -201,6 +219,7 @@ class Engine:
                 self.guard.drop(event.policy, event.reason)
                 self.adopt_again()
             case Synced():
+                self._restarted = not self._synced
                 self._synced = True
             case _:
                 assert_never(event)
@@ -230,9 +249,12 @@ class Engine:
 
     def _evict_failed(self, uid: PodUid) -> None:
         """It stays, for a while at least: whom it should have made room for looks for other room."""
+        task = self.state.tasks.get(uid)
         beneficiary = self.state.spare(uid, Instant(self._view.now + SPARED_MS))
         if beneficiary is not None:
             self.state.unclaim(beneficiary)
+        elif task is not None and task.node is not None:
+            self._holds.drop_at(task.node.name)
 
     def _step_failed(self, uid: PodUid) -> None:
         task = self.state.tasks.get(uid)
@@ -283,6 +305,7 @@ class Engine:
         self._turns.take(self.state.changes)
         if self.state.group_use is not None:
             self.state.group_use.refresh()
+        self._renew(tick.now)
         self._absorb()
         while budget > 0 and self._lineup.waiting:
             budget = self._run(self._lineup.gate, budget)
@@ -292,6 +315,20 @@ class Engine:
             check(self.state)
         return self._plan(more=self._lineup.waiting)
 
+    def _renew(self, now: Instant) -> None:
+        """What the clock alone brings: claims end, and those go who go for nobody's sake."""
+        if self._restarted:
+            self._restarted = False
+            if self._evictions.ways:
+                self._holds.remember(self._fits, Instant(now + self.policy.hold_ms))
+        self._holds.review(now)
+        for task in self._shuffle.victims(now):
+            self._evict(task, "shuffle", None)
+
+    def _wake_at(self) -> Instant | None:
+        due = (self._lineup.wake_at(), self._turns.next(), self._holds.wake_at(), self._shuffle.wake_at())
+        return min((at for at in due if at is not None), default=None)
+
     def _plan(self, *, more: bool) -> Plan:
         decisions: list[Decision] = [*self.guard.reports(), *self._outbox.drain()]
         reports = [report for gang_id in self._outbox.touched() for report in self._report(gang_id)]
@@ -299,8 +336,7 @@ class Engine:
         decisions += reports
         decisions += self._queue_reports()
         decisions += self._outbox.domain_news(self.state.topology)
-        due = [at for at in (self._lineup.wake_at(), self._turns.next()) if at is not None]
-        return Plan(self.counters.cycles, tuple(decisions), more, min(due, default=None))
+        return Plan(self.counters.cycles, tuple(decisions), more, self._wake_at())
 
     def _report(self, gang_id: GangId) -> list[Report]:
         gang = self.state.gangs.get(gang_id)
@@ -433,8 +469,46 @@ class Engine:
         if outcome.blocker is None or outcome.placed or outcome.settled:
             self._lineup.blockers.pop(gang.id, None)
             self._lineup.sort(gang.id, gang)
+        elif gang.claims:
+            self._wait_for_room(entry, outcome)
+        elif self._evictions.concerns(gang, what, outcome.blocker):
+            self._relieve(entry, what, outcome)
         else:
             self._lineup.lay_down(self._lineup.place, entry, outcome)
+
+    # -- making room
+
+    def _wait_for_room(self, entry: Entry, outcome: Outcome) -> None:
+        """Others are on their way out for it. If all of them have left and it still does not fit, all starts anew."""
+        gang = entry.gang
+        assert outcome.blocker is not None
+        if self.state.claims_are_free(gang):
+            self.state.unclaim(gang)
+        else:
+            outcome.also.insert(0, outcome.blocker)
+            outcome.blocker = self._holds.waiting(gang)
+        self._lineup.lay_down(self._lineup.place, entry, outcome)
+
+    def _relieve(self, entry: Entry, what: Demand, outcome: Outcome) -> None:
+        relief = self._evictions.relieve(entry, what, outcome)
+        if relief is None:
+            self._lineup.lay_down(self._lineup.place, entry, outcome)
+            return
+        gang = entry.gang
+        for task in relief.victims:
+            self._evict(task, relief.way.action, gang.id)
+        self._holds.take(gang, relief.claims, relief.named, Instant(self._view.now + self.policy.hold_ms))
+        # With claims it is unlike all others: it stands alone, and waits for the room.
+        self._lineup.sort(gang.id, gang)
+
+    def _evict(self, task: Task, reason: str, beneficiary: GangId | None) -> None:
+        self.counters.evictions += 1
+        self.state.move(task, Stimulus.EVICT)
+        task.told_at, task.beneficiary = self._view.now, beneficiary
+        if task.gang is not None:
+            self.state.changes.gangs[task.gang.id] = task.gang
+        fact = task.fact
+        self._outbox.evict(Evict(fact.uid, fact.namespace, fact.name, reason, beneficiary))
 
     def _ask(self, gang: Gang, found: Found, held: list[PodUid]) -> None:
         index, question = found

@@ -4,7 +4,10 @@ A gang with new facts is *sorted* anew: its phase, what its queue must keep for 
 attempt could not place is *laid down* with all that ask for the same.
 """
 
+from msgspec import structs
+
 from flowbatch.engine.attempt import Outcome
+from flowbatch.engine.candidates import WAYS
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.outbox import Outbox
@@ -45,6 +48,7 @@ class LineUp:
     def adopt(self, policy: Policy, placement: Placement, parking: Parking) -> None:
         """Under another policy every line is empty again."""
         self._policy = policy
+        self._evicts = any(action in WAYS for action in policy.actions)
         self._placement = placement
         self._parking = parking
         #: Gangs before the enqueue gate, and gangs to be placed.
@@ -147,6 +151,7 @@ class LineUp:
         if gang.admitted:
             self._line_up(gang)
             return
+        self._state.unclaim(gang)
         self._state.set_awaited(gang, {})
         if gang.phase == "Completed":
             self.blockers.pop(gang_id, None)
@@ -206,6 +211,8 @@ class LineUp:
         what: Demand | Blocker | None = demand(gang)
         self._state.set_awaited(gang, what.awaited(gang) if isinstance(what, Demand) else {})
         what = self.questions.open(gang.id) or what
+        if gang.claims and not gang.pending and not gang.held_back:
+            self._state.unclaim(gang)
         if what is None:
             self.blockers.pop(gang.id, None)
         elif isinstance(what, Demand):
@@ -213,6 +220,8 @@ class LineUp:
             own = self._policy.admission and not all(getattr(each, "alike", False) for each in self._policy.admission)
             if own or self._placement.unknowable or gang.id in self.questions.advice:
                 lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
+            if self._evicts and gang.fact is not None and gang.fact.preempts:
+                lane_key = structs.replace(lane_key, rank=gang.priority)
             if gang.queue.fifo and not what.surplus:
                 lane_key = LaneKey(gang.queue.name, "place", fifo=True)
             self._put(self.place, gang, lane_key, what)

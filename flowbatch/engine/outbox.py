@@ -4,7 +4,16 @@ from collections.abc import Iterable
 
 import msgspec
 
-from flowbatch.engine.decisions import NOWHERE, Ask, Bind, HyperNodeReport, QueueReport, Report
+from flowbatch.engine.decisions import (
+    NOWHERE,
+    Ask,
+    Bind,
+    Evict,
+    HyperNodeReport,
+    Nominate,
+    QueueReport,
+    Report,
+)
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import Amounts, GangId, HyperNodeName, QueueName
 from flowbatch.model.lifecycle import TaskState
@@ -16,7 +25,7 @@ class Outbox:
     """Orders in the order they were decided, then reports."""
 
     def __init__(self) -> None:
-        self._orders: list[Bind | Ask] = []
+        self._orders: list[Bind | Evict | Nominate | Ask] = []
         self._touched: dict[GangId, None] = {}
         #: With the uid it was said of: a successor of the same name has heard nothing yet.
         self._said: dict[GangId, tuple[str, Report]] = {}
@@ -29,11 +38,19 @@ class Outbox:
         """Send this."""
         self._orders.append(order)
 
+    def evict(self, order: Evict) -> None:
+        """Send this one away."""
+        self._orders.append(order)
+
+    def nominate(self, order: Nominate) -> None:
+        """Note whose room this will be."""
+        self._orders.append(order)
+
     def ask(self, order: Ask) -> None:
         """Ask this."""
         self._orders.append(order)
 
-    def drain(self) -> list[Bind | Ask]:
+    def drain(self) -> list[Bind | Evict | Nominate | Ask]:
         """All orders since the last plan."""
         orders, self._orders = self._orders, []
         return orders

@@ -10,6 +10,8 @@
 | NeedsPeers | the tallies that its shapes look at, nodes | one of them moves the right way, a node changes |
 | NeedsNode, hopeless ones | nodes | a node comes or changes |
 | NeedsTime | the clock | the instant |
+| NeedsRoom | its claims | all that was to leave has left |
+| NeedsVictims | victims | others end, shares or budgets change; not before its instant |
 | NeedsAnswer | the ask | Answered |
 | Refused (a policy's own reason) | everything above but the clock | any of it |
 
@@ -32,14 +34,16 @@ from flowbatch.model.blockers import (
     NeedsNode,
     NeedsPeers,
     NeedsQuota,
+    NeedsRoom,
     NeedsTime,
     NeedsTopology,
+    NeedsVictims,
     QueueClosed,
     QueueNotLeaf,
     Refused,
 )
 from flowbatch.model.changes import StateChanges
-from flowbatch.model.ids import Instant, QueueName
+from flowbatch.model.ids import Instant, QueueName, Row
 from flowbatch.model.state import ClusterState
 
 Lanes = dict[Lane, None]
@@ -58,6 +62,11 @@ class Parking:
         self._any: Lanes = {}
         self._room = RoomWatches(state, fits)
         self._clock: list[tuple[Instant, int, Lane]] = []
+        #: Lanes with a gang that others make room for.
+        self._claiming: Lanes = {}
+        #: Lanes that found nobody to evict, and when they may look again.
+        self._victims: dict[Lane, Instant] = {}
+        self._state = state
         #: The moment for which each lane waits; what else is in the heap is stale.
         self._due: dict[Lane, Instant] = {}
         self._asks: dict[str, Lane] = {}
@@ -89,14 +98,21 @@ class Parking:
             case NeedsPeers():
                 self._nodes[lane] = None
                 self._company.add(lane, [shape for shape, _ in (rooms or {}).values()])
-            case NeedsTime(until=until):
-                self._count += 1
-                self._due[lane] = until
-                heappush(self._clock, (until, self._count, lane))
-            case NeedsAnswer(ask=ask):
-                self._asks[ask] = lane
             case Refused():
                 self._any[lane] = None
+            case _:
+                self._park_rare(lane, blocker)
+
+    def _park_rare(self, lane: Lane, blocker: Blocker) -> None:
+        match blocker:
+            case NeedsTime(until=until):
+                self._at(until, lane)
+            case NeedsRoom():
+                self._claiming[lane] = None
+            case NeedsVictims(after=after):
+                self._victims[lane] = after
+            case NeedsAnswer(ask=ask):
+                self._asks[ask] = lane
 
     def leave(self, lane: Lane) -> None:
         """The lane is awake, or gone."""
@@ -111,6 +127,11 @@ class Parking:
                 self._namespaces.get(namespace, {}).pop(lane, None)
             case NeedsTime():
                 self._due.pop(lane, None)
+            case NeedsRoom():
+                self._claiming.pop(lane, None)
+            case NeedsVictims():
+                self._due.pop(lane, None)
+                self._victims.pop(lane, None)
             case NeedsCapacity(shapes=shapes) | NeedsTopology(shapes=shapes):
                 self._nodes.pop(lane, None)
                 self._topology.pop(lane, None)
@@ -149,6 +170,8 @@ class Parking:
             found |= self._any
         if changes.freed:
             found |= dict.fromkeys(self._room.woken(changes.freed))
+            found |= dict.fromkeys(lane for lane in self._claiming if self._cleared(lane, changes.freed))
+        self._reconsider(found, changes, now)
         return list(found | self._overdue(now))
 
     def _overdue(self, now: Instant) -> Lanes:
@@ -158,6 +181,30 @@ class Parking:
             if self._due.get(lane) == until:
                 found[lane] = None
         return found
+
+    def _at(self, until: Instant, lane: Lane) -> None:
+        """Wake the lane then, or before if it is due before."""
+        until = min(until, self._due.get(lane, until))
+        self._count += 1
+        self._due[lane] = until
+        heappush(self._clock, (until, self._count, lane))
+
+    def _cleared(self, lane: Lane, freed: dict[Row, None]) -> bool:
+        """All room that others were told to leave for its gang is there."""
+        return any(
+            entry.gang.claims
+            and any(row in entry.gang.claimed_at for row in freed)
+            and self._state.claims_are_free(entry.gang)
+            for entry in lane.members.values()
+        )
+
+    def _reconsider(self, found: Lanes, changes: StateChanges, now: Instant) -> None:
+        """Others might go now for those who found nobody; not before their time, but then without another event."""
+        for lane, after in self._victims.items() if self._victims and changes.loosened() else ():
+            if after <= now:
+                found[lane] = None
+            else:
+                self._at(after, lane)
 
     def answered(self, ask: str) -> Lane | None:
         """The lane that waits for this answer."""

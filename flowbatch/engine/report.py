@@ -24,12 +24,14 @@ from flowbatch.model.blockers import (
     NeedsNode,
     NeedsPeers,
     NeedsQuota,
+    NeedsRoom,
     NeedsTime,
     NeedsTopology,
     QueueClosed,
     QueueMissing,
     QueueNotLeaf,
     Refused,
+    Spared,
 )
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import Amounts, GangId, HyperNodeName, PodUid, QueueName
@@ -81,7 +83,10 @@ class Words:
         self._reasons = Reasons(self._state, self._fits)
 
     def why(self, blocker: Blocker, gang: Gang) -> str:
-        """One sentence with numbers."""
+        """One sentence with numbers, and another where it was looked for pods to evict."""
+        return self._why(blocker, gang) + _spared(getattr(blocker, "spared", ()))
+
+    def _why(self, blocker: Blocker, gang: Gang) -> str:
         match blocker:
             case NeedsQuota():
                 return self._quota(blocker)
@@ -98,6 +103,8 @@ class Words:
             case NeedsPeers(fits=fits, needs=needs):
                 nodes = self._nodes(gang, blocker)
                 return f"other pods leave a place for {fits} of {needs} pods (affinity, spread). {nodes}"
+            case NeedsRoom(pods=pods, nodes=nodes):
+                return f"waits for {pods} pods to leave on {nodes} nodes"
             case NeedsTime(until=until, why=why):
                 return why or f"not before {until} ms"
             case NeedsAnswer(question=question):
@@ -299,6 +306,10 @@ class Words:
                 return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods{where}"
             case NeedsPeers(fits=fits, needs=needs):
                 return f"pods that come or go as the affinity and spread rules of {needs - fits} more pods ask"
+            case NeedsRoom(pods=pods):
+                return f"the end of {pods} pods that were told to go; their room is kept for it"
+            case NeedsTime(until=until):
+                return f"time: {until} ms"
             case _:
                 return ""
 
@@ -362,3 +373,9 @@ def condition_reason(blocker: Blocker) -> str:
     if isinstance(blocker, NeedsMembers):
         return "NotEnoughPodsOfTask" if blocker.task else "NotEnoughTasks"
     return "NotEnoughResources"
+
+
+def _spared(spared: Spared) -> str:
+    """Why those who run are not evicted for it; nothing where nobody looked."""
+    counts = ", ".join(f"{count} {reason}" for reason, count in spared)
+    return f" (nobody may be evicted for it: {counts})" if counts else ""

@@ -38,6 +38,8 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     solo: GangId | None = None
     owners: tuple[str, ...] = ()
     fifo: bool = False
+    #: Where others may have to go for it: those of lower priority, if it may ask for that at all.
+    rank: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +78,13 @@ class Demand:
 
     def lane(self, gang: Gang, queue: QueueName) -> LaneKey:
         """The key of all gangs that ask for the same."""
-        alone = gang.reservations or self.best_effort or gang.repairing or any(t.refused for t in gang.pending.values())
+        alone = (
+            gang.reservations
+            or gang.claims
+            or self.best_effort
+            or gang.repairing
+            or any(t.refused for t in gang.pending.values())
+        )
         fact = gang.fact
         assert fact is not None
         if fact.reach is not None or fact.sub_groups:

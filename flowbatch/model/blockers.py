@@ -6,7 +6,7 @@ event that could cure it wakes the gang. Each docstring names the cure.
 
 import msgspec
 
-from flowbatch.model.ids import Amounts, Instant, QueueName, ShapeId
+from flowbatch.model.ids import EPOCH, Amounts, Instant, QueueName, ShapeId
 
 
 class Blocker(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
@@ -16,6 +16,10 @@ class Blocker(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fie
     def name(self) -> str:
         """The type's name, for labels."""
         return type(self).__name__
+
+
+#: Pods that may not be evicted for the gang, counted by reason; empty where nobody looked for any.
+Spared = tuple[tuple[str, int], ...]
 
 
 class NeedsGang(Blocker, frozen=True):
@@ -77,6 +81,7 @@ class NeedsQuota(Blocker, frozen=True):
     hopeless: bool = False
     owner: str = ""
     holds: Amounts = ()
+    spared: Spared = ()
 
 
 class NeedsNamespaceQuota(Blocker, frozen=True):
@@ -127,6 +132,21 @@ class NeedsCapacity(Blocker, frozen=True):
     needs: int
     most: int = 0
     hopeless: bool = False
+    spared: Spared = ()
+
+
+class NeedsRoom(Blocker, frozen=True):
+    """Room is being made for it: `pods` are still to leave on `nodes`. Cure: they leave; or `until`, then all over."""
+
+    pods: int
+    nodes: int
+    until: Instant = EPOCH
+
+
+class NeedsVictims(Blocker, frozen=True):
+    """Nobody more may be evicted for it. Cure: a change of who runs or what protects them, from `after` on."""
+
+    after: Instant
 
 
 class NeedsTopology(Blocker, frozen=True):
@@ -146,6 +166,7 @@ class NeedsTopology(Blocker, frozen=True):
     most: int = 0
     hopeless: bool = False
     group: str = ""
+    spared: Spared = ()
 
 
 class NeedsPeers(Blocker, frozen=True):

@@ -16,7 +16,7 @@ from flowbatch.model.columns import NodeColumns
 from flowbatch.model.devices import DeviceTable
 from flowbatch.model.gangs import PLACED, Gang, Reservation, Role, Task
 from flowbatch.model.groupuse import GroupUse
-from flowbatch.model.ids import GangId, Instant, NodeName, PodUid, Row
+from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
 from flowbatch.model.peers import Peers
@@ -304,6 +304,8 @@ class Books:
                 add(gang.queue.own_leaving, request, sign)
                 for each in gang.queue.path:
                     add(each.leaving, request, sign)
+        if task.beneficiary is not None and sign < 0:
+            self._settle_owed(task, node)
         if self.budgets:
             if sign > 0 and not task.fact.deleting:
                 self.budgets.charge(task.fact)
@@ -470,28 +472,70 @@ class Books:
 
     def claim(self, gang: Gang, claims: tuple[Reservation, ...], until: Instant) -> None:
         """Keep room that others are leaving for `gang`, instead of what it has claimed before."""
+        awaited = [task for task in self.leaving.values() if task.beneficiary == gang.id]
         self.unclaim(gang)
         for claim in claims:
             self.shapes.share(claim.shape)
-            self.book_claim(gang, claim, 1)
+            for row, count in zip(claim.rows.tolist(), claim.counts.tolist(), strict=True):
+                add(gang.claimed_at.setdefault(row, {}), claim.shape.request, count)
+        for task in awaited:
+            assert task.node is not None
+            if task.node.row in gang.claimed_at:
+                gang.awaits[task.fact.uid] = task
+                add(gang.owed_at.setdefault(task.node.row, {}), task.shape.request)
         gang.claims, gang.claimed_until = claims, until
+        self.book_claims(gang, 1)
 
     def unclaim(self, gang: Gang) -> None:
         """Let go of all that is claimed for a gang."""
-        for claim in gang.claims:
-            self.book_claim(gang, claim, -1)
+        self.book_claims(gang, -1)
         self.settle_unclaimed(gang)
 
-    def book_claim(self, gang: Gang, claim: Reservation, sign: int) -> None:
+    def book_claims(self, gang: Gang, sign: int) -> None:
+        """The numbers of all that a gang claims; sign -1 takes them off the books."""
+        self.table.fit_axes()
+        for claim in gang.claims:
+            self._book_claim(gang, claim, sign)
+        for row in gang.claimed_at:
+            self._book_firm(gang, row, sign)
+
+    def _book_firm(self, gang: Gang, row: int, sign: int) -> None:
+        """On one row: what of the claim nobody has to leave for any more."""
+        owed = gang.owed_at.get(row, {})
+        for axis, amount in gang.claimed_at[row].items():
+            if (firm := amount - owed.get(axis, 0)) > 0:
+                self.table.firm[axis, row] += firm * sign
+
+    def _settle_owed(self, task: Task, node: Node) -> None:
+        """A task that was to leave for somebody has left, or stays."""
+        gang = self.gangs.get(task.beneficiary) if task.beneficiary is not None else None
+        if gang is not None and gang.awaits.pop(task.fact.uid, None) is not None:
+            self._book_firm(gang, node.row, -1)
+            add(gang.owed_at[node.row], task.shape.request, -1)
+            self._book_firm(gang, node.row, 1)
+
+    def _book_claim(self, gang: Gang, claim: Reservation, sign: int) -> None:
         """The numbers of one claim: on its rows, and on the accounts of the queues that will hold it."""
         request, count = claim.shape.request, claim.total * sign
-        self.table.fit_axes()
         self.table.claim_rows(claim.rows, claim.counts, request, sign)
         add(gang.claimed, request, count)
         if gang.queue is not None:
             add(gang.queue.own_claimed, request, count)
             for each in gang.queue.path:
                 add(each.claimed, request, count)
+
+    def claims_are_free(self, gang: Gang) -> bool:
+        """All that `gang` claims is free now, with what is firmly others' left to them."""
+        if gang.awaits:
+            return False
+        table = self.table
+        for row, claimed in gang.claimed_at.items():
+            owed = gang.owed_at.get(row, {})
+            for axis, amount in claimed.items():
+                others = int(table.firm[axis, row]) - max(0, amount - owed.get(axis, 0))
+                if int(table.free[axis, row]) - others < amount:
+                    return False
+        return True
 
     def settle_unclaimed(self, gang: Gang) -> None:
         """The claims of a gang are off the books: forget them, and let others have what is left of the room."""
@@ -500,7 +544,8 @@ class Books:
             for row in claim.rows.tolist():
                 self.changes.freed[Row(row)] = None
         if gang.claims:
-            gang.claims, gang.claimed_until = (), Instant(0)
+            gang.claims, gang.claimed_until = (), EPOCH
+            gang.claimed_at, gang.owed_at, gang.awaits = {}, {}, {}
             self.changes.gangs[gang.id] = gang
             self.ease(gang.queue)
 

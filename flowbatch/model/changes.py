@@ -59,3 +59,7 @@ class StateChanges:
         for tally in tallies:
             if tally.watchers:
                 self.tallies[tally] = self.tallies.get(tally, 0) | (ROSE if amount > 0 else FELL)
+
+    def loosened(self) -> bool:
+        """Somebody may be evicted now who was not to be, or would do who did not."""
+        return bool(self.freed or self.queues or self.nodes or self.total or self.shares or self.budgets)

@@ -85,6 +85,11 @@ def _check_table(state: ClusterState, wrong: list[str]) -> None:
     ):
         if not np.array_equal(kept[:axes, :size], found):
             wrong.append(f"{name} differs on rows {np.unique(np.nonzero(kept[:axes, :size] != found)[1]).tolist()}")
+    firm = np.zeros_like(claimed)
+    for gang in state.gangs.values():
+        _add_firm(state, gang, firm, wrong)
+    if not np.array_equal(table.firm[:axes, :size], firm):
+        wrong.append(f"firm differs on rows {np.unique(np.nonzero(table.firm[:axes, :size] != firm)[1]).tolist()}")
     over = (capacity - used - reserved < 0).any(axis=0)
     if not np.array_equal(table.over[:size], over):
         wrong.append(f"over differs on rows {np.flatnonzero(table.over[:size] != over).tolist()}")
@@ -117,6 +122,24 @@ def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, I
         _add_up(gang.claims, claimed)
     _same(wrong, "claims", table.claims, sum(len(gang.claims) for gang in state.gangs.values()))
     return capacity, used, releasing, reserved, claimed
+
+
+def _add_firm(state: ClusterState, gang: Gang, firm: Ints, wrong: list[str]) -> None:
+    """What is claimed for a gang, less what those still hold who are to leave for it."""
+    awaited = [task for task in state.leaving.values() if gang.claims and task.beneficiary == gang.id]
+    rows = dict.fromkeys(row for claim in gang.claims for row in claim.rows.tolist())
+    mine = {task.uid: task for task in awaited if task.node is not None and task.node.row in rows}
+    _same(wrong, f"awaits of {gang.id}", gang.awaits, mine)
+    for row in rows:
+        sums: Sums = {}
+        owed: Sums = {}
+        for claim in gang.claims:
+            for at, count in zip(claim.rows.tolist(), claim.counts.tolist(), strict=True):
+                add(sums, claim.shape.request, count if at == row else 0)
+        for task in mine.values():
+            add(owed, task.shape.request, int(task.node is not None and task.node.row == row))
+        for axis, amount in sums.items():
+            firm[axis, row] += max(0, amount - owed.get(axis, 0))
 
 
 def _add_up(reservations: tuple[Reservation, ...], column: Ints) -> None:

@@ -145,6 +145,10 @@ class Gang:
     claims: tuple[Reservation, ...] = ()
     claimed: Sums = field(default_factory=dict)
     claimed_until: Instant = EPOCH
+    #: Claims by row; of them, what tasks still hold that are to leave there for it; and those tasks.
+    claimed_at: dict[int, Sums] = field(default_factory=dict)
+    owed_at: dict[int, Sums] = field(default_factory=dict)
+    awaits: dict[PodUid, Task] = field(default_factory=dict)
     #: Held by its tasks that are about to leave.
     leaving: Sums = field(default_factory=dict)
     #: Its part of its queue's `inqueue` and `elastic`.

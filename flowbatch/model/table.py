@@ -1,7 +1,8 @@
 """The only store of node numbers: int64 columns, one row of the cluster per node, one array per resource axis.
 
 `free` is capacity minus what tasks use minus what is reserved; `releasing` is the part of use that is about to leave.
-`claimed` is room that is being made for somebody: nobody else may take it, neither while it is releasing nor later.
+`claimed` is room that is being made for somebody, and `firm` the part of it for which nobody has to leave any more:
+nobody else may take that.
 Nothing mirrors these columns, so nothing has to be kept in step with them. Numpy scalars do not leave this module.
 """
 
@@ -35,6 +36,7 @@ class NodeTable:
         self.releasing: Ints = np.zeros(shape, np.int64)
         self.reserved: Ints = np.zeros(shape, np.int64)
         self.claimed: Ints = np.zeros(shape, np.int64)
+        self.firm: Ints = np.zeros(shape, np.int64)
         #: How many claims there are: without any, what is free is what there is.
         self.claims = 0
         #: 1 / capacity, and 0 where there is none: scores divide by multiplying.
@@ -47,7 +49,7 @@ class NodeTable:
         """Make room for axes that were mentioned since the last call."""
         missing = len(self._axes) - self.capacity.shape[0]
         if missing > 0:
-            for name in ("capacity", "free", "releasing", "reserved", "claimed", "inverse"):
+            for name in ("capacity", "free", "releasing", "reserved", "claimed", "firm", "inverse"):
                 column = getattr(self, name)
                 setattr(self, name, np.pad(column, ((0, missing), (0, 0))))
 
@@ -62,7 +64,7 @@ class NodeTable:
 
     def _double(self) -> None:
         more = self.ready.size
-        for name in ("capacity", "free", "releasing", "reserved", "claimed", "inverse"):
+        for name in ("capacity", "free", "releasing", "reserved", "claimed", "firm", "inverse"):
             setattr(self, name, np.pad(getattr(self, name), ((0, 0), (0, more))))
         self.ready = np.pad(self.ready, (0, more))
         self.over = np.pad(self.over, (0, more))
@@ -134,11 +136,11 @@ class NodeTable:
             self.claimed[axis, rows] += counts * (amount * sign)
 
     def offer(self, axis: int) -> Ints:
-        """What anybody may take of one axis, by row: what is free, without what is claimed beyond what is leaving."""
+        """What anybody may take of one axis, by row: what is free, without what is firmly somebody else's."""
         free = self.free[axis, : self.size]
         if not self.claims:
             return free
-        result: Ints = np.minimum(free, self.future(axis))
+        result: Ints = free - self.firm[axis, : self.size]
         return result
 
     def future(self, axis: int) -> Ints:
@@ -180,7 +182,7 @@ class NodeTable:
         cells = np.ix_(axes, rows)
         free = self.free[cells]
         if self.claims:
-            free = np.minimum(free, free + self.releasing[cells] - self.claimed[cells])
+            free = free - self.firm[cells]
         ratio = free // amounts[:, None]
         result: Ints = np.maximum(ratio.min(axis=0), 0) * (self.ready[rows] & ~self.over[rows])
         return result

@@ -77,7 +77,7 @@ class Trial:
                 state.peers.move_rows(stake, rows, -counts)
             for row in placed[1].tolist() if ports else ():
                 state.ports.take(Row(row), ports, -1)
-            self._placed.remove(placed)
+            self._placed.pop()
             state.charge(gang, shape, -count)
             state.table.take_rows(rows, counts, shape.request, -1)
             if picks is not None:
@@ -99,14 +99,12 @@ class Trial:
         state = self._state
         if not gang.claims:
             return
-        for claim in gang.claims:
-            state.book_claim(gang, claim, -1)
+        state.book_claims(gang, -1)
         self._unclaimed.append(gang)
 
         def back() -> None:
-            self._unclaimed.remove(gang)
-            for claim in gang.claims:
-                state.book_claim(gang, claim, 1)
+            self._unclaimed.pop()
+            state.book_claims(gang, 1)
 
         self._undo.append(back)
 
@@ -135,7 +133,7 @@ class Trial:
         self._suppose_gone(task, -1)
 
         def back() -> None:
-            self._evicted.remove(task)
+            self._evicted.pop()
             self._suppose_gone(task, 1)
             state.move(task, Stimulus.SPARED)
             if before is TaskState.RUNNING:

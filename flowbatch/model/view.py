@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from flowbatch.model.budgets import Budgets
 from flowbatch.model.census import Census
 from flowbatch.model.columns import NodeColumns
 from flowbatch.model.devices import DeviceTable
@@ -87,6 +88,11 @@ class ClusterView(Protocol):
         ...
 
     @property
+    def budgets(self) -> Budgets:
+        """Disruption budgets; read only."""
+        ...
+
+    @property
     def total(self) -> Sums:
         """Capacity of all ready nodes."""
         ...
@@ -137,6 +143,7 @@ class View:
         self.gangs: Mapping[GangId, Gang] = state.gangs
         self.queues = state.queues
         self.quotas = state.quotas
+        self.budgets = state.budgets
 
     def held_in_group(self, queue: QueueName, group: str) -> Mapping[int, int]:
         """See ClusterView."""

@@ -185,6 +185,10 @@ class Ceiling(NamedTuple):
     owner: str = ""
     #: Who holds nothing may start one gang above it.
     first_gang_may_exceed: bool = False
+    #: Of what is held, what is about to be given back, where that is known.
+    leaving: Mapping[int, int] = {}
+    #: Only what the queue's own gangs hold.
+    own: bool = False
 
 
 class GangLimit(Protocol):

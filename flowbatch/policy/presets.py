@@ -12,6 +12,7 @@ from flowbatch.policy.policy import Policy
 from flowbatch.policy.scores import Balanced, BinPack, LeastRequested, PreferredAffinity, PreferredTaints
 from flowbatch.policy.share import Capability, FairShare, Proportion
 from flowbatch.policy.spread import TopologySpread, TopologySpreadScore
+from flowbatch.policy.victims import Conformance, Cooldown, LowerPriority, OverShare, Surplus, WithinBudget
 
 #: Gangs by priority, then need, then dominant share; queues by their share of it; nodes packed tightly, because what is
 #: left over in one piece is what the next gang needs.
@@ -45,4 +46,14 @@ SPREAD = replace(
 #: Strictly first come, first served inside a priority, and no division between queues but their capability.
 FIFO = replace(DEFAULT, name="fifo", gang_order=(Priority(),), limits=(Capability(),), shares=None)
 
-PRESETS = {policy.name: policy for policy in (DEFAULT, SPREAD, FIFO)}
+#: As the default one, and room is made: in a queue for higher priority, between queues for those below their share.
+#: Members beyond the minimum of their gangs go before whole gangs do.
+PREEMPTING = replace(
+    DEFAULT,
+    name="preempting",
+    actions=(*DEFAULT.actions, "preempt", "reclaim", "gangpreempt", "gangreclaim"),
+    preemptable=(Surplus(), LowerPriority(), Conformance(), Cooldown(), WithinBudget()),
+    reclaimable=(Surplus(), OverShare(), Conformance(), Cooldown(), WithinBudget()),
+)
+
+PRESETS = {policy.name: policy for policy in (DEFAULT, SPREAD, FIFO, PREEMPTING)}

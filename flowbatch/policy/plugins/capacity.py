@@ -8,6 +8,7 @@ from flowbatch.policy.ordering import QueuePriority
 from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
 from flowbatch.policy.plugins.parts import Parts
 from flowbatch.policy.share import Capability
+from flowbatch.policy.victims import OverShare
 
 
 def read(arguments: Arguments) -> Parts:
@@ -22,6 +23,7 @@ def read(arguments: Arguments) -> Parts:
         enqueue=(QueueOpen(), *leaf, QueueRoom(), OwnerJobs(), OwnerRoom()),
         admission=(*leaf, OwnerJobs()),
         limits=(Capability(),),
+        reclaimable=(OverShare(),),
         gang_limits=(Borrowing(), OwnerShare()),
         shares=Deserved(tree, level),
     )

@@ -3,8 +3,9 @@
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.ordering import Priority
 from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.victims import LowerPriority
 
 
 def read(arguments: Arguments) -> Parts:
     """It has no arguments."""
-    return Parts(gang_order=(Priority(),))
+    return Parts(gang_order=(Priority(),), preemptable=(LowerPriority(),))

@@ -7,6 +7,7 @@ from flowbatch.policy.ordering import LeastServed, QueuePriority
 from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
 from flowbatch.policy.plugins.parts import Parts
 from flowbatch.policy.share import Capability, FairShare, Proportion
+from flowbatch.policy.victims import OverShare
 
 
 def read(arguments: Arguments) -> Parts:
@@ -16,6 +17,7 @@ def read(arguments: Arguments) -> Parts:
         enqueue=(QueueOpen(), QueueRoom(), OwnerJobs(), OwnerRoom()),
         admission=(OwnerJobs(),),
         limits=(Capability(), FairShare()),
+        reclaimable=(OverShare(),),
         gang_limits=(Borrowing(), OwnerShare()),
         shares=Proportion(tree=arguments.hierarchy),
     )

@@ -42,13 +42,26 @@ def test_others_may_take_what_is_free_beyond_the_claim_while_it_is_releasing_and
     state, high = full()
     state.move(state.tasks[PodUid("a")], Stimulus.EVICT)
     assert offers(state) == [1000, 1000], "what is leaving has not left"
+    state.tasks[PodUid("a")].beneficiary = high.id
     claim(state, high, [0], [1])
-    assert offers(state) == [1000, 1000], "the claim is covered by what is leaving"
+    assert offers(state) == [1000, 1000], "the claim is covered by what is leaving for it"
     check(state)
     state.forget_pod(PodUid("a"))
     assert offers(state) == [1000, 1000], "and stays covered when it has left"
     state.unclaim(high)
     assert offers(state) == [4000, 1000]
+    check(state)
+
+
+def test_what_leaves_for_somebody_else_covers_no_claim():
+    state, high = full()
+    claim(state, high, [0], [1])
+    state.move(state.tasks[PodUid("a")], Stimulus.EVICT)
+    assert offers(state) == [-2000, 1000]
+    assert not state.claims_are_free(high)
+    state.forget_pod(PodUid("a"))
+    assert offers(state) == [1000, 1000]
+    assert state.claims_are_free(high)
     check(state)
 
 

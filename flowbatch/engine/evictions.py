@@ -1,0 +1,159 @@
+"""Making room: which gangs may have others evicted, in which ways, and how often it is tried in vain.
+
+Victims are sought for a gang that was refused for want of room, or of its queue's part, way by way in the order of the
+policy's actions. If nobody may go, the gang waits as before, with the reasons counted, and the search rests for longer
+each time: it costs more than an attempt.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from flowbatch.engine.attempt import Attempts, Outcome
+from flowbatch.engine.candidates import WAYS, Candidates, Way
+from flowbatch.engine.counters import Counters
+from flowbatch.engine.domains import Area, Domains
+from flowbatch.engine.fits import Fits
+from flowbatch.engine.guard import Guard
+from flowbatch.engine.pending import Entry
+from flowbatch.engine.search import Found, Search, wants
+from flowbatch.engine.standing import Demand, LaneKey
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsQuota, NeedsTime, NeedsTopology, NeedsVictims
+from flowbatch.model.gangs import Gang, Reservation, Task
+from flowbatch.model.ids import Instant, Row
+from flowbatch.model.resources import Sums, add
+from flowbatch.model.state import ClusterState
+from flowbatch.model.view import View
+from flowbatch.policy.policy import Policy
+
+#: After a search in vain the next one waits this long, twice as long after every further one, up to the most.
+FIRST_PAUSE_MS, MOST_PAUSE_MS = 1_000, 64_000
+#: Pauses remembered before old ones are thrown away.
+PAUSES_KEPT = 4_096
+
+
+@dataclass(slots=True)
+class Relief:
+    """Who goes, in which way, what is claimed, and whose pod is to have which of it."""
+
+    way: Way
+    victims: list[Task]
+    claims: tuple[Reservation, ...]
+    named: list[tuple[Task, Row]]
+
+
+@dataclass(slots=True)
+class Refusal:
+    """Why nobody goes."""
+
+    spared: dict[str, int] = field(default_factory=dict)
+    soonest: Instant | None = None
+
+    def join(self, who: Candidates) -> None:
+        """One way more was tried in vain; a pod may be spared in several, so each reason counts once."""
+        for reason, count in who.spared.items():
+            self.spared[reason] = max(count, self.spared.get(reason, 0))
+        if who.soonest is not None:
+            self.soonest = who.soonest if self.soonest is None else min(self.soonest, who.soonest)
+
+
+class Evictions:
+    """Looks for victims. Changes nothing: carrying it out is the engine's."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        view: View,
+        policy: Policy,
+        guard: Guard,
+        fits: Fits,
+        attempts: Attempts,
+        domains: Domains,
+        counters: Counters,
+    ) -> None:
+        self._state = state
+        self._view = view
+        self._policy = policy
+        self._guard = guard
+        self._fits = fits
+        self._attempts = attempts
+        self._domains = domains
+        self._counters = counters
+        whole = {"gangpreempt": policy.gangpreempt.whole_gangs, "gangreclaim": policy.gangreclaim.whole_gangs}
+        self.ways = tuple(
+            replace(WAYS[action], whole=whole.get(action, False)) for action in policy.actions if action in WAYS
+        )
+        self._pauses: dict[LaneKey, tuple[int, Instant]] = {}
+
+    def concerns(self, gang: Gang, demand: Demand, blocker: Blocker | None) -> bool:
+        """Whether somebody's going could help, and the gang is one for whom others may be sent away."""
+        if not self.ways or demand.surplus or gang.fact is None or not gang.fact.preempts:
+            return False
+        return isinstance(blocker, NeedsCapacity | NeedsTopology | NeedsQuota) and not blocker.hopeless
+
+    def relieve(self, entry: Entry, demand: Demand, outcome: Outcome) -> Relief | None:
+        """Whom to evict so that the gang can start; None, and reasons in `outcome`, where nobody is to go."""
+        gang, key, now = entry.gang, entry.lane.key, self._view.now
+        failures, until = self._pauses.get(key, (0, now))
+        if now < until:
+            outcome.also.append(NeedsVictims(until))
+            return None
+        refusal = Refusal()
+        for way in self.ways:
+            relief = self._search(gang, demand, way, refusal)
+            if relief is not None:
+                self._pauses.pop(key, None)
+                return relief
+        until = Instant(now + min(MOST_PAUSE_MS, FIRST_PAUSE_MS << min(failures, 16)))
+        self._pause(key, failures + 1, until)
+        outcome.also.append(NeedsVictims(until))
+        if refusal.soonest is not None:
+            outcome.also.append(NeedsTime(refusal.soonest))
+        if isinstance(outcome.blocker, NeedsCapacity | NeedsTopology | NeedsQuota):
+            spared = tuple(sorted((reason, count) for reason, count in refusal.spared.items()))
+            outcome.blocker = msgspec.structs.replace(outcome.blocker, spared=spared)
+        return None
+
+    def _pause(self, key: LaneKey, failures: int, until: Instant) -> None:
+        if len(self._pauses) >= PAUSES_KEPT:
+            self._pauses = {each: pause for each, pause in self._pauses.items() if pause[1] > self._view.now}
+        self._pauses[key] = failures, until
+
+    def _search(self, gang: Gang, demand: Demand, way: Way, refusal: Refusal) -> Relief | None:
+        """The cheapest place for the gang, of all that are near enough."""
+        most = self._policy.gangreclaim.domains_most if way.across else self._policy.gangpreempt.domains_most
+        best: Found | None = None
+        for area in self._domains.domains(gang)[:most]:
+            found = self._search_in(area, gang, demand, way, refusal)
+            if found is not None and (best is None or found.cost < best.cost):
+                best = found
+        if best is None or not (best.victims or self._leaving_for(gang)):
+            return None
+        return Relief(way, best.victims, best.claims, best.named)
+
+    def _search_in(self, area: Area, gang: Gang, demand: Demand, way: Way, refusal: Refusal) -> Found | None:
+        self._counters.victim_searches += 1
+        needs = wants(demand)
+        asked: Sums = {}
+        for want in needs:
+            add(asked, want.shape.request, want.count)
+        looked: list[Candidates] = []
+
+        def find() -> Candidates:
+            looked.append(Candidates(self._state, self._view, self._policy, self._guard, gang, way, asked))
+            return looked[0]
+
+        ceilings = self._attempts.ceilings
+        found = Search(self._state, self._fits, ceilings, gang, needs, way, area, self._overdue()).run(find)
+        for who in looked if found is None else ():
+            refusal.join(who)
+        return found
+
+    def _overdue(self) -> list[Task]:
+        """Who was told to go so long ago that his room is not to be counted on."""
+        late = self._view.now - self._policy.hold_ms
+        return [task for task in self._state.leaving.values() if task.told_at is not None and task.told_at <= late]
+
+    def _leaving_for(self, gang: Gang) -> bool:
+        """Others are on their way out for it already: then their room is claimed even if nobody more has to go."""
+        return any(task.beneficiary == gang.id for task in self._state.leaving.values())
