@@ -55,6 +55,7 @@ UNKNOWN_OUTCOMES = _counter("unknown_outcomes_total", "Writes without an answer,
 POLICY_ERRORS = _counter("policy_errors_total", "Policies that raised or overran and were dropped.", "policy")
 EXTENDER_CALLS = _counter("extender_calls_total", "Requests to HTTP extenders, by what came of them.", "verb", "result")
 EXTENDER_SECONDS = _histogram("extender_call_seconds", "From sending one to its whole answer.", _SLOW_S, "verb")
+POLICY_SECONDS = _counter("policy_seconds_total", "Time spent in policies that are not flowbatch's own.", "policy")
 MAILBOX_FACTS = _gauge("mailbox_facts", "Facts that wait for the engine.")
 GANG_WAIT_SECONDS = _histogram("gang_wait_seconds", "From a gang's creation to its last bind.", _SLOW_S, "queue")
 

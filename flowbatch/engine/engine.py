@@ -102,7 +102,7 @@ class Engine:
     def __init__(self, policy: Policy = DEFAULT, *, validate: bool = False) -> None:
         self.state = ClusterState()
         self.counters = Counters()
-        self.guard = Guard()
+        self.guard = Guard(lambda: self.state.table.size)
         self._validate = validate
         self._view = View(self.state)
         self._synced = False
@@ -118,9 +118,8 @@ class Engine:
 
     def adopt(self, policy: Policy) -> None:
         """Take on another policy: every gang is looked at again; what is placed stays."""
-        self.policy = policy
+        self.policy = policy = self.guard.adopt(policy)
         self._by_tree = not policy.strict_turns and any(getattr(each, "by_tree", False) for each in policy.queue_order)
-        self.guard.dropped.clear()
         self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
@@ -139,7 +138,7 @@ class Engine:
             self.counters,
         )
         self._shuffle = Shuffle(self._view, policy, self.guard)
-        self._ledgers = Ledgers(self.state, [make() for make in policy.ledgers], self.guard)
+        self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self.state.devices.order = self._rank_devices
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits))
         self._words = Words(self.state, self._fits)
@@ -301,6 +300,7 @@ class Engine:
         if not self._synced:
             return Plan(self.counters.cycles)
         self._words.fresh()
+        self.guard.meter.begin()
         budget = tick.budget
         self._turns.take(self.state.changes)
         if self.state.group_use is not None:
@@ -390,6 +390,7 @@ class Engine:
                 continue
             budget -= 1
             self.counters.attempts += 1
+            self.guard.meter.begin()
             if stage is self._lineup.gate:
                 self._try_gate(head)
             else:

@@ -79,11 +79,15 @@ class Fits:
     def _build(self, shape: Shape) -> Fit:
         self._counters.masks_built += 1
         self._forget_dead()
-        size = self._state.table.size
+        # What a failing policy had no say in is good for this decision only.
+        before, size = self._guard.troubles, self._state.table.size
+        self._fits.pop(shape.id, None)
         mask = np.ones(size, np.bool_)
         for rows, _ in self.refusals(shape, by_placement=False):
             mask &= ~rows
-        fit = self._fits[shape.id] = Fit(self._state.columns.version, size, mask, self._fixed(shape))
+        fit = Fit(self._state.columns.version, size, mask, self._fixed(shape))
+        if self._guard.troubles == before:
+            self._fits[shape.id] = fit
         return fit
 
     def _fixed(self, shape: Shape) -> Floats | None:

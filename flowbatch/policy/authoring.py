@@ -14,7 +14,7 @@ nothing else. `cool` is then a class like any other score: `scores: [{name: cool
 
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class PerNode:
     """A score from a function of (shape, node) that gives a number from 0 to 1. Slower than one over vectors."""
 
     weight: float = 1.0
+    #: Every node is looked at: that is what its budget counts.
+    row_by_row: ClassVar[bool] = True
 
     @property
     def trend(self) -> Trend:

@@ -1,8 +1,8 @@
 """A scheduler's character as one readable value."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
 
 from flowbatch.policy.actions import GangEvictArguments, PreemptArguments
 from flowbatch.policy.contract import (
@@ -95,3 +95,34 @@ class Policy:
     #: How long a pod runs before it may be evicted, by its own queue or by others.
     preempt_min_runtime_ms: int = 0
     reclaim_min_runtime_ms: int = 0
+
+
+def members_of(policy: Policy) -> list[object]:
+    """Everybody in it who has an opinion, field by field."""
+    members: list[object] = []
+    for each in fields(policy):
+        value = getattr(policy, each.name)
+        if isinstance(value, tuple):
+            members += [one for one in value if not isinstance(one, str | type)]
+    return [*members, policy.shares] if policy.shares is not None else members
+
+
+def replaced(policy: Policy, stand_ins: Mapping[int, object | None]) -> Policy:
+    """The same with others in place of some members, by the id of the object; None takes one out."""
+    changes: dict[str, Any] = {}
+    if policy.shares is not None:
+        changes["shares"] = stand_ins.get(id(policy.shares), policy.shares)
+    for each in fields(policy):
+        value = getattr(policy, each.name)
+        if isinstance(value, tuple) and any(id(one) in stand_ins for one in value):
+            others = [stand_ins.get(id(one), one) for one in value]
+            changes[each.name] = tuple(one for one in others if one is not None)
+    return replace(policy, **changes)
+
+
+def ledgers_of(policy: Policy) -> list[Callable[[], Ledger]]:
+    """The policy's ledgers, and those that its members name in an attribute `ledgers`; each once."""
+    found = dict.fromkeys(policy.ledgers)
+    for member in members_of(policy):
+        found.update(dict.fromkeys(getattr(member, "ledgers", ())))
+    return list(found)

@@ -21,6 +21,7 @@ from flowbatch.policy.reading import Asked
 from flowbatch.scheduler.journal import Journal
 from flowbatch.scheduler.lanes import Lanes
 from flowbatch.scheduler.mailbox import Mailbox
+from flowbatch.scheduler.watchdog import Watchdog
 
 #: Wait for silence of QUIET_S after a fact, but never longer than GATHER_S.
 QUIET_S, GATHER_S = 0.001, 0.005
@@ -79,6 +80,8 @@ class Cycles:
         self.engine = make()
         #: How the policy in force was asked for; the journal says it before the first fact.
         self._asked: Asked = ""
+        self.watchdog = Watchdog(mailbox, stopwatch)
+        self.watchdog.mind(self.engine)
         self.budget = FIRST_BUDGET
         self._synced = False
         self._more = False
@@ -155,6 +158,7 @@ class Cycles:
         plan = self.engine.cycle(tick)
         self.last_cycle_s = self._stopwatch() - started
         self.cycles += 1
+        self.watchdog.look(self.engine)
         CYCLE_SECONDS.observe(self.last_cycle_s)
         self._journal.cycled(tick, plan)
         self._more = plan.more
@@ -175,6 +179,7 @@ class Cycles:
         await self._lanes.drain()
         self._mailbox.drain(len(self._mailbox))
         self.engine = self._make()
+        self.watchdog.mind(self.engine)
         self._journal.adopted(self._asked, anew=True)
         self._more, self._wake_at = False, None
         for number, fact in enumerate(self._facts()):
