@@ -14,7 +14,7 @@ Lines (amounts are `name=value`; cpu counts cores, memory may end in Gi or Mi, a
     hypernode rack: tier 1 "rack", n1 n2    (members by name; `~text` is a pattern, `@key:value` a label of nodes)
     hypernode spine: tier 2, hypernodes rack rack2
 
-A gang may say `waits 30` (seconds).
+A gang may say `waits 30` and `runs 60` (seconds).
 
 Brackets are shared devices: a node has `[2 gpu]` or `[2 gpu 16384]` (MiB each), a pod asks for `[0.5 gpu]` of one,
 `[4096Mi gpu]` of one's memory, `[2 gpu]` whole ones, or `[2x 0.5 gpu]`, half of each of two. A pod that is bound says
@@ -290,6 +290,7 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
         tuple(declared),
         word(r"phase (\w+)", "Pending"),  # type: ignore[arg-type]  # a GangPhase
         wait_ms=int(word(r"waits (\d+)", "0")) * 1000 or None,
+        estimate_ms=int(word(r"runs (\d+)", "0")) * 1000 or None,
         reach=reach(text),
         sub_groups=groups,
         home=HyperNodeName(word(r"home (\S+?)(?:,|$)", "")),

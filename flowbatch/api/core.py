@@ -168,6 +168,7 @@ class PodSpec(Wire, frozen=True, kw_only=True):
     restart_policy: str = "Always"
     host_network: bool = False
     termination_grace_period_seconds: int | None = None
+    active_deadline_seconds: int | None = None
 
 
 class ContainerStateTerminated(Wire, frozen=True, kw_only=True):

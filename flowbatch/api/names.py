@@ -24,6 +24,8 @@ JDB_MIN_AVAILABLE = "volcano.sh/jdb-min-available"
 JDB_MAX_UNAVAILABLE = "volcano.sh/jdb-max-unavailable"
 
 # What people set.
+#: On a PodGroup: how long its pods are going to run at most, from the job's `spec.runningEstimate`.
+RUNNING_ESTIMATE = "flowbatch.dev/running-estimate"
 SCORING_TYPE = "volcano.sh/resource-strategy-scoring-type"
 SCORING_WEIGHTS = "volcano.sh/resource-strategy-weight"
 SCORING_MARKS = (SCORING_TYPE, SCORING_WEIGHTS)

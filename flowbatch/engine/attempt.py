@@ -315,7 +315,8 @@ class Attempts:
         if any(self._placement.social(shape) for shape in counts):
             return self._unsociable(list(counts), blocker)
         rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in counts}
-        alone = len(counts) == 1 and not gang.reservations and not gang.repairing and not self._fits.momentary
+        alone = len(counts) == 1 and not gang.reservations and not gang.repairing
+        alone = alone and not self._fits.momentary and not self._state.windows
         needs = sum(counts.values()) if alone else None
         if alone:
             (shape,) = counts

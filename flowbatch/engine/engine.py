@@ -53,6 +53,7 @@ from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.report import Explanation, Words
+from flowbatch.engine.reservations import Reservations
 from flowbatch.engine.shuffle import Shuffle
 from flowbatch.engine.standing import Demand
 from flowbatch.engine.turns import Turns
@@ -140,7 +141,8 @@ class Engine:
         self._shuffle = Shuffle(self._view, policy, self.guard)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self.state.devices.order = self._rank_devices
-        self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits))
+        self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits)
+        self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits), self._reservations)
         self._words = Words(self.state, self._fits)
         for queue in self.state.queues.by_name.values():
             queue.share = None
@@ -302,10 +304,14 @@ class Engine:
         self._words.fresh()
         self.guard.meter.begin()
         budget = tick.budget
-        self._turns.take(self.state.changes)
+        if self._turns.take(self.state.changes):
+            self._shuffle.hurry()
         if self.state.group_use is not None:
             self.state.group_use.refresh()
         self._renew(tick.now)
+        self.state.windows.now = tick.now
+        if self.state.windows:
+            self._reservations.review()
         self._absorb()
         while budget > 0 and self._lineup.waiting:
             budget = self._run(self._lineup.gate, budget)
@@ -326,7 +332,8 @@ class Engine:
             self._evict(task, "shuffle", None)
 
     def _wake_at(self) -> Instant | None:
-        due = (self._lineup.wake_at(), self._turns.next(), self._holds.wake_at(), self._shuffle.wake_at())
+        kept = self._holds.wake_at(), self._reservations.wake_at()
+        due = (self._lineup.wake_at(), self._turns.next(), *kept, self._shuffle.wake_at())
         return min((at for at in due if at is not None), default=None)
 
     def _plan(self, *, more: bool) -> Plan:
@@ -467,6 +474,8 @@ class Engine:
             self._ask(gang, outcome.question, held)
         elif outcome.placed and self.policy.confirmations:
             self._lineup.questions.settled(gang.id)
+        if self.policy.reserving:
+            self._promise(gang, what, outcome)
         if outcome.blocker is None or outcome.placed or outcome.settled:
             self._lineup.blockers.pop(gang.id, None)
             self._lineup.sort(gang.id, gang)
@@ -510,6 +519,21 @@ class Engine:
             self.state.changes.gangs[task.gang.id] = task.gang
         fact = task.fact
         self._outbox.evict(Evict(fact.uid, fact.namespace, fact.name, reason, beneficiary))
+
+    # -- keeping room
+
+    def _promise(self, gang: Gang, what: Demand, outcome: Outcome) -> None:
+        """Whoever starts needs no reservation; who has waited too long for room gets one, or will."""
+        for task, _ in outcome.placed:
+            task.placed_at = self._view.now
+        if outcome.blocker is None or outcome.placed or outcome.settled:
+            self._reservations.drop(gang.id)
+            return
+        if self._reservations.consider(gang, what, outcome.blocker):
+            self.state.changes.gangs[gang.id] = gang
+        due = self._reservations.due(gang)
+        if due is not None and due > self._view.now:
+            outcome.also.append(NeedsTime(due, "room is kept for it from then on"))
 
     def _ask(self, gang: Gang, found: Found, held: list[PodUid]) -> None:
         index, question = found

@@ -16,6 +16,7 @@ from flowbatch.engine.pending import Entry, Lane, Pending
 from flowbatch.engine.phases import UNKNOWN_AFTER_MS, is_short, next_phase
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.questions import Questions
+from flowbatch.engine.reservations import Reservations
 from flowbatch.engine.standing import Demand, LaneKey, demand, missing, owners_of
 from flowbatch.model.blockers import Behind, Blocker, Refused
 from flowbatch.model.changes import StateChanges
@@ -45,12 +46,13 @@ class LineUp:
         #: When gangs that lack members will have lacked them for too long.
         self._short: dict[GangId, Instant] = {}
 
-    def adopt(self, policy: Policy, placement: Placement, parking: Parking) -> None:
+    def adopt(self, policy: Policy, placement: Placement, parking: Parking, reservations: Reservations) -> None:
         """Under another policy every line is empty again."""
         self._policy = policy
         self._evicts = any(action in WAYS for action in policy.actions)
         self._placement = placement
         self._parking = parking
+        self._reservations = reservations
         #: Gangs before the enqueue gate, and gangs to be placed.
         self.gate = Pending()
         self.place = Pending()
@@ -129,6 +131,7 @@ class LineUp:
         self._counters.gangs_sorted += 1
         self._take_out(gang_id)
         self._outbox.touch(gang_id)
+        self._reservations.recall(gang_id)
         current = self._state.gangs.get(gang_id)
         if current is not gang:
             if current is None:
@@ -222,11 +225,20 @@ class LineUp:
                 lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
             if self._evicts and gang.fact is not None and gang.fact.preempts:
                 lane_key = structs.replace(lane_key, rank=gang.priority)
+            if self._policy.reserving:
+                lane_key = self._promising(gang, what, lane_key)
             if gang.queue.fifo and not what.surplus:
                 lane_key = LaneKey(gang.queue.name, "place", fifo=True)
             self._put(self.place, gang, lane_key, what)
         else:
             self.blockers[gang.id] = what
+
+    def _promising(self, gang: Gang, what: Demand, key: LaneKey) -> LaneKey:
+        """Where room is kept for some, who has a promise stands alone, and others with whom promises to end as soon."""
+        if gang.id in self._state.windows.by_gang:
+            return structs.replace(key, solo=gang.id)
+        end = self._state.windows.end_of(gang)
+        return key if end is None else structs.replace(key, estimate_ms=end - self._state.windows.now)
 
     def _stand_at_gate(self, gang: Gang) -> None:
         assert gang.queue is not None

@@ -135,6 +135,8 @@ class Placement:
             copies = self._state.devices.limit(shape, copies)
         if self._fits.momentary:
             copies = self._fits.cap(shape, copies)
+        if self._state.windows:
+            copies = self._state.windows.limit(self._view.gang, shape, copies)
         return copies
 
     def among_others(self, shape: Shape, copies: Ints) -> Ints:

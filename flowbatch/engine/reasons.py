@@ -1,5 +1,7 @@
 """Counts of why nodes do not take a shape, in kube-scheduler's words, and amounts as people write them."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 
 from flowbatch.engine.fits import Fits
@@ -9,6 +11,7 @@ from flowbatch.model.resources import PODS
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools
+from flowbatch.model.windows import Window
 
 
 def format_amount(name: str, units: int) -> str:
@@ -30,6 +33,14 @@ def format_amounts(amounts: Amounts) -> str:
     return ", ".join(format_amount(name, units) for name, units in amounts) or "nothing"
 
 
+def opening(window: Window) -> str:
+    """When its room is taken up: "from 2026-01-02T03:04:05Z on", or as soon as there is enough."""
+    if window.until is None:
+        return "as they become free"
+    moment = datetime.fromtimestamp(window.until / 1000, UTC)
+    return f"from {moment.strftime('%Y-%m-%dT%H:%M:%SZ')} on"
+
+
 class Reasons:
     """Counts why nodes do not take a shape. Good for one moment: built anew for each cycle that needs it."""
 
@@ -41,14 +52,14 @@ class Reasons:
 
     def text(self, shape: Shape, gang: Gang) -> str:
         """ "0/12 nodes are available: 8 Insufficient cpu, 4 node(s) had untolerated taint {k: v}." """
-        key = shape.id, gang.id if self._fits.momentary else ""
+        key = shape.id, gang.id if self._fits.momentary or self._state.windows else ""
         known = self._texts.get(key)
         if known is None:
             with self._fits.seen_by(gang):
-                known = self._texts[key] = self._count(shape)
+                known = self._texts[key] = self._count(shape, gang)
         return known
 
-    def _count(self, shape: Shape) -> str:
+    def _count(self, shape: Shape, gang: Gang) -> str:
         state, table = self._state, self._state.table
         exists = self._known()
         counts: dict[str, int] = {}
@@ -74,6 +85,9 @@ class Reasons:
             taken[state.ports.taken(shape.spec.ports)] = True
             self._note(counts, "node(s) didn't have free ports for the requested pod ports", available & taken)
             available &= ~taken
+        for rows, window in self._state.windows.closed_rows(gang, shape, available) if self._state.windows else ():
+            self._note(counts, f"node(s) are reserved {opening(window)} for gang {window.gang.id}", available & rows)
+            available &= ~rows
         for rows, reason in self._fits.capped(shape, available):
             self._note(counts, reason, available & rows)
             available &= ~rows

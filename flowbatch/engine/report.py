@@ -10,7 +10,7 @@ import numpy as np
 from flowbatch.engine.decisions import NOWHERE, Report, TaskReport
 from flowbatch.engine.domains import placed_rows
 from flowbatch.engine.fits import Fits
-from flowbatch.engine.reasons import Reasons, format_amount, format_amounts
+from flowbatch.engine.reasons import Reasons, format_amount, format_amounts, opening
 from flowbatch.model.blockers import (
     Behind,
     Blocker,
@@ -34,7 +34,7 @@ from flowbatch.model.blockers import (
     Spared,
 )
 from flowbatch.model.gangs import Gang, Task
-from flowbatch.model.ids import Amounts, GangId, HyperNodeName, PodUid, QueueName
+from flowbatch.model.ids import Amounts, GangId, HyperNodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.resources import AMOUNT_MAX, PODS
 from flowbatch.model.shapes import Shape
@@ -42,6 +42,10 @@ from flowbatch.model.state import ClusterState
 
 #: Broken HyperNodes that one reason names.
 PROBLEMS_TOLD = 3
+
+
+#: Nodes of a reservation that are told by name.
+NAMED = 4
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -174,7 +178,7 @@ class Words:
     def _capacity(self, blocker: NeedsCapacity, gang: Gang) -> str:
         nodes = self._nodes(gang, blocker)
         if not blocker.hopeless:
-            return f"room for {blocker.fits} of {blocker.needs} pods. {nodes}"
+            return f"room for {blocker.fits} of {blocker.needs} pods. {nodes}{self._reserved(gang)}"
         if not blocker.most:
             shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
             return f"it can never fit: {self._larger_than_any(shape)}. {nodes}"
@@ -197,6 +201,16 @@ class Words:
         problems = [f"HyperNode {name}: {text}" for name, text in self._state.topology.problems().items()]
         more = f"; and {len(problems) - PROBLEMS_TOLD} more" if len(problems) > PROBLEMS_TOLD else ""
         return f" ({'; '.join(problems[:PROBLEMS_TOLD])}{more})" if problems else ""
+
+    def _reserved(self, gang: Gang) -> str:
+        """What is kept for it, and from when on."""
+        window = self._state.windows.by_gang.get(gang.id)
+        if window is None:
+            return ""
+        names = [str(self._state.node_at[Row(row)].name) for row in window.rows[:NAMED].tolist()]
+        if window.rows.size > NAMED:
+            names.append("...")
+        return f" It has {window.rows.size} nodes reserved {opening(window)}: {', '.join(names)}."
 
     def _larger_than_any(self, shape: Shape | None) -> str:
         names, most = self._state.axes.names, self._state.table.largest()

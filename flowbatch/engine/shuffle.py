@@ -31,6 +31,10 @@ class Shuffle:
                 self._busy[place] = bool(named)
                 yield from self._of(named)
 
+    def hurry(self) -> None:
+        """A policy has changed its mind by the clock: every source is asked at once."""
+        self._due = [Instant(0)] * len(self._sources)
+
     def _of(self, named: Sequence[Task]) -> Iterator[Task]:
         seen: dict[PodUid, None] = {}
         for task in named:

@@ -36,6 +36,8 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     reach: Reach | None = None
     groups: tuple[SubGroups, ...] = ()
     solo: GangId | None = None
+    #: How long its pods say they will run, where that decides (engine.reservations).
+    estimate_ms: int | None = None
     owners: tuple[str, ...] = ()
     fifo: bool = False
     #: Where others may have to go for it: those of lower priority, if it may ask for that at all.

@@ -22,12 +22,14 @@ class Turns:
         self.measuring: list[Measuring] = [each for each in policy.filters if isinstance(each, Measuring)]
         self._next: Instant | None = None
 
-    def take(self, changes: StateChanges) -> None:
-        """If a turn has come, every node may do now for those that wait for one."""
-        if self._next is not None and self._next <= self._view.now:
-            rows: dict[Row, None] = dict.fromkeys(self._state.node_at)
-            changes.nodes.update(rows)
-            changes.freed.update(rows)
+    def take(self, changes: StateChanges) -> bool:
+        """If a turn has come, every node may do now for those that wait for one. Whether it has."""
+        if self._next is None or self._next > self._view.now:
+            return False
+        rows: dict[Row, None] = dict.fromkeys(self._state.node_at)
+        changes.nodes.update(rows)
+        changes.freed.update(rows)
+        return True
 
     def next(self) -> Instant | None:
         """When the next turn comes, as of now."""

@@ -27,6 +27,7 @@ from flowbatch.model.resources import Axes, Sums, add
 from flowbatch.model.shapes import Shape, ShapeTable
 from flowbatch.model.table import NodeTable
 from flowbatch.model.topology import Topology
+from flowbatch.model.windows import Windows
 
 
 class Books:
@@ -62,6 +63,8 @@ class Books:
         self.listener: Callable[[Gang, Shape, int], None] | None = None
         #: What queues hold of node groups, where a policy limits that.
         self.group_use: GroupUse | None = None
+        #: Room that is kept for gangs which have waited long.
+        self.windows = Windows(self.table)
 
     # -- objects by name
 
@@ -279,6 +282,8 @@ class Books:
             add(gang.allocated, request, sign)
             if self.listener is not None:
                 self.listener(gang, task.shape, sign)
+            if self.windows and sign < 0:
+                self.windows.left(task.fact.uid)
             if self.group_use is not None and task.node is not None:
                 self.group_use.move(gang, request, (task.node.row,), (sign,))
             if gang.queue is not None:

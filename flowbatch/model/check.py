@@ -94,11 +94,29 @@ def _check_table(state: ClusterState, wrong: list[str]) -> None:
     if not np.array_equal(table.over[:size], over):
         wrong.append(f"over differs on rows {np.flatnonzero(table.over[:size] != over).tolist()}")
     _same(wrong, "ports", state.ports.content(), _ports(state))
+    _check_windows(state, wrong)
     if state.group_use is not None and not state.group_use.stale:
         counted = GroupUse(state)
         counted.refresh()
         _same(wrong, "held of node groups", state.group_use.content(), counted.content())
     _same(wrong, "devices", state.devices.content(), _devices(state))
+
+
+def _check_windows(state: ClusterState, wrong: list[str]) -> None:
+    """What is on loan of a reservation is held on its rows by those that have it."""
+    for gang_id, window in state.windows.by_gang.items():
+        found = np.zeros_like(window.loaned)
+        columns = {row: column for column, row in enumerate(window.rows.tolist())}
+        for uid in window.loans:
+            task = state.tasks.get(uid)
+            if task is None or task.node is None or task.node.row not in columns:
+                wrong.append(f"{uid} has no place but a loan of {gang_id}")
+                continue
+            for axis, amount in task.shape.request:
+                if axis in window.axes:
+                    found[window.axes.index(axis), columns[task.node.row]] += amount
+        if not np.array_equal(found, window.loaned):
+            wrong.append(f"loans of {gang_id} differ")
 
 
 def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, Ints, Ints]:

@@ -215,6 +215,8 @@ class GangSeen(Fact, frozen=True):
     #: How many of its running pods must stay, or may be missing: a number or a percentage (Volcano: jdb annotations).
     must_keep: str = ""
     may_lack: str = ""
+    #: How long its pods are going to run at most, as its author thinks.
+    estimate_ms: int | None = None
 
 
 class GangGone(Fact, frozen=True):
@@ -255,6 +257,8 @@ class PodSeen(Fact, frozen=True):
     #: For how long after that it is not to be evicted.
     cooldown_ms: int = 0
     priority_class: str = ""
+    #: How long it may run before its kubelet ends it; 0 for as long as it likes.
+    deadline_ms: int = 0
     devices: tuple[DeviceShare, ...] = ()
 
 

@@ -42,6 +42,8 @@ class Task:
     #: When it was told to go by us, and for whom; no beneficiary where it goes for its own or the cluster's sake.
     told_at: Instant | None = None
     beneficiary: GangId | None = None
+    #: When it was given its place, where anybody asks (engine.reservations).
+    placed_at: Instant = EPOCH
     #: An eviction of it was refused, and is not asked for again before this.
     spared_until: Instant = EPOCH
     #: What it holds of shared devices of `node`.

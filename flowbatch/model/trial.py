@@ -66,6 +66,7 @@ class Trial:
         stake = shape.stake
         if stake is not None:
             state.peers.move_rows(stake, rows, counts)
+        loans = state.windows.placed(gang, tasks, placed[1]) if state.windows else ()
         groups = state.group_use
         if groups is not None:
             groups.move(gang, shape.request, rows.tolist(), counts.tolist())
@@ -73,6 +74,8 @@ class Trial:
         def back() -> None:
             if groups is not None:
                 groups.move(gang, shape.request, rows.tolist(), counts.tolist(), -1)
+            for window, uid in loans:
+                window.settle(uid)
             if stake is not None:
                 state.peers.move_rows(stake, rows, -counts)
             for row in placed[1].tolist() if ports else ():

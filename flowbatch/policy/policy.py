@@ -56,8 +56,9 @@ class Policy:
     #: The same, but not asked of gangs that one of `permits` lets pass.
     waivable: tuple[Admission, ...] = ()
     permits: tuple[Permit, ...] = ()
-    #: From when on room is kept for a gang that does not fit.
+    #: From when on room is kept for a gang that does not fit, and for how many of one queue at a time.
     reserving: tuple[Permit, ...] = ()
+    reservations_per_queue: int = 1
     #: Before each attempt to place a gang.
     admission: tuple[Admission, ...] = ()
     limits: tuple[QueueLimit, ...] = ()

@@ -11,6 +11,7 @@ from flowbatch.policy.podaffinity import PodAffinity, PodAffinityScore
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.scores import Balanced, BinPack, LeastRequested, PreferredAffinity, PreferredTaints
 from flowbatch.policy.share import Capability, FairShare, Proportion
+from flowbatch.policy.sla import WaitingTime
 from flowbatch.policy.spread import TopologySpread, TopologySpreadScore
 from flowbatch.policy.victims import Conformance, Cooldown, LowerPriority, OverShare, Surplus, WithinBudget
 
@@ -56,4 +57,16 @@ PREEMPTING = replace(
     reclaimable=(Surplus(), OverShare(), Conformance(), Cooldown(), WithinBudget()),
 )
 
-PRESETS = {policy.name: policy for policy in (DEFAULT, SPREAD, FIFO, PREEMPTING)}
+#: As the default, and no gang waits for ever behind smaller ones: after ten minutes gates that say "later" let it in,
+#: and room is kept for it while others fill the gaps in front of its window (EASY backfill).
+PATIENCE = WaitingTime(600_000)
+BACKFILL = replace(
+    DEFAULT,
+    name="backfill",
+    enqueue=(QueueOpen(), QueueRoom()),
+    waivable=(Overcommit(),),
+    permits=(PATIENCE,),
+    reserving=(PATIENCE,),
+)
+
+PRESETS = {policy.name: policy for policy in (DEFAULT, SPREAD, FIFO, PREEMPTING, BACKFILL)}

@@ -38,6 +38,7 @@ _ELSEWHERE: Final = frozenset(
         "preemption_policy",
         "restart_policy",
         "termination_grace_period_seconds",
+        "active_deadline_seconds",
     }
 )
 

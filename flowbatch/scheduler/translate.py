@@ -102,6 +102,8 @@ def pod_fact(
         ready=any(each.type == "Ready" and each.status == "True" for each in status.conditions),
         preemptable=is_preemptable(meta),
         labels=labels_of(meta.labels),
+        started=instant(status.start_time),
+        deadline_ms=max(0, spec.active_deadline_seconds or 0) * 1000,
     )
 
 
@@ -206,22 +208,23 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         declared=tuple(_declared(task, shapes, meta.namespace) for task in declared_tasks(group)),
         phase=phase if phase in _GANG_PHASES else "",  # type: ignore[arg-type]  # narrowed by the set
         user=meta.annotations.get(names.USER, ""),
-        wait_ms=_wait_ms(meta),
+        wait_ms=_time_of(meta, names.SLA_WAITING_TIMES),
         min_quota=in_quotas,
         must_keep=meta.annotations.get(names.JDB_MIN_AVAILABLE, ""),
         may_lack=meta.annotations.get(names.JDB_MAX_UNAVAILABLE, ""),
+        estimate_ms=_time_of(meta, (names.RUNNING_ESTIMATE,)),
     )
 
 
-def _wait_ms(meta: ObjectMeta) -> int | None:
-    """How long it may wait; a wish that is no positive time is none, as in Volcano."""
-    for key in names.SLA_WAITING_TIMES:
+def _time_of(meta: ObjectMeta, keys: Iterable[str]) -> int | None:
+    """The first of some annotations that is a time, in milliseconds; what is not positive is none, as in Volcano."""
+    for key in keys:
         if text := meta.annotations.get(key):
             try:
-                wait_ms = parse_duration(text) // timedelta(milliseconds=1)
+                time_ms = parse_duration(text) // timedelta(milliseconds=1)
             except ValueError:
                 continue
-            return wait_ms if wait_ms > 0 else None
+            return time_ms if time_ms > 0 else None
     return None
 
 

@@ -52,6 +52,8 @@ def pod_group(
         spec["subGroupPolicy"] = parts
     annotations = {key: value for key, value in job.metadata.annotations.items() if key not in _NOT_INHERITED}
     annotations[names.JOB_VERSION] = str(version)
+    if job.spec.running_estimate:
+        annotations[names.RUNNING_ESTIMATE] = job.spec.running_estimate
     declared = declared_tasks(job)
     if served is None or DECLARED_FIELD in served:
         spec["declaredTasks"] = declared

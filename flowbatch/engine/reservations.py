@@ -1,0 +1,129 @@
+"""Gangs that have waited too long for room are promised a window, and nobody may take it from them.
+
+At most so many of one queue at a time, and who has a promise keeps it until it starts, is gone or waits for something
+else than room. From its promise on, only pods that say they will be gone before the window start on its nodes; from the
+window on, nobody does. So it waits at most for the pods that stood on its nodes then.
+"""
+
+from flowbatch.engine.fits import Fits
+from flowbatch.engine.guard import Guard
+from flowbatch.engine.standing import Demand, demand
+from flowbatch.engine.timeline import Timeline, Wanted
+from flowbatch.model.blockers import Blocker, NeedsCapacity
+from flowbatch.model.gangs import Gang
+from flowbatch.model.ids import GangId, Instant, Row
+from flowbatch.model.shapes import Shape
+from flowbatch.model.state import ClusterState
+from flowbatch.model.table import Bools
+from flowbatch.model.view import View
+from flowbatch.model.windows import Window
+from flowbatch.policy.policy import Policy
+
+
+class Reservations:
+    """Makes, moves and drops windows. Without `policy.reserving` it does nothing."""
+
+    def __init__(self, state: ClusterState, view: View, policy: Policy, guard: Guard, fits: Fits) -> None:
+        self._state = state
+        self._view = view
+        self._policy = policy
+        self._guard = guard
+        self._fits = fits
+        self._timeline = Timeline(state)
+        #: What each gang with a window asked for when it was made.
+        self._asked: dict[GangId, Demand] = {}
+        for gang_id in list(state.windows.by_gang):
+            self.drop(gang_id)
+
+    def due(self, gang: Gang) -> Instant | None:
+        """From when on room is kept for it; None for never."""
+        found = [self._guard.call(each, each.due, None, gang, self._view) for each in self._policy.reserving]
+        return min((at for at in found if at is not None), default=None)
+
+    def consider(self, gang: Gang, what: Demand, blocker: Blocker) -> bool:
+        """It found no room. Whether a window has just been promised to it."""
+        if not isinstance(blocker, NeedsCapacity) or blocker.hopeless or not _plain(gang, what):
+            self.drop(gang.id)
+            return False
+        due = self.due(gang)
+        if due is None or due > self._view.now or gang.id in self._state.windows.by_gang or self._crowded(gang):
+            return False
+        return self._make(gang, what, closed=False)
+
+    def _crowded(self, gang: Gang) -> bool:
+        windows = self._state.windows.by_gang.values()
+        return sum(window.gang.queue is gang.queue for window in windows) >= self._policy.reservations_per_queue
+
+    def _make(self, gang: Gang, what: Demand, *, closed: bool) -> bool:
+        with self._fits.seen_by(gang):
+            wanted = self._wanted(what)
+        window = self._timeline.find(gang, wanted, self._view.now)
+        if window is None:
+            return False
+        window.closed = closed
+        self._asked[gang.id] = what
+        self._state.windows.by_gang[gang.id] = window
+        return True
+
+    def _wanted(self, what: Demand) -> Wanted:
+        counts: dict[Shape, int] = {}
+        for part in what.parts:
+            if part.must:
+                counts[part.shape] = counts.get(part.shape, 0) + part.must
+        for role, count in what.reserve:
+            if role.shape is not None:
+                counts[role.shape] = counts.get(role.shape, 0) + count
+        return [(shape, count, self._mask(shape)) for shape, count in counts.items()]
+
+    def _mask(self, shape: Shape) -> Bools:
+        mask: Bools = self._fits.of(shape).mask & self._state.table.open_rows()
+        if self._fits.momentary:
+            self._fits.close(shape, mask)
+        return mask
+
+    def drop(self, gang_id: GangId) -> None:
+        """Nothing is kept for it any more: those who were kept out are told."""
+        window = self._state.windows.by_gang.pop(gang_id, None)
+        self._asked.pop(gang_id, None)
+        if window is not None:
+            self._state.changes.freed.update((Row(row), None) for row in window.rows.tolist())
+
+    def recall(self, gang_id: GangId) -> None:
+        """Something about a gang has changed: a window that is not what it asks for any more is dropped."""
+        window = self._state.windows.by_gang.get(gang_id)
+        if window is None:
+            return
+        gang = self._state.gangs.get(gang_id)
+        what = demand(gang) if gang is window.gang and gang.admitted and gang.fact is not None else None
+        asked = self._wanted(what) if isinstance(what, Demand) and not what.surplus else []
+        if [each[:2] for each in asked] != [each[:2] for each in self._wanted(self._asked[gang_id])]:
+            self.drop(gang_id)
+
+    def review(self) -> None:
+        """Windows that cannot be kept are made anew; those whose window has come are closed."""
+        for gang_id, window in list(self._state.windows.by_gang.items()):
+            if self._broken(window):
+                asked = self._asked[gang_id]
+                self.drop(gang_id)
+                self._make(window.gang, asked, closed=window.closed)
+            elif window.until is not None and window.until <= self._view.now:
+                window.closed = True
+                self._state.changes.gangs[gang_id] = window.gang
+
+    def _broken(self, window: Window) -> bool:
+        table = self._state.table
+        gone = not table.open_rows()[window.rows].all()
+        return gone or bool((window.spare(table) < 0).any())
+
+    def wake_at(self) -> Instant | None:
+        """When the next window opens."""
+        windows = self._state.windows.by_gang.values()
+        return min((window.until for window in windows if window.until is not None and not window.closed), default=None)
+
+
+def _plain(gang: Gang, what: Demand) -> bool:
+    """Room for it can be kept by amounts alone: nothing about it depends on topology, devices or other pods."""
+    if what.surplus or what.teams or gang.reach is not None or gang.repairing:
+        return False
+    shapes = [part.shape for part in what.parts] + [role.shape for role, _ in what.reserve if role.shape]
+    return not any(shape.spec.devices or shape.spec.sociable for shape in shapes)
