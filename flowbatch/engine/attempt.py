@@ -15,11 +15,12 @@ from flowbatch.engine.domains import EVERYWHERE, Area, Asked, Domains, placed_ro
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.placement import Placement, Room, admits_empty
-from flowbatch.engine.room import Near, Rooms
+from flowbatch.engine.room import TOGETHER, Near, Rooms
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.teams import Team
 from flowbatch.engine.teamwork import Teamwork
 from flowbatch.engine.walk import Walk
+from flowbatch.engine.ways import Ways, shapes_of
 from flowbatch.model.blockers import (
     Blocker,
     NeedsCapacity,
@@ -30,7 +31,7 @@ from flowbatch.model.blockers import (
     NeedsTopology,
 )
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
-from flowbatch.model.ids import Row
+from flowbatch.model.ids import Row, ShapeId
 from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.nodes import Node
@@ -90,6 +91,7 @@ class Attempts:
         self._guard = guard
         self._fits = fits
         self._placement = placement
+        self._ways = Ways(state, fits, placement, self._quota, self._tightness)
 
     def attempt(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
         """Place what `demand` asks for; at most `batch` surplus members (None: all)."""
@@ -112,15 +114,44 @@ class Attempts:
             outcome = self._try(gang, demand, order, whole=True, claimed=True)
             if outcome.blocker is None:
                 return outcome
-        outcome = self._try(gang, demand, order, whole=whole)
-        if outcome.blocker is not None and whole and gang.reach is None and _compete(order):
+        ways = gang.reach is None and not gang.claims and self._ways.differ(demand)
+        outcome = self._try(gang, demand, order, whole=whole or ways)
+        if outcome.blocker is not None and (whole or ways) and gang.reach is None and _compete(order):
             # Parts compete for the same nodes: once more, hardest to place first.
             # Those that must be near others come after those others.
             hardest = sorted(
                 order, key=lambda part: (bool(part.shape.spec.near), self._placement.room(part.shape).total)
             )
-            outcome = self._try(gang, demand, hardest, whole=whole)
+            outcome = self._try(gang, demand, hardest, whole=True)
+        if outcome.blocker is not None and ways:
+            outcome = self._search(gang, demand, outcome)
+            if outcome.blocker is not None and not whole:
+                some = self._ways.most(demand, lambda shape: self._allowance(gang, shape))
+                outcome = self._try(gang, demand, some, whole=False)
         return outcome
+
+    def _search(self, gang: Gang, demand: Demand, outcome: Outcome) -> Outcome:
+        """Part after part does not fit; but perhaps others of its pods do, or the same ones on other nodes."""
+        with Trial(self._state) as trial:
+            trial.unreserve(gang)
+            blockers = self._ways.find(trial, gang, demand)
+            if not blockers:
+                question = self._question(gang, trial)
+                placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
+                return Outcome(placed, settled=True, question=question)
+        return self._no_way(demand, outcome, blockers) if len(blockers) > 1 else outcome
+
+    def _no_way(self, demand: Demand, outcome: Outcome, blockers: list[Blocker]) -> Outcome:
+        """None of several choices of members will do: whatever could cure one of them wakes the gang."""
+        first = next((each for each in blockers if not is_hopeless(each)), outcome.blocker)
+        assert first is not None
+        rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in shapes_of(demand)}
+        also = [each for each in dict.fromkeys(blockers) if each != first and not isinstance(each, NeedsCapacity)]
+        if isinstance(first, NeedsCapacity) and not first.hopeless:
+            first = msgspec.structs.replace(first, shapes=_led_by(first, rooms))
+        elif any(isinstance(each, NeedsCapacity) for each in blockers):
+            also.append(NeedsCapacity(tuple(rooms), 0, 1, 1))
+        return Outcome(blocker=first, also=also, rooms=rooms, needs=TOGETHER)
 
     def _try(self, gang: Gang, demand: Demand, order: list[Part], *, whole: bool, claimed: bool = False) -> Outcome:
         with Trial(self._state) as trial:
@@ -317,12 +348,11 @@ class Attempts:
         rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in counts}
         alone = len(counts) == 1 and not gang.reservations and not gang.repairing
         alone = alone and not self._fits.momentary and not self._state.windows
-        needs = sum(counts.values()) if alone else None
+        needs = sum(counts.values()) if alone else TOGETHER if len(counts) > 1 else None
         if alone:
             (shape,) = counts
-            assert needs is not None
-            blocker = self._capacity(shape, int(rooms[shape.id][1].sum()), needs)
-        shapes = tuple(rooms)
+            blocker = self._capacity(shape, int(rooms[shape.id][1].sum()), sum(counts.values()))
+        shapes = _led_by(blocker, rooms)
         return Outcome(blocker=msgspec.structs.replace(blocker, shapes=shapes), rooms=rooms, needs=needs)
 
     def _too_far(self, gang: Gang, counts: dict[Shape, int], blocker: Blocker) -> Outcome:
@@ -416,9 +446,12 @@ class Attempts:
         """How many more of `shape` the gang's queues may hold."""
         most = len(gang.pending)
         for ceiling in self.ceilings(gang):
+            # A queue that holds nothing may start one pod, however large: else two of them wait for ever.
+            least = int(ceiling.first_gang_may_exceed and not ceiling.held)
             for axis, amount in shape.request:
                 if axis in ceiling.most:
-                    most = min(most, max(0, ceiling.most[axis] - ceiling.held.get(axis, 0)) // amount)
+                    left = max(0, ceiling.most[axis] - ceiling.held.get(axis, 0))
+                    most = min(most, max(least, left // amount))
         return most
 
     # -- beyond the minimum
@@ -578,3 +611,13 @@ def _held(queue: Queue, *, own: bool) -> tuple[Sums, Sums]:
         held = dict(held)
         add(held, claimed.items())
     return held, queue.own_leaving if own else queue.leaving
+
+
+def _led_by(blocker: NeedsCapacity | NeedsPeers, rooms: Rooms) -> tuple[ShapeId, ...]:
+    """All watched shapes, first the one that the blocker's numbers are about."""
+    return tuple(dict.fromkeys((*blocker.shapes, *rooms)))
+
+
+def is_hopeless(blocker: Blocker) -> bool:
+    """Nothing that ends cures it."""
+    return bool(getattr(blocker, "hopeless", isinstance(blocker, NeedsNode)))

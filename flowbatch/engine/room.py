@@ -18,6 +18,9 @@ from flowbatch.model.table import Bools, Ints
 #: Shapes that found too little room, with the copies of each that fit by row.
 Rooms = dict[ShapeId, tuple[Shape, Ints]]
 NOBODY = AMOUNT_MAX * 4
+#: In place of a number: several shapes are needed together, and room on a row that takes one of them may be what is
+#: missing for another, even if no single one fits there more often than before.
+TOGETHER = 0
 FIRST_SLOTS = 16
 
 
@@ -130,9 +133,14 @@ class RoomWatches:
             enough &= self._asked[axis] <= most[axis]
         for slot in np.flatnonzero(enough).tolist():
             watch = self._slots[slot]
-            more = watch.gain(rows, self._fit(watch, rows)) if watch is not None else None
-            if watch is not None and more is not None:
+            if watch is None:
+                continue
+            now = self._fit(watch, rows)
+            more = watch.gain(rows, now)
+            if more is not None:
                 found |= dict.fromkeys(self._served(watch, rows, more))
+            elif now.any():
+                found |= {lane: None for lane, needs in watch.lanes.items() if is_joint(needs)}
         return list(found)
 
     def _served(self, watch: Watch, rows: Ints, more: Ints) -> list[Lane]:
@@ -163,3 +171,8 @@ class RoomWatches:
         if shape.spec.devices:
             now = np.minimum(now, self._state.devices.copies(shape, rows))
         return np.minimum(now, 1) if shape.spec.ports else now
+
+
+def is_joint(needs: int | Near | None) -> bool:
+    """Several shapes are needed together."""
+    return needs == TOGETHER or (isinstance(needs, Near) and len(needs.needs) > 1)

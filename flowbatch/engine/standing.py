@@ -42,6 +42,8 @@ class LaneKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     fifo: bool = False
     #: Where others may have to go for it: those of lower priority, if it may ask for that at all.
     rank: int | None = None
+    #: By part, which of them share a task, where the minimum leaves a choice between parts.
+    least: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +71,8 @@ class Demand:
     surplus: bool
     #: Sub-gangs, where there are any.
     teams: list[Team] = field(default_factory=list)
+    #: How many pods of each task the minimum needs, whatever else it takes.
+    least: list[tuple[str, int]] = field(default_factory=list)
 
     def awaited(self, gang: Gang) -> Sums:
         """What members without pods ask for, beyond what is held for them already."""
@@ -101,7 +105,14 @@ class Demand:
             groups=fact.sub_groups,
             solo=gang.id if alone else None,
             owners=owners_of(gang),
+            least=self._tasks() if len(self.parts) > 1 else (),
         )
+
+    def _tasks(self) -> tuple[tuple[int, int], ...]:
+        """(number of the task, its minimum) of each part: whether two gangs have the same choices."""
+        number = {part.role.name: place for place, part in enumerate(self.parts)}
+        least = dict(self.least)
+        return tuple((number[part.role.name], least.get(part.role.name, 0)) for part in self.parts)
 
 
 def missing(gang: Gang) -> Blocker | None:
@@ -122,6 +133,11 @@ def demand(gang: Gang) -> Demand | Blocker | None:
     need = max(0, gang.min_members - gang.ready - sum(len(part.tasks) for part in best_effort))
     for part in best_effort:
         lack[part.role.name] = lack.get(part.role.name, 0) - len(part.tasks)
+    for each in gang.reservations:
+        # Those for whom room is held have come: they get it, whatever else the gang may lack.
+        come = sum(len(part.tasks) for part in parts if part.role.name == each.role)
+        lack[each.role] = max(lack.get(each.role, 0), min(come, each.total))
+    least = _least(parts, lack)
     if teams.all:
         rest = teams.plan(gang, lack, need)
         if isinstance(rest, Blocker):
@@ -137,7 +153,17 @@ def demand(gang: Gang) -> Demand | Blocker | None:
     if not parts and not best_effort and held == [(role.name, count) for role, count in reserve]:
         return None
     surplus = surplus and held == [(role.name, count) for role, count in reserve]
-    return Demand(parts, reserve, best_effort, surplus, teams.all)
+    return Demand(parts, reserve, best_effort, surplus, teams.all, least)
+
+
+def _least(parts: list[Part], lack: dict[str, int]) -> list[tuple[str, int]]:
+    """How many of the pods that wait each task's own minimum needs."""
+    if not lack:
+        return []
+    there: dict[str, int] = {}
+    for part in parts:
+        there[part.role.name] = there.get(part.role.name, 0) + len(part.tasks)
+    return [(name, min(count, lack[name])) for name, count in there.items() if lack.get(name, 0) > 0]
 
 
 def owners_of(gang: Gang) -> tuple[str, ...]:
