@@ -5,6 +5,7 @@ policy's actions. If nobody may go, the gang waits as before, with the reasons c
 each time: it costs more than an attempt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -132,6 +133,17 @@ class Evictions:
         return Relief(way, best.victims, best.claims, best.named)
 
     def _search_in(self, area: Area, gang: Gang, demand: Demand, way: Way, refusal: Refusal) -> Found | None:
+        found = self._try(area, gang, demand, way, refusal, ())
+        if found is not None and found.broken:
+            # With whole gangs gone from the beginning, less may be needed of others.
+            again = self._try(area, gang, demand, way, refusal, found.broken)
+            if again is not None and again.cost < found.cost:
+                return again
+        return found
+
+    def _try(
+        self, area: Area, gang: Gang, demand: Demand, way: Way, refusal: Refusal, first: Sequence[Gang]
+    ) -> Found | None:
         self._counters.victim_searches += 1
         needs = wants(demand)
         asked: Sums = {}
@@ -144,7 +156,8 @@ class Evictions:
             return looked[0]
 
         ceilings = self._attempts.ceilings
-        found = Search(self._state, self._fits, ceilings, gang, needs, way, area, self._overdue()).run(find)
+        search = Search(self._state, self._fits, ceilings, gang, needs, way, area, self._overdue())
+        found = search.run(find, first)
         for who in looked if found is None else ():
             refusal.join(who)
         return found

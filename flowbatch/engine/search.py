@@ -27,8 +27,8 @@ from flowbatch.model.table import Bools, Ints
 from flowbatch.model.trial import Trial
 from flowbatch.policy.contract import Ceiling
 
-#: Whole gangs, priority, pods, start, row.
-Cost = tuple[int, int, int, int, int]
+#: Whole gangs and pods for each member that gains by it, with priority between them; then start and row.
+Cost = tuple[float, int, float, int, int]
 Ceilings = Callable[[Gang], Iterable[Ceiling]]
 
 
@@ -65,6 +65,8 @@ class Found:
     cost: Cost
     victims: list[Task]
     wants: list[Want]
+    #: Gangs of several pods that go whole.
+    broken: list[Gang] = field(default_factory=list)
 
     @property
     def claims(self) -> tuple[Reservation, ...]:
@@ -110,20 +112,29 @@ class Search:
         #: Rows where a shape with host ports has been put.
         self._ported: dict[int, None] = {}
 
-    def run(self, find: Callable[[], Candidates]) -> Found | None:
-        """`find` looks for candidates once the gang's own claims are lifted."""
+    def run(self, find: Callable[[], Candidates], first: Sequence[Gang] = ()) -> Found | None:
+        """`find` looks for candidates once the gang's own claims are lifted; all of each of `first` goes at once."""
         with self._trial as trial:
             trial.unreserve(self._gang)
             trial.unclaim(self._gang)
             self._future = self._look_ahead()
             self._who = find()
+            for gang in first:
+                unit = self._who.whole(gang)
+                if unit is None or not self._evict(unit):
+                    return None
             for want in sorted(self._needs, key=lambda want: int(self._copies(want.shape).sum())):
                 if not self._place(want):
                     return None
             if not self._cure_limits():
                 return None
             self._give_back()
-            return Found(_cost(self._victims, 0), [task for unit in self._victims for task in unit.tasks], self._needs)
+            return self._found()
+
+    def _found(self) -> Found:
+        broken = [unit.tasks[0].gang for unit in self._victims if unit.whole and len(unit.tasks) > 1]
+        victims = [task for unit in self._victims for task in unit.tasks]
+        return Found(_cost(self._victims, 0), victims, self._needs, [gang for gang in broken if gang is not None])
 
     def _look_ahead(self) -> dict[int, Ints]:
         """By axis and row: what there will be. What should have left long ago is not counted on."""
@@ -233,29 +244,50 @@ class Search:
     def _make_room(self, want: Want, count: int) -> bool:
         mask = self._mask(want.shape)
         offers = [
-            (cost, row) for row in self._who.by_row if mask[row] and (cost := self._cost(row, want.shape)) is not None
+            (cost, row)
+            for row in self._who.by_row
+            if mask[row] and (cost := self._cost(row, want.shape, count)) is not None
         ]
         heapify(offers)
         while count and offers:
             cost, row = heappop(offers)
             units = self._enough(row, want.shape)
-            now = None if units is None else _cost(units, row)
+            now = None if units is None else self._price(units, row, want.shape, count)
             if now == cost and units is not None:
                 touched = self._clear(row, units)
                 if touched is not None:
                     self._put(want, row, 1)
                     count -= 1
                     for other in touched:
-                        if other != row and mask[other] and (cheap := self._cost(other, want.shape)) is not None:
+                        if other != row and mask[other] and (cheap := self._cost(other, want.shape, count)) is not None:
                             heappush(offers, (cheap, other))
-                now = self._cost(row, want.shape)
+                now = self._cost(row, want.shape, count)
             if now is not None:
                 heappush(offers, (now, row))
         return not count
 
-    def _cost(self, row: int, shape: Shape) -> Cost | None:
+    def _cost(self, row: int, shape: Shape, count: int) -> Cost | None:
         units = self._enough(row, shape)
-        return None if units is None else _cost(units, row)
+        return None if units is None else self._price(units, row, shape, count)
+
+    def _price(self, units: Sequence[Unit], row: int, shape: Shape, count: int) -> Cost:
+        """What one more on `row` costs, where `count` are still to be placed: a whole gang makes room elsewhere too."""
+        gain = self._gain(units, shape, count) if any(unit.whole for unit in units) else 1
+        return _cost(units, row, max(1, gain))
+
+    def _gain(self, units: Sequence[Unit], shape: Shape, count: int) -> int:
+        gives: dict[int, Sums] = {}
+        for unit in units:
+            for row, given in unit.gives.items():
+                add(gives.setdefault(row, {}), given.items())
+        gain = 0
+        for row, given in gives.items():
+            room = [(int(self._future[axis][row]), given.get(axis, 0), amount) for axis, amount in shape.request]
+            before = min(free // amount for free, _, amount in room)
+            gain += min((free + more) // amount for free, more, amount in room) - max(0, before)
+            if gain >= count:
+                return count
+        return gain
 
     def _enough(self, row: int, shape: Shape) -> list[Unit] | None:
         """The cheapest units whose going makes room for one more on `row`; None where that is not possible."""
@@ -415,13 +447,13 @@ def _ints(values: Iterable[int]) -> Ints:
     return np.array(list(values), np.int64)
 
 
-def _cost(units: Sequence[Unit], row: int) -> Cost:
+def _cost(units: Sequence[Unit], row: int, gain: int = 1) -> Cost:
     if not units:
         return (0, 0, 0, 0, row)
     return (
-        sum(unit.whole for unit in units),
+        sum(unit.whole for unit in units) / gain,
         max(unit.key[1] for unit in units),
-        sum(len(unit.tasks) for unit in units),
+        sum(len(unit.tasks) for unit in units) / gain,
         max(unit.key[3] for unit in units),
         row,
     )
