@@ -33,7 +33,7 @@ bench: $(STAMP)
 
 # The engine alone, offline: no API server, no I/O.
 bench-engine: $(STAMP)
-	$(BIN)/python -m benchmarks engine offline state
+	$(BIN)/python -m benchmarks engine offline evictions state
 
 # TRACES=default,gpuspec33 and SEEDS=3 measure a part; all of it takes half an hour.
 bench-quality: $(STAMP)
