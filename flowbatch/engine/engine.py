@@ -113,7 +113,8 @@ class Engine:
         self._news = False
         self._outbox = Outbox()
         self._lineup = LineUp(self.state, self._view, self.guard, self.counters, self._outbox)
-        self._view.advice = self._lineup.questions.advice
+        self.questions = self._lineup.questions
+        self._view.advice = self.questions.advice
         self._holds = Holds(self.state, self._outbox)
         self.adopt(policy)
 

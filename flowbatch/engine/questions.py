@@ -99,6 +99,11 @@ class Questions:
         self.advice.pop(gang, None)
         return until
 
+    def release(self, gang: GangId) -> None:
+        """Whatever was refused, it is over."""
+        self._refused.pop(gang, None)
+        self.settled(gang)
+
     def settled(self, gang: GangId) -> None:
         """It has its places, or its pods: what was refused before no longer counts."""
         self._times.pop(gang, None)

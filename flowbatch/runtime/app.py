@@ -134,11 +134,16 @@ class Program:
         )
 
         scheduler.cycles.begin(maker.asked)
+        if maker.chosen.shadow is not None:
+            scheduler.cycles.shadow(maker.chosen.shadow)
 
         def changed(fresh: Settings) -> None:
+            before = maker.chosen
             if maker.change(fresh):
                 scheduler.cycles.adopt(maker.chosen.policy, maker.asked)
                 log.info("policy adopted", policy=maker.chosen.policy.name)
+            if maker.chosen.shadow != before.shadow:
+                scheduler.cycles.shadow(maker.chosen.shadow)
 
         self.health.details["policy"] = lambda: maker.chosen.policy.name
         self._on_change.append(changed)
@@ -163,6 +168,7 @@ class Program:
         self.health.details["engine_failures"] = lambda: scheduler.cycles.failures
         self.health.details["unreadable"] = lambda: len(scheduler.feed.poisoned)
         self.health.explain = scheduler.explain
+        self.health.shadow = scheduler.cycles.shadowing.tell
 
     def controllers(self, informer: Callable[..., Informer[Any]] = Informer) -> "Controllers":
         """The controllers these settings describe, on informers made by `informer`."""

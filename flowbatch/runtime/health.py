@@ -4,6 +4,7 @@
 /readyz   is everything listed, and do I lead or stand by? With details, also of settings that were refused.
 /metrics  Prometheus text.
 /debug/why/NAMESPACE/NAME   why a gang waits, from the engine itself, as it is now.
+/debug/shadow   what a second policy would do otherwise, where the settings name one.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ class Health:
     #: Told, but neither alive nor ready depend on them.
     details: dict[str, Callable[[], Any]] = field(default_factory=dict)
     explain: Explain = _nothing
+    shadow: Callable[[], JsonObject | None] = lambda: None
     lag_s: float = 0.0
     #: Where it listens, once it does.
     port: int = 0
@@ -72,6 +74,7 @@ class Health:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/debug/why/{namespace}/{name}", self._why)
+        app.router.add_get("/debug/shadow", self._shadow)
         return app
 
     async def _beat(self) -> None:
@@ -92,6 +95,10 @@ class Health:
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def _shadow(self, _request: web.Request) -> web.Response:
+        told = self.shadow()
+        return _json({"error": "no shadow policy is set"}, 404) if told is None else _json(told)
 
     async def _why(self, request: web.Request) -> web.Response:
         namespace, name = request.match_info["namespace"], request.match_info["name"]

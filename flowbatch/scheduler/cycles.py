@@ -21,6 +21,7 @@ from flowbatch.policy.reading import Asked
 from flowbatch.scheduler.journal import Journal
 from flowbatch.scheduler.lanes import Lanes
 from flowbatch.scheduler.mailbox import Mailbox
+from flowbatch.scheduler.shadowing import Shadowing
 from flowbatch.scheduler.watchdog import Watchdog
 
 #: Wait for silence of QUIET_S after a fact, but never longer than GATHER_S.
@@ -80,6 +81,7 @@ class Cycles:
         self.engine = make()
         #: How the policy in force was asked for; the journal says it before the first fact.
         self._asked: Asked = ""
+        self.shadowing = Shadowing(facts, stopwatch)
         self.watchdog = Watchdog(mailbox, stopwatch)
         self.watchdog.mind(self.engine)
         self.budget = FIRST_BUDGET
@@ -117,6 +119,10 @@ class Cycles:
         self.engine.adopt(policy)
         self._mailbox.wake()
 
+    def shadow(self, policy: Policy | None) -> None:
+        """Let another policy decide beside the one in force, and bind nothing; None ends that."""
+        self.shadowing.cast(policy, synced=self._synced)
+
     async def _wait(self) -> None:
         """Until there is something to do, and briefly until more of it has come."""
         if self._more or self._due():
@@ -143,6 +149,7 @@ class Cycles:
             self._journal.observed(facts)
             self.observed += len(facts)
             self.engine.observe(facts)
+            self.shadowing.observe(facts)
             self._synced = self._synced or any(isinstance(fact, Synced) for fact in facts)
         if len(self._mailbox):
             # The rest first: a decision on half the news is half a decision.
@@ -166,6 +173,7 @@ class Cycles:
         self._wake_at = None if plan.wake_at is None else Instant(max(plan.wake_at, tick.now + LEAST_SLEEP_MS))
         self._tune(plan)
         self._carry_out(plan)
+        self.shadowing.cycled(tick, plan)
 
     def _tune(self, plan: Plan) -> None:
         if self.last_cycle_s > 1.5 * CYCLE_S:
@@ -180,6 +188,7 @@ class Cycles:
         self._mailbox.drain(len(self._mailbox))
         self.engine = self._make()
         self.watchdog.mind(self.engine)
+        self.shadowing.anew(synced=False)
         self._journal.adopted(self._asked, anew=True)
         self._more, self._wake_at = False, None
         for number, fact in enumerate(self._facts()):

@@ -224,3 +224,25 @@ def test_an_event_stands_on_the_pod_or_the_lease_or_the_namespace():
         "kind": "Namespace",
         "name": "flowbatch-system",
     }
+
+
+async def test_a_shadow_tells_what_it_would_do_otherwise_and_binds_nothing(server, tmp_path):
+    config = tmp_path / "conf.yaml"
+    config.write_text("scheduler: {policy: default, shadow: spread}\n")
+    async with Client(await from_kubeconfig(server.kubeconfig())) as user:
+        for name in ("a", "b"):
+            await node(user, name)
+        async with program(server, config, tmp_path) as (process, session):
+            await until(session, lambda said: said["leading"])
+            assert [await placed(user, name, "volcano") for name in ("first", "second")] == ["a", "a"]
+            told = await (await session.get("/debug/shadow")).json()
+            assert (told["policy"], told["alike"]) == ("spread", 1)
+            (difference,) = told["differences"]
+            assert (difference["kind"], difference["shadow"]) == ("elsewhere", [["second", "b"]])
+            metrics = await (await session.get("/metrics")).text()
+            assert 'flowbatch_shadow_differences_total{kind="elsewhere"} 1.0' in metrics
+            assert "flowbatch_shadow_seconds_total" in metrics
+            config.write_text("scheduler: {policy: default}\n")
+            process.send_signal(signal.SIGHUP)
+            await reloaded(session, 1)
+            assert (await session.get("/debug/shadow")).status == 404
