@@ -114,9 +114,11 @@ class Attempts:
             outcome = self._try(gang, demand, order, whole=True, claimed=True)
             if outcome.blocker is None:
                 return outcome
-        ways = gang.reach is None and not gang.claims and self._ways.differ(demand)
+        ways = len(demand.parts) + len(demand.reserve) > 1 and self._may_differ(gang, demand)
         outcome = self._try(gang, demand, order, whole=whole or ways)
-        if outcome.blocker is not None and (whole or ways) and gang.reach is None and _compete(order):
+        if outcome.blocker is None:
+            return outcome
+        if (whole or ways) and gang.reach is None and _compete(order):
             # Parts compete for the same nodes: once more, hardest to place first.
             # Those that must be near others come after those others.
             hardest = sorted(
@@ -129,6 +131,9 @@ class Attempts:
                 some = self._ways.most(demand, lambda shape: self._allowance(gang, shape))
                 outcome = self._try(gang, demand, some, whole=False)
         return outcome
+
+    def _may_differ(self, gang: Gang, demand: Demand) -> bool:
+        return gang.reach is None and not gang.claims and not self._state.windows and self._ways.differ(demand)
 
     def _search(self, gang: Gang, demand: Demand, outcome: Outcome) -> Outcome:
         """Part after part does not fit; but perhaps others of its pods do, or the same ones on other nodes."""

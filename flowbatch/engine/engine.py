@@ -386,6 +386,8 @@ class Engine:
             head = stage.head(name)
             assert head is not None
             line.append((self._queue_key(name, head), name))
+        if len(line) == 1:
+            return self._run_one(stage, line[0][1], budget)
         heapify(line)
         while line and budget > 0:
             key, name = heappop(line)
@@ -406,6 +408,20 @@ class Engine:
             head = stage.head(name)
             if head is not None:
                 heappush(line, (key if self.policy.strict_turns else self._queue_key(name, head), name))
+        return budget
+
+    def _run_one(self, stage: Pending, name: QueueName, budget: int) -> int:
+        """The same where only one queue has somebody in line: it is always its turn."""
+        while budget > 0:
+            head = stage.head(name)
+            if head is None:
+                break
+            budget -= 1
+            self.counters.attempts += 1
+            if stage is self._lineup.gate:
+                self._try_gate(head)
+            else:
+                self._try_place(head, alone=stage.alone(name))
         return budget
 
     def _try_gate(self, entry: Entry) -> None:

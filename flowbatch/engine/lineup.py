@@ -26,7 +26,6 @@ from flowbatch.model.resources import Sums, add, positive_difference
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
 from flowbatch.policy.contract import Key, KeyPart
-from flowbatch.policy.gates import minimum_of
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.quota import quota_names, quota_needs
 
@@ -181,17 +180,18 @@ class LineUp:
             self._short[gang.id] = Instant(self._view.now + UNKNOWN_AFTER_MS)
 
     def _promise(self, gang: Gang) -> None:
-        minimum = dict(minimum_of(gang, self._view))
         inqueue: Sums = {}
         elastic: Sums = {}
-        if minimum:
+        if gang.minimum:
+            minimum = dict(gang.minimum)
             if gang.phase == "Inqueue":
                 taken = dict(gang.allocated)
                 for task in gang.tasks.values() if gang.gated else ():
                     if task.fact.gated:
                         add(taken, task.shape.request)
                 inqueue = positive_difference(minimum, taken)
-            elastic = positive_difference({a: n for a, n in gang.allocated.items() if a in minimum}, minimum)
+            if gang.allocated:
+                elastic = positive_difference({a: n for a, n in gang.allocated.items() if a in minimum}, minimum)
         self._state.set_promises(gang, inqueue, elastic)
         if self._state.quotas:
             self._promise_quota(gang)
@@ -248,9 +248,8 @@ class LineUp:
             return
         gates = (*self._policy.enqueue, *self._policy.waivable)
         alike = all(getattr(each, "alike", False) for each in gates) and not self._hurried(gang)
-        minimum = minimum_of(gang, self._view)
         key = LaneKey(
-            gang.queue.name, "enqueue", minimum=minimum, solo=None if alike else gang.id, owners=owners_of(gang)
+            gang.queue.name, "enqueue", minimum=gang.minimum, solo=None if alike else gang.id, owners=owners_of(gang)
         )
         if gang.queue.fifo:
             key = LaneKey(gang.queue.name, "enqueue", fifo=True)

@@ -127,6 +127,8 @@ def missing(gang: Gang) -> Blocker | None:
 
 def demand(gang: Gang) -> Demand | Blocker | None:
     """What an admitted gang asks for next; a Blocker where members are missing; None where it has all it can have."""
+    if is_plain(gang):
+        return _plain_demand(gang)
     teams = Teams(gang)
     parts, best_effort = _parts(gang, teams)
     lack = minima(gang)
@@ -154,6 +156,29 @@ def demand(gang: Gang) -> Demand | Blocker | None:
         return None
     surplus = surplus and held == [(role.name, count) for role, count in reserve]
     return Demand(parts, reserve, best_effort, surplus, teams.all, least)
+
+
+def is_plain(gang: Gang) -> bool:
+    """One role of equal pods, enough of them, and nothing said about parts of it: most gangs."""
+    fact = gang.fact
+    assert fact is not None
+    if len(gang.roles) > 1 or fact.declared or fact.min_by_task or fact.sub_groups or gang.reservations:
+        return False
+    shapes = {task.shape: None for task in gang.pending.values()}
+    equal = len(shapes) <= 1 and not any(shape.best_effort for shape in shapes)
+    return equal and gang.min_members - gang.ready <= len(gang.pending)
+
+
+def _plain_demand(gang: Gang) -> Demand | None:
+    tasks = list(gang.pending.values())
+    if not tasks:
+        return None
+    if len(tasks) > 1:
+        tasks.sort(key=lambda task: (-task.fact.priority, task.fact.index, task.fact.created, task.fact.uid))
+    must = max(0, gang.min_members - gang.ready)
+    role = tasks[0].role
+    assert role is not None
+    return Demand([Part(role, tasks[0].shape, tasks, must)], [], [], surplus=not must)
 
 
 def _least(parts: list[Part], lack: dict[str, int]) -> list[tuple[str, int]]:

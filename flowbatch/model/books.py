@@ -114,6 +114,7 @@ class Books:
             role = task.role = self._role(gang, fact.task)
             gang.tasks[fact.uid] = task
             role.counts[task.state] += 1
+            gang.counts[task.state] += 1
             if task.state is TaskState.PENDING:
                 self._wait(task)
             if task.node:
@@ -128,6 +129,7 @@ class Books:
             if task.state is TaskState.PENDING:
                 self._unwait(task)
             role.counts[task.state] -= 1
+            gang.counts[task.state] -= 1
             del gang.tasks[task.fact.uid]
             self._drop_role_if_idle(gang, role)
             task.gang = task.role = None
@@ -157,14 +159,15 @@ class Books:
         self._set_state(task, new)
 
     def _set_state(self, task: Task, new: TaskState) -> None:
-        old, role = task.state, task.role
+        old, role, gang = task.state, task.role, task.gang
         if old is new:
             return
-        if role is not None:
+        if role is not None and gang is not None:
             if old is TaskState.PENDING:
                 self._unwait(task)
-            role.counts[old] -= 1
-            role.counts[new] += 1
+            for counts in (role.counts, gang.counts):
+                counts[old] -= 1
+                counts[new] += 1
         if (old is TaskState.RELEASING or new is TaskState.RELEASING) and task.node is not None:
             self._account_leaving(task, task.node, 1 if new is TaskState.RELEASING else -1)
         if old is TaskState.PENDING and new not in PLACED:
@@ -238,6 +241,7 @@ class Books:
         if gang is not None and role is not None:
             if task.fact.gated:
                 role.gated += 1
+                gang.gated += 1
             else:
                 gang.pending[task.fact.uid] = task
 
@@ -246,6 +250,7 @@ class Books:
         gang, role = task.gang, task.role
         if gang is not None and role is not None and gang.pending.pop(task.fact.uid, None) is None:
             role.gated -= 1
+            gang.gated -= 1
 
     # -- what tasks are to each other
 
@@ -369,8 +374,10 @@ class Books:
         if gang.inqueue != inqueue:
             path = gang.queue.path if gang.queue else ()
             for sums in (self.inqueue, *(queue.inqueue for queue in path)):
-                add(sums, gang.inqueue.items(), -1)
-                add(sums, inqueue.items())
+                if gang.inqueue:
+                    add(sums, gang.inqueue.items(), -1)
+                if inqueue:
+                    add(sums, inqueue.items())
             if any(inqueue.get(axis, 0) < amount for axis, amount in gang.inqueue.items()):
                 self.ease(gang.queue)
             gang.inqueue = inqueue
@@ -393,6 +400,8 @@ class Books:
 
     def count_wanted(self, gang: Gang) -> None:
         """Sum up what a gang's pods wait for, on its queue's account too; once per look at the gang, not per pod."""
+        if not gang.pending and not gang.wanted:
+            return
         counts: dict[Shape, int] = {}
         for task in gang.pending.values():
             counts[task.shape] = counts.get(task.shape, 0) + 1

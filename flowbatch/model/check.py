@@ -224,6 +224,13 @@ def _check_gangs(state: ClusterState, wrong: list[str]) -> None:
         for name, role in gang.roles.items():
             _same(wrong, f"counts of {gang.id}/{name}", role.counts, counts[name])
             _same(wrong, f"gated of {gang.id}/{name}", role.gated, gated[name])
+        _same(
+            wrong,
+            f"counts of {gang.id}",
+            gang.counts,
+            [sum(each) for each in zip(*counts.values(), strict=True)] or [0] * len(TaskState),
+        )
+        _same(wrong, f"gated of {gang.id}", gang.gated, sum(gated.values()))
         _same(wrong, f"allocated of {gang.id}", gang.allocated, allocated)
         _same(wrong, f"wanted of {gang.id}", gang.wanted, wanted)
         _same(wrong, f"reserved of {gang.id}", gang.reserved, reserved)

@@ -16,7 +16,7 @@ from flowbatch.model.nodes import Node
 from flowbatch.model.owners import Owner
 from flowbatch.model.peers import Kind
 from flowbatch.model.queues import Queue
-from flowbatch.model.resources import Sums
+from flowbatch.model.resources import Request, Sums
 from flowbatch.model.shapes import Shape
 from flowbatch.model.table import Ints
 
@@ -158,6 +158,11 @@ class Gang:
     elastic: Sums = field(default_factory=dict)
     #: Since when a started gang lacks members; None while it does not.
     short_since: Instant | None = None
+    #: Tasks by TaskState, all roles together, and pending ones that may not be placed yet.
+    counts: list[int] = field(default_factory=lambda: [0] * STATES)
+    gated: int = 0
+    #: Its stated minimum on this engine's axes; empty where it states none.
+    minimum: Request = ()
 
     @property
     def created(self) -> Instant:
@@ -186,33 +191,25 @@ class Gang:
 
     def count(self, state: TaskState) -> int:
         """Tasks in `state`."""
-        return sum(role.counts[state] for role in self.roles.values())
+        return self.counts[state]
 
     @property
     def ready(self) -> int:
         """Members that have their place, or have had it and succeeded."""
-        return sum(role.ready for role in self.roles.values())
+        _, held, binding, bound, running, _, succeeded, _ = self.counts
+        return held + binding + bound + running + succeeded
 
     @property
     def live(self) -> int:
         """Tasks that hold capacity or are being deleted."""
-        return sum(
-            role.counts[TaskState.HELD]
-            + role.counts[TaskState.BINDING]
-            + role.counts[TaskState.BOUND]
-            + role.counts[TaskState.RUNNING]
-            + role.counts[TaskState.RELEASING]
-            for role in self.roles.values()
-        )
-
-    @property
-    def gated(self) -> int:
-        """Pending tasks with scheduling gates."""
-        return sum(role.gated for role in self.roles.values())
+        _, held, binding, bound, running, releasing, _, _ = self.counts
+        return held + binding + bound + running + releasing
 
     @property
     def held_back(self) -> int:
         """Declared members that a dependency holds back."""
+        if self.fact is None or not self.fact.declared:
+            return 0
         return sum(role.held_back for role in self.roles.values())
 
     @property

@@ -233,6 +233,7 @@ class ClusterState(Books):
             # Another owner: what it holds is counted there.
             self._charge_gang(gang, gang.queue, -1)
         gang.fact = fact
+        gang.minimum = tuple(sorted(self.axes.sums(fact.min_resources).items())) if fact.min_resources else ()
         if moved and gang.queue is not None:
             self._charge_gang(gang, gang.queue, 1)
             self.ease(gang.queue)
@@ -286,6 +287,7 @@ class ClusterState(Books):
         self.set_awaited(gang, {})
         self._enqueue(gang, None)
         gang.fact = None
+        gang.minimum = ()
         gang.phase = ""
         gang.short_since = None
         for role in list(gang.roles.values()):

@@ -14,10 +14,9 @@ from flowbatch.model.view import ClusterView
 from flowbatch.policy.share import Capability
 
 
-def minimum_of(gang: Gang, view: ClusterView) -> Request:
+def minimum_of(gang: Gang) -> Request:
     """The gang's stated minimum on our axes; empty where it states none."""
-    stated = gang.fact.min_resources if gang.fact else None
-    return tuple(sorted(view.axes.sums(stated).items())) if stated else ()
+    return gang.minimum
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class QueueRoom:
 
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
         """NeedsQuota for the first queue on the path that has no room."""
-        minimum = minimum_of(gang, view)
+        minimum = minimum_of(gang)
         for queue in gang.queue.path if gang.queue and minimum else ():
             limit = self.ceiling.limit(queue, view)
             short = shortfall(minimum, promised(queue), limit) if limit else {}
@@ -74,7 +73,7 @@ class Overcommit:
 
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
         """NeedsHeadroom while too much is promised."""
-        minimum = minimum_of(gang, view)
+        minimum = minimum_of(gang)
         if not minimum:
             return None
         permille = round(self.factor * 1000)

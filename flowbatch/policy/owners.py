@@ -62,7 +62,7 @@ class OwnerRoom:
 
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
         """NeedsQuota for the first limit in the way."""
-        minimum = minimum_of(gang, view)
+        minimum = minimum_of(gang)
         names = view.axes.amounts
         for ceiling in OwnerShare().ceilings(gang, view) if minimum else ():
             short = shortfall(minimum, ceiling.held, ceiling.most)
