@@ -24,6 +24,8 @@ class Counters:
     lanes_woken: int = 0
     #: Gangs whose standing was worked out anew.
     gangs_sorted: int = 0
+    #: Times a window was sought for a gang that has waited long.
+    windows_sought: int = 0
     binds: int = 0
     #: Searches for victims, one for each way and area that was tried, and pods told to go.
     victim_searches: int = 0

@@ -142,7 +142,7 @@ class Engine:
         self._shuffle = Shuffle(self._view, policy, self.guard)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self.state.devices.order = self._rank_devices
-        self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits)
+        self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits), self._reservations)
         self._words = Words(self.state, self._fits)
         for queue in self.state.queues.by_name.values():
@@ -313,6 +313,8 @@ class Engine:
         self.state.windows.now = tick.now
         if self.state.windows:
             self._reservations.review()
+            for task, gang_id in self._reservations.overdue():
+                self._evict(task, "overdue", gang_id)
         self._absorb()
         while budget > 0 and self._lineup.waiting:
             budget = self._run(self._lineup.gate, budget)

@@ -5,30 +5,37 @@ else than room. From its promise on, only pods that say they will be gone before
 window on, nobody does. So it waits at most for the pods that stood on its nodes then.
 """
 
+from collections.abc import Iterator
+
+from flowbatch.engine.candidates import EVICTABLE
+from flowbatch.engine.counters import Counters
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.standing import Demand, demand
 from flowbatch.engine.timeline import Timeline, Wanted
 from flowbatch.model.blockers import Blocker, NeedsCapacity
-from flowbatch.model.gangs import Gang
+from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import GangId, Instant, Row
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools
 from flowbatch.model.view import View
-from flowbatch.model.windows import Window
+from flowbatch.model.windows import Window, ends_at
 from flowbatch.policy.policy import Policy
 
 
 class Reservations:
     """Makes, moves and drops windows. Without `policy.reserving` it does nothing."""
 
-    def __init__(self, state: ClusterState, view: View, policy: Policy, guard: Guard, fits: Fits) -> None:
+    def __init__(
+        self, state: ClusterState, view: View, policy: Policy, guard: Guard, fits: Fits, counters: Counters
+    ) -> None:
         self._state = state
         self._view = view
         self._policy = policy
         self._guard = guard
         self._fits = fits
+        self._counters = counters
         self._timeline = Timeline(state)
         #: What each gang with a window asked for when it was made.
         self._asked: dict[GangId, Demand] = {}
@@ -55,6 +62,7 @@ class Reservations:
         return sum(window.gang.queue is gang.queue for window in windows) >= self._policy.reservations_per_queue
 
     def _make(self, gang: Gang, what: Demand, *, closed: bool) -> bool:
+        self._counters.windows_sought += 1
         with self._fits.seen_by(gang):
             wanted = self._wanted(what)
         window = self._timeline.find(gang, wanted, self._view.now)
@@ -110,6 +118,25 @@ class Reservations:
                 window.closed = True
                 self._state.changes.gangs[gang_id] = window.gang
 
+    def overdue(self) -> list[tuple[Task, GangId]]:
+        """Pods that hold up a gang whose window has opened, though they said they would be gone; where that matters."""
+        if not self._policy.evict_overdue:
+            return []
+        return [
+            (task, gang_id)
+            for gang_id, window in self._state.windows.by_gang.items()
+            for task, end in self._late(window)
+            if end <= self._view.now
+        ]
+
+    def _late(self, window: Window) -> Iterator[tuple[Task, Instant]]:
+        """Who is still there though the window has opened, with the end that he said; nobody who said nothing."""
+        for uid in window.loans if window.closed else ():
+            task = self._state.tasks[uid]
+            end = ends_at(task, self._view.now)
+            if end is not None and task.state in EVICTABLE and task.fact.preemptable:
+                yield task, end
+
     def _broken(self, window: Window) -> bool:
         table = self._state.table
         gone = not table.open_rows()[window.rows].all()
@@ -118,7 +145,10 @@ class Reservations:
     def wake_at(self) -> Instant | None:
         """When the next window opens."""
         windows = self._state.windows.by_gang.values()
-        return min((window.until for window in windows if window.until is not None and not window.closed), default=None)
+        due = [window.until for window in windows if window.until is not None and not window.closed]
+        if self._policy.evict_overdue:
+            due += [end for window in windows for _, end in self._late(window) if end > self._view.now]
+        return min(due, default=None)
 
 
 def _plain(gang: Gang, what: Demand) -> bool:

@@ -14,6 +14,8 @@
     filters: [schedulable, selector, taints]
     scores: [{name: binPack, weight: 2}, preferredAffinity]
     surplusBatch: 16
+    reservationsPerQueue: 1
+    evictOverdue: false        # evict pods that outstay their estimate where a window has opened
 
 Names are those of the classes in `policy`, with a small first letter; arguments are their fields. People's own policies
 come in by name through `extra`, which the shell fills from entry points.
@@ -103,7 +105,10 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
     ),
 }
 SHARES = _named(share.Proportion, capacity.Deserved)
-KEYS = ("name", "preset", *LISTS, "shares", "strictTurns", "surplusBatch")
+#: Key in the mapping -> field of Policy, where a whole number of at least 1 stands.
+COUNTS = {"surplusBatch": "surplus_batch", "reservationsPerQueue": "reservations_per_queue"}
+FLAGS = {"strictTurns": "strict_turns", "evictOverdue": "evict_overdue"}
+KEYS = ("name", "preset", *LISTS, "shares", *COUNTS, *FLAGS)
 MOST_WEIGHT = 1_000_000
 
 
@@ -126,16 +131,17 @@ def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list
     if "shares" in mapping:
         name = mapping["shares"]
         changes["shares"] = None if name is None else _one("shares", name, {**SHARES, **extra}, problems)
-    if "strictTurns" in mapping:
-        changes["strict_turns"] = mapping["strictTurns"]
-        if not isinstance(mapping["strictTurns"], bool):
-            problems.append(SpecError("strictTurns", "must be true or false", mapping["strictTurns"]))
-    if "surplusBatch" in mapping:
-        batch = mapping["surplusBatch"]
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            problems.append(SpecError("surplusBatch", "must be a whole number of at least 1", batch))
-        else:
-            changes["surplus_batch"] = batch
+    for key, field in FLAGS.items():
+        if not isinstance(mapping.get(key, False), bool):
+            problems.append(SpecError(key, "must be true or false", mapping[key]))
+        elif key in mapping:
+            changes[field] = mapping[key]
+    for key, field in COUNTS.items():
+        count = mapping.get(key, 1)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            problems.append(SpecError(key, "must be a whole number of at least 1", count))
+        elif key in mapping:
+            changes[field] = count
     return replace(_preset(mapping, problems), **changes)
 
 

@@ -59,6 +59,8 @@ class Policy:
     #: From when on room is kept for a gang that does not fit, and for how many of one queue at a time.
     reserving: tuple[Permit, ...] = ()
     reservations_per_queue: int = 1
+    #: Evict pods that outstay their estimate on nodes that are kept for somebody whose window has opened.
+    evict_overdue: bool = False
     #: Before each attempt to place a gang.
     admission: tuple[Admission, ...] = ()
     limits: tuple[QueueLimit, ...] = ()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from flowbatch.engine.decisions import Evict
 from flowbatch.engine.events import GangGone, NodeGone
 from flowbatch.model.ids import GangId
 from flowbatch.policy.presets import BACKFILL, DEFAULT
@@ -177,6 +178,20 @@ def test_wrong_estimates_kill_nobody_and_after_the_window_nobody_else_is_let_in(
     assert gangs_bound(cycle(engine, late + 1)) == {"big": 2}
 
 
+def test_only_when_asked_are_those_evicted_who_outstay_their_estimate_in_somebodys_window():
+    policy = replace(POLICY, evict_overdue=True)
+    engine = engine_of("3 nodes: cpu=2", "gang a: 1x cpu=2, runs 60", "gang else: 1x cpu=2, runs 1", policy=policy)
+    engine.observe(gang("big", "2x cpu=2", NOW - 20_000))
+    cycle(engine, NOW)
+    held = held_nodes(engine, "big")
+    plan = cycle(engine, window_of(engine, "big").until)
+    gone = [each.name for each in plan.decisions if isinstance(each, Evict)]
+    assert gone == [name for name in ("a-0", "else-0") if engine.state.tasks[name].node.name in held]
+    assert gone
+    finish(engine, gone, "Failed")
+    assert gangs_bound(cycle(engine, NOW + 61_000)) == {"big": 2}
+
+
 def test_a_reserved_node_that_goes_is_replaced():
     engine = engine_of("3 nodes: cpu=2", "gang a: 3x cpu=2, runs 60")
     engine.observe(gang("big", "2x cpu=2", NOW - 20_000))
@@ -233,6 +248,24 @@ def test_two_parts_of_one_gang_never_take_more_together_than_is_spare(promise):
     engine.observe(gang("mixed", f"2x ps cpu=1, 2x worker cpu=1, {promise}".rstrip(", "), NOW))
     taken = gangs_bound(cycle(engine, NOW)).get("mixed", 0)
     assert taken == (4 if promise else 0)
+
+
+def test_a_window_is_sought_again_only_when_it_cannot_be_kept():
+    engine = engine_of("3 nodes: cpu=2", "gang a: 1x cpu=2, runs 60", "gang b: 1x cpu=1, runs 90")
+    engine.observe(gang("big", "3x cpu=2", NOW - 20_000))
+    cycle(engine, NOW)
+    for number in range(5):
+        engine.observe(gang(f"short{number}", "1x cpu=1, runs 9", NOW))
+        plan = cycle(engine, NOW + number)
+        assert len(bound(plan)) == 1
+        running(engine, plan, NOW + number)
+        cycle(engine, NOW + number)
+        finish(engine, list(bound(plan)))
+        cycle(engine, NOW + number)
+    assert engine.counters.windows_sought == 1
+    engine.observe([pod("stranger", shape("cpu=1"), node="n3", phase="Running")])
+    cycle(engine, NOW + 9)
+    assert engine.counters.windows_sought == 2
 
 
 def test_nothing_of_it_costs_anything_where_no_policy_asks_for_it():
