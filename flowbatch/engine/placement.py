@@ -80,6 +80,8 @@ class Placement:
         self._social_filters = tuple(each for each in policy.filters if is_by_placement(each))
         self._social_scores = tuple(each for each in policy.scores if is_by_placement(each))
         self._social = (*self._social_filters, *self._social_scores)
+        #: Those among them that may concern shapes without a stake in others.
+        self._nosy = tuple(each for each in self._social if not getattr(each, "by_stake", False))
         #: Those among them that cannot tell whom they concern: with one of them, nobody can tell who is refused alike.
         self.unknowable = any(not hasattr(each, "concerns") for each in self._social)
         #: What somebody outside has said of the gang that is being placed.
@@ -89,23 +91,22 @@ class Placement:
 
     def social(self, shape: Shape) -> bool:
         """Where others are matters to `shape`."""
+        if shape.stake is None and not self._nosy:
+            return False
         return any(self._concerns(each, shape) for each in self._social)
 
     def _concerns(self, each: object, shape: Shape) -> bool:
         return self._guard.call(each, concerns, False, each, shape, self._view)
 
     def pace(self, shape: Shape) -> Pace:
-        """How many of `shape` one search may place: many, one on each of some rows, or one."""
-        slowest: Pace = "many"
-        for each in self._social:
+        """Whether one search may place many of `shape`."""
+        one: Pace = "one"
+        for each in self._nosy if shape.stake is None else self._social:
             if self._concerns(each, shape):
                 method = getattr(each, "pace", None)
-                one: Pace = "one"
-                pace = one if method is None else self._guard.call(each, method, one, shape, self._view)
-                if pace == "one":
-                    return "one"
-                slowest = pace if slowest == "many" else slowest
-        return slowest
+                if method is None or self._guard.call(each, method, one, shape, self._view) == one:
+                    return one
+        return "many"
 
     def room(self, shape: Shape, within: Bools | None = None) -> Room:
         """Everywhere that `shape` fits now; on the rows `within` only, if that is said."""
@@ -141,9 +142,10 @@ class Placement:
 
     def among_others(self, shape: Shape, copies: Ints) -> Ints:
         """Of so many `copies` by row, those that may be placed where others are now."""
-        result = copies
-        for refused, _ in self._fits.refusals(shape, by_placement=True):
-            result = result * ~refused
+        refused: Bools | None = None
+        for rows, _ in self._fits.refusals(shape, by_placement=True):
+            refused = rows if refused is None else refused | rows
+        result = copies if refused is None else np.where(refused, 0, copies)
         for each in self._social:
             lonely = getattr(each, "lonely", None)
             if lonely is not None and self._concerns(each, shape):
@@ -177,7 +179,7 @@ class Placement:
     def choose(self, shape: Shape, count: int, room: Room) -> tuple[Ints, Ints]:
         """The best rows for `count` (at most `room.total`) of `shape`, and how many on each; best row first."""
         points = self.points(shape, room.rows, 0)
-        if self._social_scores:
+        if self._social_scores and (shape.stake is not None or self._nosy):
             points = points + self.social_points(shape, room.rows)
         keys = self.keys(points, room.rows)
         if self._rising or count == 1:

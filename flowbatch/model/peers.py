@@ -119,10 +119,10 @@ class Peers:
 
     def kind(self, namespace: str, labels: LabelPairs) -> Kind:
         """The kind of pods with these labels, made on first sight."""
-        kinds = self._kinds.setdefault(namespace, {})
-        kind = kinds.get(labels)
+        kinds = self._kinds.get(namespace)
+        kind = kinds.get(labels) if kinds is not None else None
         if kind is None:
-            kind = kinds[labels] = Kind(namespace, labels)
+            kind = self._kinds.setdefault(namespace, {})[labels] = Kind(namespace, labels)
             for pair in labels:
                 self._kinds_with.setdefault(pair, {})[kind] = None
             for group in self._candidates(labels):

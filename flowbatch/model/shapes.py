@@ -157,6 +157,12 @@ class ShapeTable:
 
     def acquire(self, spec: ShapeSpec, kind: "Kind | None" = None) -> Shape:
         """The shape of `spec` for pods of `kind`, counted as used once more."""
+        if kind is None or not kind.groups:
+            # Nearly always: it asks nothing of others, and they ask nothing of it.
+            known = self._by_spec.get(spec)
+            if known is not None and known.stake is None:
+                known.uses += 1
+                return known
         if self._peers is not None and spec.sociable:
             self._peers.enter(spec)
         if kind is not None and kind.groups:
@@ -190,11 +196,11 @@ class ShapeTable:
         shape.uses -= 1
         assert shape.uses >= 0, shape
         if shape.uses == 0:
-            if shape.kind is None:
+            if shape.stake is None or shape.stake.kind is None:
                 del self._by_spec[shape.spec]
             else:
-                del self._by_kind[shape.spec, shape.kind]
-        if self._peers is not None and shape.spec.sociable:
+                del self._by_kind[shape.spec, shape.stake.kind]
+        if shape.stake is not None and self._peers is not None and shape.spec.sociable:
             self._peers.leave(shape.spec)
 
     def live(self) -> list[Shape]:

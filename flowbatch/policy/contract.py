@@ -35,9 +35,9 @@ Extra = int | NDArray[np.int64]
 Trend = Literal["fixed", "rising", "falling", "any"]
 #: One part of a sort key; a tuple where levels of a tree are compared, because paths differ in length.
 KeyPart = float | int | str | tuple[float, ...]
-#: How placing one of a shape changes what a policy says about the next one: not at all; only that no other may be on
-#: the same row (of `lonely(shape, view)`); otherwise.
-Pace = Literal["many", "lonely", "one"]
+#: Whether placing one of a shape changes what a policy says about the next one. "many": not at all, or only that no
+#: other may be on the same row, if that is among `lonely(shape, view)`.
+Pace = Literal["many", "one"]
 #: Parts of sort keys. Smaller comes first.
 Key = tuple[KeyPart, ...]
 
@@ -48,6 +48,7 @@ class NodeFilter(Protocol):
     A filter or score that looks at where others have been placed says so with an attribute `by_placement = True`: then
     nothing of it is cached, and pods are placed one by one. With a method `concerns(shape, view) -> bool` that is so
     only for shapes that it concerns, and a method `pace(shape, view) -> Pace` may allow more than one at a time.
+    `by_stake = True` promises that it never concerns a shape whose `stake` is None.
 
     One with an attribute `by_moment = True` looks at the time, at measurements or at `view.gang`: nothing of it is
     cached either, but many pods are placed by one search.

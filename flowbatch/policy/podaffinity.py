@@ -27,7 +27,7 @@ EXISTING = "node(s) didn't satisfy existing pods anti-affinity rules"
 class PodAffinity:
     """Required affinity and anti-affinity, and the anti-affinity of pods that are there (Volcano: predicates)."""
 
-    by_placement = True
+    by_placement = by_stake = True
 
     def concerns(self, shape: Shape, view: ClusterView) -> bool:
         """It has terms, or somebody's anti-affinity selects its pods."""
@@ -43,9 +43,7 @@ class PodAffinity:
         if any(tally in moved for tally in stake.near):
             return "one"
         touched = [tally for tally in (*stake.apart, *stake.guards()) if tally in moved]
-        if not touched:
-            return "many"
-        return "lonely" if all(tally.column.single() for tally in touched) else "one"
+        return "many" if all(tally.column.single() for tally in touched) else "one"
 
     def opens(self, shape: Shape, company: Sequence[Shape], view: ClusterView) -> bool:
         """Pods placed together with it may be the very ones it must be near."""
@@ -110,7 +108,7 @@ class PodAffinityScore:
     weight: float = 2.0
     required_weight: float = 1.0
     trend: Trend = field(default="any", init=False)
-    by_placement = True
+    by_placement = by_stake = True
 
     def concerns(self, shape: Shape, view: ClusterView) -> bool:
         """It prefers something, or somebody prefers it."""

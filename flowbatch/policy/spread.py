@@ -78,7 +78,7 @@ def _domains(shape: Shape, spread: Spread, among: Sequence[Constraint], view: Cl
 class TopologySpread:
     """Constraints with whenUnsatisfiable DoNotSchedule (Volcano: predicates)."""
 
-    by_placement = True
+    by_placement = by_stake = True
 
     def concerns(self, shape: Shape, view: ClusterView) -> bool:
         """It has such a constraint."""
@@ -131,7 +131,7 @@ class TopologySpreadScore:
 
     weight: float = 2.0
     trend: Trend = field(default="any", init=False)
-    by_placement = True
+    by_placement = by_stake = True
 
     def concerns(self, shape: Shape, view: ClusterView) -> bool:
         """It has such a constraint."""

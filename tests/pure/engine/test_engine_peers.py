@@ -391,3 +391,17 @@ def test_namespaces_that_change_their_labels_change_who_counts() -> None:
     engine.observe(facts("gang h: 1x cpu=1"))
     engine.observe([msgspec.structs.replace(seen, uid="h-0", name="h-0", gang="ns/h", shape=ShapeSpec(near=(near,)))])
     assert not binds(cycle(engine))
+
+
+def test_a_pod_that_begins_to_leave_no_longer_counts_for_spreading() -> None:
+    engine = engine_with(
+        *ZONES,
+        "pod x1: cpu=1 #app=x on a1",
+        "pod x2: cpu=1 #app=x on a1",
+        "gang g: 1x cpu=4 @zone:a #app=x spread[zone app=x any-node]",
+    )
+    assert not binds(cycle(engine))
+    engine.observe([seen_again(engine, "x1", deleting=True)])
+    assert not binds(cycle(engine))
+    engine.observe([seen_again(engine, "x2", deleting=True)])
+    assert bound(cycle(engine)) == {"g-0": "a2"}
