@@ -200,7 +200,7 @@ def policy(name: str, trace: str, seed: int) -> Policy:
         case "gpupacking":
             score = GpuPacking()
         case "fgd":
-            score = Paper(scarcity=0.0, strand=0.0, trace=trace)
+            score = Paper(scarcity=0.0, strand=0.0, hope=0.0, trace=trace)
         case _:
             score = Fragmentation()
     order = score if hasattr(score, "key") else None

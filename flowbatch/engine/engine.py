@@ -564,9 +564,11 @@ class Engine:
         task = gang.tasks[uid]
         node = task.node
         assert node is not None
-        steps = self._name_devices(task, node) if task.devices else []
+        steps: list[Step] = []
         for source in self.policy.steps:
             steps.extend(self.guard.call(source, source.steps, (), task, node, self._view))
+        if task.devices:
+            steps += self._name_devices(task, node)
         fact = task.fact
         return Bind(uid, fact.namespace, fact.name, node.name, gang.id, tuple(steps))
 

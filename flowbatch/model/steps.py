@@ -6,8 +6,11 @@ import msgspec
 
 
 class Step(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Something to do before a binding is sent, in order: a patch, a volume, an annotation, a gate to lift."""
+    """Something to do before a binding is sent, in order.
 
-    kind: Literal["patch", "volume", "annotation", "gate"]
+    A patch, a volume, an annotation, a gate to lift; or a lock: annotation `name` of node `value`, which nobody has.
+    """
+
+    kind: Literal["patch", "volume", "annotation", "gate", "lock"]
     name: str
     value: str = ""

@@ -13,6 +13,7 @@
     strictTurns: false         # true: a queue keeps its turn until nobody in it can go on
     filters: [schedulable, selector, taints]
     scores: [{name: binPack, weight: 2}, preferredAffinity]
+    devices: fragmentation     # or null: the fullest that fits
     surplusBatch: 16
     reservationsPerQueue: 1
     evictOverdue: false        # evict pods that outstay their estimate where a window has opened
@@ -28,6 +29,8 @@ from typing import Any
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 from flowbatch.policy import (
     capacity,
+    devicescores,
+    fragmentation,
     gates,
     hierarchy,
     lending,
@@ -101,6 +104,9 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
             scores.PreferredTaints,
             podaffinity.PodAffinityScore,
             spread.TopologySpreadScore,
+            fragmentation.Fragmentation,
+            devicescores.DevicePack,
+            devicescores.DeviceSpread,
         ),
     ),
 }
@@ -109,6 +115,9 @@ SHARES = _named(share.Proportion, capacity.Deserved)
 COUNTS = {"surplusBatch": "surplus_batch", "reservationsPerQueue": "reservations_per_queue"}
 FLAGS = {"strictTurns": "strict_turns", "evictOverdue": "evict_overdue"}
 KEYS = ("name", "preset", *LISTS, "shares", *COUNTS, *FLAGS)
+#: How the devices of a node are ranked.
+DEVICES = _named(fragmentation.Fragmentation, devicescores.DevicePack, devicescores.DeviceSpread)
+KEYS = ("name", "preset", *LISTS, "shares", "devices", "strictTurns", "surplusBatch")
 MOST_WEIGHT = 1_000_000
 
 
@@ -142,6 +151,19 @@ def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list
             problems.append(SpecError(key, "must be a whole number of at least 1", count))
         elif key in mapping:
             changes[field] = count
+    if "devices" in mapping:
+        name = mapping["devices"]
+        changes["devices"] = None if name is None else _one("devices", name, {**DEVICES, **extra}, problems)
+    if "strictTurns" in mapping:
+        changes["strict_turns"] = mapping["strictTurns"]
+        if not isinstance(mapping["strictTurns"], bool):
+            problems.append(SpecError("strictTurns", "must be true or false", mapping["strictTurns"]))
+    if "surplusBatch" in mapping:
+        batch = mapping["surplusBatch"]
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            problems.append(SpecError("surplusBatch", "must be a whole number of at least 1", batch))
+        else:
+            changes["surplus_batch"] = batch
     return replace(_preset(mapping, problems), **changes)
 
 

@@ -20,6 +20,8 @@ from flowbatch.policy.usable import CPU, MEMORY, Kind, Place, Tables, part_of
 MOST_KINDS = 1024
 #: Losses are thousandths of devices; so many of them move the score by most of its way.
 SCALE = 1000.0
+#: More than can be lost.
+FAR: Final = 1e12
 #: What keeps a shape off a node for good.
 FILTERS: Final[tuple[ColumnFilter, ...]] = (Schedulable(), Selector(), Taints())
 
@@ -47,6 +49,7 @@ class Fragmentation:
     scarcity: float = 2.0
     strand: float = 0.05
     margin: float = 2.0
+    hope: float = 2.0
     #: Look at what each shape asks of a node's memory too.
     memory: bool = False
     trend: Trend = field(default="any", init=False)
@@ -88,8 +91,9 @@ class Fragmentation:
             whole = left == WHOLE
             return after.of(np.where(whole & (whole.cumsum(axis=1) <= ask.count), 0, left))
         if len(asks) == 1 and ask.count == 1:
-            lost = np.where(left >= part, _lost(after, left, part), np.inf).min(axis=1, initial=np.inf)
-            return after.of(left) - np.where(np.isinf(lost), 0.0, lost)
+            here, lost = _lost(after, left, part)
+            here -= np.where(left >= part, lost, FAR).min(axis=1, initial=FAR)
+            return here
         bank = view.devices.after(shape, view.devices.bank(index), extra)
         view.devices.place(shape, bank)
         return after.of(bank.parts())
@@ -100,7 +104,8 @@ class Fragmentation:
         if outlook is None or ask.count > 1 or part == WHOLE:
             return fullest(shape, ask, bank)
         cpu, memory = (_free(name, shape, bank.rows, 1, view) for name in (CPU, MEMORY))
-        return _lost(outlook.tables.at(bank.rows, cpu, memory), bank.parts(), part)
+        _, lost = _lost(outlook.tables.at(bank.rows, cpu, memory), bank.parts(), part)
+        return lost
 
     # -- what is expected
 
@@ -125,10 +130,17 @@ class Fragmentation:
         often: Floats = np.array([count for _, count, _ in weighed], np.float64)
         admits, pools = self._pools([spec for spec, _, _ in weighed], view)
         weights = self._weights(often, admits, pools, view) if self.scarcity else often
-        tables = Tables(kinds, weights / weights.sum(), admits, pools, view.devices.width)
+        hoped = self._hoped(view) if self.hope else []
+        weights = np.concatenate([weights, np.full(len(hoped), self.hope)])
+        admits = np.concatenate([admits, np.ones((admits.shape[0], len(hoped)), np.bool_)], axis=1)
+        tables = Tables([*kinds, *hoped], weights / weights.sum(), admits, pools, view.devices.width)
         asked = sum(count * kind.count * kind.part for _, count, kind in weighed)
         cpu = sum(count * kind.cpu for _, count, kind in weighed)
         return Outlook(tables, self.margin * cpu / max(asked, 1.0))
+
+    def _hoped(self, view: ClusterView) -> list[Kind]:
+        """Pods for whole devices that nobody has seen yet: one, two, four, up to all of the largest node."""
+        return [Kind(0, 0, 1 << power, WHOLE) for power in range(view.devices.width.bit_length())]
 
     def _weights(self, often: Floats, admits: Bools, pools: Ints, view: ClusterView) -> Floats:
         """How often each kind comes, and more for those that only few of all devices would do for."""
@@ -170,14 +182,17 @@ def _wanted(spec: ShapeSpec) -> tuple[object, ...]:
     return tuple((ask.kind, ask.models, ask.unwanted, ask.mode) for ask in spec.devices)
 
 
-def _lost(place: Place, left: Ints, part: int) -> Floats:
-    """What each device would lose of its use by giving `part`, and its node with it."""
-    after = np.where(left >= part, left - part, 0)
+def _lost(place: Place, left: Ints, part: int) -> tuple[Floats, Floats]:
+    """What is of use on each row, and what of it each device would lose, its node included, by giving `part`."""
+    each = place.each(left)
     whole = left == WHOLE
     count = whole.sum(axis=1)
-    result: Floats = place.each(left) - place.each(after)
-    result += place.whole(count)[:, None] - place.whole(count[:, None] - whole)
-    return result
+    many = place.whole(count)
+    here = each.sum(axis=1) + many
+    each -= place.each(np.maximum(left - part, 0))
+    # One whole device fewer, where it was one.
+    each += whole * (many - place.whole(np.maximum(count - 1, 0)))[:, None]
+    return here, each
 
 
 def _parts(shape: Shape, view: ClusterView) -> list[tuple[DeviceAsk, int]]:

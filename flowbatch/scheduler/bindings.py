@@ -7,14 +7,15 @@ A failure that may pass is told late rather than early (the capacity stays held)
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
 import anyio
 
-from flowbatch.api.kinds import POD
+from flowbatch.api.kinds import NODE, POD
 from flowbatch.engine import events
-from flowbatch.engine.decisions import Bind, Evict, Nominate
+from flowbatch.engine.decisions import Bind, Evict, Nominate, Step
 from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, ServerError, Throttled, TransportError
 from flowbatch.kube.request import Request, get_object
 from flowbatch.kube.watch import EventDecoder, Malformed
@@ -53,8 +54,15 @@ class Found(Enum):
 class Bindings:
     """The one that writes what takes or frees capacity; `tell` posts what the engine must hear."""
 
-    def __init__(self, sender: Sender, tell: Callable[[events.Event], None], epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        tell: Callable[[events.Event], None],
+        epoch: Callable[[], int],
+        moment: Callable[[], datetime],
+    ) -> None:
         self._sender = sender
+        self._moment = moment
         self._tell = tell
         self._epoch = epoch
         #: Failures in a row by pod uid: they make the next one be told later.
@@ -78,13 +86,31 @@ class Bindings:
     async def _steps(self, order: Bind) -> bool:
         for step in order.before:
             try:
-                await self._sender.send(requests.step_request(order, step))
+                if step.kind == "lock":
+                    await self._lock(step)
+                else:
+                    await self._sender.send(requests.step_request(order, step))
             except Fenced:
                 return False
             except (ApiError, TransportError, NoSuchStep) as error:
                 self._tell_late(order.uid, events.StepFailed(order.uid, step.name, str(error)))
                 return False
         return True
+
+    async def _lock(self, step: Step) -> None:
+        """Wait a little for a node that is locked. Raises NoSuchStep if it stays so, and what sending raises."""
+        for attempt in range(1, ATTEMPTS + 1):
+            body = await self._sender.send(get_object(NODE, step.value))
+            request = requests.lock_request(step, body, self._moment())
+            try:
+                if request is not None:
+                    await self._sender.send(request)
+                    return
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+            await anyio.sleep(doubled(attempt))
+        raise NoSuchStep(f"node {step.value} is locked by another binding ({step.name})")
 
     async def _bind(self, order: Bind) -> None:
         request = requests.bind_request(order, self._epoch())

@@ -76,7 +76,7 @@ class Dispatch:
         self._lookup = lookup
         self._moment = moment
         self.lanes = Lanes(width)
-        self.bindings = Bindings(sender, tell, epoch)
+        self.bindings = Bindings(sender, tell, epoch, moment)
         self.asking = Asking(lookup, tell)
         self.statuses = Statuses(sender, self.lanes, lookup.group, lookup.queue, lookup.hyper_node, moment, pace)
         self.waiting = WaitingPods(sender, self.lanes, lookup.pod, moment, pace)

@@ -5,15 +5,15 @@ does: writes are money. Each carries the object's uid, so that a namesake made s
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from flowbatch.api import names
 from flowbatch.api.core import Pod
-from flowbatch.api.kinds import POD, POD_GROUP, QUEUE
-from flowbatch.api.meta import Condition, JsonObject
+from flowbatch.api.kinds import NODE, POD, POD_GROUP, QUEUE
+from flowbatch.api.meta import Condition, JsonObject, ObjectMeta
 from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.timestamps import format_time
@@ -60,6 +60,38 @@ def step_request(order: Bind, step: Step) -> Request:
             raise NoSuchStep(f"step {step.name} is no JSON object: {error}") from error
         return patch_object(POD, order.name, body, order.namespace, content="strategic")
     raise NoSuchStep(f"this scheduler knows no {step.kind} step")
+
+
+#: A lock that its owner has not taken off for so long is nobody's: Volcano's five minutes.
+LOCK_LASTS: Final = timedelta(minutes=5)
+
+
+def lock_request(step: Step, body: bytes, moment: datetime) -> Request | None:
+    """Set the lock on the node that `body` shows, unless it changed since; None while somebody has it.
+
+    Raises NoSuchStep for what is no node.
+    """
+    try:
+        node = msgspec.json.decode(body, type=JsonObject)
+        meta = msgspec.convert(node["metadata"], ObjectMeta)
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise NoSuchStep(f"node {step.value} cannot be read: {error}") from error
+    if _is_locked(meta.annotations.get(step.name), moment):
+        return None
+    patch: JsonObject = {
+        "metadata": {"resourceVersion": meta.resource_version, "annotations": {step.name: format_time(moment)}}
+    }
+    return patch_object(NODE, step.value, patch)
+
+
+def _is_locked(text: str | None, moment: datetime) -> bool:
+    if not text:
+        return False
+    try:
+        return moment - datetime.fromisoformat(text) < LOCK_LASTS
+    except (ValueError, TypeError):
+        # Nobody can say how old it is: its owner must take it off.
+        return True
 
 
 def evict_request(order: Evict) -> Request:

@@ -17,7 +17,7 @@ from flowbatch.api.requests import pod_requests
 from flowbatch.api.scheduling import DeclaredTask, Quantities
 from flowbatch.engine import events
 from flowbatch.model.ids import Amounts
-from flowbatch.scheduler import peers
+from flowbatch.scheduler import devices, peers
 
 #: Larger amounts of one pod or node are cut to this, so that sums over a cluster stay inside int64.
 MAX_UNITS: Final = 2**50
@@ -77,9 +77,11 @@ class Shapes:
     def of_declared(self, task: DeclaredTask, namespace: str = "") -> events.ShapeSpec:
         """The shape that members of a declared task will have. Raises QuantityError."""
         meta = ObjectMeta(namespace=namespace, labels=task.labels)
+        wanted = devices.of_declared(task.requests)
         return self._intern(
             events.ShapeSpec(
-                requests=with_one_pod(amounts(task.requests)),
+                requests=with_one_pod(devices.requests(amounts(task.requests), wanted)),
+                devices=wanted,
                 selector=tuple(sorted(task.node_selector.items())),
                 required=required_terms(task.affinity),
                 preferred=preferred_terms(task.affinity),
@@ -102,13 +104,15 @@ class Shapes:
 
 def pod_shape(spec: PodSpec, meta: ObjectMeta = NOBODY) -> events.ShapeSpec:
     """All of `spec` that placement looks at, uncached. Raises QuantityError."""
+    wanted = devices.asks(spec)
     return events.ShapeSpec(
-        requests=with_one_pod(pod_requests(spec)),
+        requests=with_one_pod(devices.requests(pod_requests(spec), wanted)),
         selector=tuple(sorted(spec.node_selector.items())),
         required=required_terms(spec.affinity),
         preferred=preferred_terms(spec.affinity),
         tolerations=tolerations(spec.tolerations),
         ports=host_ports(spec),
+        devices=wanted,
         **peer_fields(spec.affinity, spec.topology_spread_constraints, meta),
     )
 

@@ -21,6 +21,7 @@ from flowbatch.api.timestamps import parse_duration
 from flowbatch.engine import events
 from flowbatch.errors import FlowbatchError
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
+from flowbatch.scheduler import devices
 from flowbatch.scheduler.shapes import MAX_UNITS, Shapes, queue_amounts, quota_only
 
 #: Values of the classes that every cluster has, even where nobody lists them.
@@ -82,6 +83,8 @@ def pod_fact(
         shape = shape_of(spec, meta)
         if meta.annotations:
             shape = marked_shape(shape, shape_marks(meta))
+            if shape.devices:
+                shape = devices.suited(shape, devices.marks(meta.annotations))
     except QuantityError as error:
         raise UnreadableError(f"a resource amount {error}") from error
     return events.PodSeen(
@@ -104,6 +107,7 @@ def pod_fact(
         labels=labels_of(meta.labels),
         started=instant(status.start_time),
         deadline_ms=max(0, spec.active_deadline_seconds or 0) * 1000,
+        devices=devices.held(shape, meta.annotations) if node is not None and shape.devices else (),
     )
 
 
@@ -155,9 +159,11 @@ def is_preemptable(meta: ObjectMeta) -> bool:
 
 def node_fact(node: Node) -> events.NodeSeen:
     """`node` as the engine sees it; capacity rounds down. Raises UnreadableError."""
+    capacity = _capacity(node.status.allocatable)
+    cards = devices.of_node(node, capacity)
     return events.NodeSeen(
         name=NodeName(node.metadata.name),
-        allocatable=_capacity(node.status.allocatable),
+        allocatable=devices.with_vgpus(capacity, cards) if cards else capacity,
         labels=tuple(sorted(node.metadata.labels.items())),
         taints=tuple(
             events.Taint(each.key, each.value, each.effect)  # type: ignore[arg-type]  # narrowed by the set
@@ -166,6 +172,7 @@ def node_fact(node: Node) -> events.NodeSeen:
         ),
         unschedulable=node.spec.unschedulable or node.metadata.deletion_timestamp is not None,
         ready=any(each.type == "Ready" and each.status == "True" for each in node.status.conditions),
+        devices=cards,
     )
 
 

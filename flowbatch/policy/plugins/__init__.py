@@ -7,6 +7,7 @@ from flowbatch.policy.plugins import (
     capacity,
     cdp,
     conformance,
+    deviceshare,
     drf,
     extender,
     gang,
@@ -48,4 +49,5 @@ PLUGINS: Final[dict[str, Reader]] = {
     "nodegroup": nodegroup.read,
     "resource-strategy-fit": resource_strategy_fit.read,
     "extender": extender.read,
+    "deviceshare": deviceshare.read,
 }

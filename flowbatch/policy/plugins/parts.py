@@ -8,6 +8,7 @@ from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import (
     Admission,
     Confirmation,
+    DeviceOrder,
     DomainOrder,
     GangLimit,
     GangOrder,
@@ -50,6 +51,7 @@ class Parts:
     ledgers: tuple[Callable[[], Ledger], ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     steps: tuple[StepSource, ...] = ()
+    devices: DeviceOrder | None = None
     shufflers: tuple[VictimSource, ...] = ()
 
 

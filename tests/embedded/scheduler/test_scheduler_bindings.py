@@ -1,6 +1,7 @@
 """Are orders with steps, evictions and nominations carried out over real HTTP, in order, and only on the pod meant?"""
 
 import time
+from datetime import UTC, datetime
 
 import anyio
 import pytest
@@ -21,7 +22,7 @@ def told():
 async def bindings(cluster, told):
     await cluster.node("n0")
     await cluster.pod("p", "g")
-    bindings = Bindings(cluster.user, told.append, lambda: 0)
+    bindings = Bindings(cluster.user, told.append, lambda: 0, lambda: datetime(2026, 1, 1, tzinfo=UTC))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bindings.run)
         yield bindings
