@@ -114,10 +114,11 @@ SHARES = _named(share.Proportion, capacity.Deserved)
 #: Key in the mapping -> field of Policy, where a whole number of at least 1 stands.
 COUNTS = {"surplusBatch": "surplus_batch", "reservationsPerQueue": "reservations_per_queue"}
 FLAGS = {"strictTurns": "strict_turns", "evictOverdue": "evict_overdue"}
-KEYS = ("name", "preset", *LISTS, "shares", *COUNTS, *FLAGS)
 #: How the devices of a node are ranked.
 DEVICES = _named(fragmentation.Fragmentation, devicescores.DevicePack, devicescores.DeviceSpread)
-KEYS = ("name", "preset", *LISTS, "shares", "devices", "strictTurns", "surplusBatch")
+#: What stands by itself, or null for none.
+ONES: dict[str, dict[str, Maker]] = {"shares": SHARES, "devices": DEVICES}
+KEYS = ("name", "preset", *LISTS, *ONES, *COUNTS, *FLAGS)
 MOST_WEIGHT = 1_000_000
 
 
@@ -137,9 +138,10 @@ def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list
     for key, (field, known) in LISTS.items():
         if key in mapping:
             changes[field] = _list(key, mapping[key], {**known, **extra}, problems)
-    if "shares" in mapping:
-        name = mapping["shares"]
-        changes["shares"] = None if name is None else _one("shares", name, {**SHARES, **extra}, problems)
+    for key, known in ONES.items():
+        if key in mapping:
+            name = mapping[key]
+            changes[key] = None if name is None else _one(key, name, {**known, **extra}, problems)
     for key, field in FLAGS.items():
         if not isinstance(mapping.get(key, False), bool):
             problems.append(SpecError(key, "must be true or false", mapping[key]))
@@ -151,19 +153,6 @@ def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list
             problems.append(SpecError(key, "must be a whole number of at least 1", count))
         elif key in mapping:
             changes[field] = count
-    if "devices" in mapping:
-        name = mapping["devices"]
-        changes["devices"] = None if name is None else _one("devices", name, {**DEVICES, **extra}, problems)
-    if "strictTurns" in mapping:
-        changes["strict_turns"] = mapping["strictTurns"]
-        if not isinstance(mapping["strictTurns"], bool):
-            problems.append(SpecError("strictTurns", "must be true or false", mapping["strictTurns"]))
-    if "surplusBatch" in mapping:
-        batch = mapping["surplusBatch"]
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            problems.append(SpecError("surplusBatch", "must be a whole number of at least 1", batch))
-        else:
-            changes["surplus_batch"] = batch
     return replace(_preset(mapping, problems), **changes)
 
 
