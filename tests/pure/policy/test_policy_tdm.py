@@ -100,6 +100,19 @@ def test_when_a_zone_closes_so_many_go_at_a_time_as_the_gang_can_bear(budget, go
     assert len(evicted(cycle(engine, 21 * HOUR))) == gone
 
 
+def test_the_end_of_the_hours_evicts_through_the_shuffle_action_and_again_each_period():
+    engine, plan = engine_of("gang g: 3x cpu=1", **{"tdm.revocable-zone.rz1": "10:00-21:00", "tdm.evict.period": "2m"})
+    confirm(engine, plan)
+    plan = cycle(engine, 21 * HOUR - 1_000)
+    assert evicted(plan) == []
+    assert plan.wake_at == 21 * HOUR
+    plan = cycle(engine, 21 * HOUR)
+    assert evicted(plan) == ["g-0"]
+    assert plan.wake_at == 21 * HOUR + 120_000
+    assert evicted(cycle(engine, 21 * HOUR + 119_000)) == []
+    assert evicted(cycle(engine, 21 * HOUR + 120_000)) == ["g-1"]
+
+
 def test_a_budget_that_makes_no_sense_keeps_everybody():
     assert (of_total("x", 9), of_total("", 9), of_total("-1", 9), of_total("34%", 3)) == (0, 0, 0, 2)
     engine, plan = engine_of("gang g: 2x cpu=1")
