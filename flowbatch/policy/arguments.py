@@ -39,7 +39,8 @@ class Arguments:
         self._values = values
         self.path = path
         self.problems = problems
-        self._asked: dict[str, None] = {}
+        #: Names that were asked for.
+        self.asked: dict[str, None] = {}
 
     def problem(self, key: str, problem: str, value: object = None, hint: str = "") -> None:
         """Note that the argument `key` is wrong."""
@@ -142,23 +143,23 @@ class Arguments:
     def prefixed(self, prefix: str) -> Iterator[str]:
         """What follows `prefix` in the names that begin with it and have not been read yet."""
         for key in list(self._values):
-            if key.startswith(prefix) and key not in self._asked:
+            if key.startswith(prefix) and key not in self.asked:
                 yield key[len(prefix) :]
 
     def rest(self) -> Mapping[str, Any]:
         """All that has not been read yet."""
-        rest = {key: value for key, value in self._values.items() if key not in self._asked}
-        self._asked.update(dict.fromkeys(rest))
+        rest = {key: value for key, value in self._values.items() if key not in self.asked}
+        self.asked.update(dict.fromkeys(rest))
         return rest
 
     def close(self) -> None:
         """Everything has been read: what is left over is a mistake."""
         for key in self._values:
-            if key not in self._asked:
-                self.problem(key, "no such argument", hint=did_you_mean(key, self._asked) if self._asked else "none")
+            if key not in self.asked:
+                self.problem(key, "no such argument", hint=did_you_mean(key, self.asked) if self.asked else "none")
 
     def _take(self, key: str) -> Any:
-        self._asked[key] = None
+        self.asked[key] = None
         return self._values.get(key)
 
 

@@ -43,6 +43,7 @@ from flowbatch.policy import (
     share,
     sla,
     spread,
+    victims,
 )
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import PRESETS
@@ -62,6 +63,15 @@ GATES = _named(
     capacity.LeafOnly,
     owners.OwnerJobs,
     owners.OwnerRoom,
+)
+VICTIMS: dict[str, Maker] = _named(
+    victims.Surplus,
+    victims.LowerPriority,
+    victims.Conformance,
+    victims.SmallerShare,
+    victims.OverShare,
+    victims.Cooldown,
+    victims.WithinBudget,
 )
 #: Key in the mapping -> (field of Policy, what may stand there by name).
 LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
@@ -92,6 +102,11 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
             spread.TopologySpread,
         ),
     ),
+    "preemptable": ("preemptable", VICTIMS),
+    "reclaimable": ("reclaimable", VICTIMS),
+    # flowbatch's own come with plugins; these are for policies that people bring.
+    "confirmations": ("confirmations", {}),
+    "steps": ("steps", {}),
     "gangLimits": ("gang_limits", _named(lending.Borrowing, owners.OwnerShare)),
     "scores": (
         "scores",
