@@ -129,7 +129,7 @@ class Reservation(Wire, frozen=True, kw_only=True):
 
 
 class QueueStatus(Wire, frozen=True, kw_only=True):
-    """`state` is Open, Closed, Closing or Unknown; the counts are of PodGroups."""
+    """`state` is Open, Closed, Closing or Unknown; the counts are of PodGroups; conditions are flowbatch's."""
 
     state: str = ""
     unknown: int = 0
@@ -139,6 +139,7 @@ class QueueStatus(Wire, frozen=True, kw_only=True):
     completed: int = 0
     reservation: Reservation = Reservation()
     allocated: Quantities = {}
+    conditions: tuple[Condition, ...] = ()
 
 
 class Queue(Wire, frozen=True, kw_only=True):

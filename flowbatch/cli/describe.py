@@ -112,6 +112,9 @@ def _print_queue(queue: Queue) -> None:
             "PodGroups": f"{status.running} running, {status.inqueue} inqueue, {status.pending} pending",
         }
     )
+    for condition in status.conditions:
+        if condition.status == "False":
+            print(f"Wrong:  {condition.message}")
     names = sorted({*spec.capability, *spec.deserved, *spec.guarantee.resource, *status.allocated})
     columns = (spec.guarantee.resource, spec.deserved, spec.capability, status.allocated)
     if names:

@@ -99,10 +99,11 @@ class Report(Order, frozen=True):
 
 
 class QueueReport(Order, frozen=True):
-    """What a queue has allocated now; sent when it settles, for Queue.status.allocated."""
+    """What a queue has allocated now, for Queue.status.allocated, and all that is wrong with it."""
 
     queue: QueueName
     allocated: Amounts
+    problems: tuple[str, ...] = ()
 
 
 class HyperNodeReport(Order, frozen=True):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from flowbatch.engine.complaints import complaints
 from flowbatch.engine.decisions import (
     NOWHERE,
     Ask,
@@ -15,7 +16,7 @@ from flowbatch.engine.decisions import (
     Report,
 )
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import Amounts, GangId, HyperNodeName, QueueName
+from flowbatch.model.ids import GangId, HyperNodeName, QueueName
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.state import ClusterState
 from flowbatch.model.topology import Topology
@@ -29,7 +30,10 @@ class Outbox:
         self._touched: dict[GangId, None] = {}
         #: With the uid it was said of: a successor of the same name has heard nothing yet.
         self._said: dict[GangId, tuple[str, Report]] = {}
-        self._queues: dict[QueueName, tuple[str, Amounts]] = {}
+        self._queues: dict[QueueName, tuple[str, QueueReport]] = {}
+        #: What is wrong with queues, as of which version of their tree.
+        self._wrong: dict[QueueName, tuple[str, ...]] = {}
+        self._judged = -1
         self._domains: dict[HyperNodeName, HyperNodeReport] = {}
         #: The version of the topology that has been told.
         self._told = 0
@@ -109,15 +113,21 @@ class Outbox:
         return news
 
     def queue_news(self, state: ClusterState) -> list[QueueReport]:
-        """Queues whose allocation is not what was last said."""
+        """Queues of which allocation, or what is wrong, is not what was last said."""
+        tree = state.queues
+        if self._judged != tree.version:
+            self._judged = tree.version
+            self._wrong = {name: wrong for name, each in tree.by_name.items() if (wrong := complaints(each, state))}
         news: list[QueueReport] = []
-        for name, queue in state.queues.by_name.items():
+        for name, queue in tree.by_name.items():
             if queue.fact is None:
                 self._queues.pop(name, None)
                 continue
-            allocated = state.axes.amounts(queue.allocated)
-            said_of, said = self._queues.get(name, ("", ()))
-            if said != allocated or (said_of and said_of != queue.fact.uid):
-                self._queues[name] = queue.fact.uid, allocated
-                news.append(QueueReport(name, allocated))
+            said_of, said = self._queues.get(name, (None, None))
+            allocated, wrong = state.axes.amounts(queue.allocated), self._wrong.get(name, ())
+            # A namesake has heard nothing yet, and after a restart the object may say what was true before.
+            if said is None or said.allocated != allocated or said.problems != wrong or said_of != queue.fact.uid:
+                report = QueueReport(name, allocated, wrong)
+                self._queues[name] = queue.fact.uid, report
+                news.append(report)
         return news

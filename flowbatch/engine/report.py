@@ -118,8 +118,7 @@ class Words:
             case _:
                 return self._absent(blocker)
 
-    @staticmethod
-    def _absent(blocker: Blocker) -> str:
+    def _absent(self, blocker: Blocker) -> str:
         """Something that must exist does not."""
         match blocker:
             case NeedsGang():
@@ -127,7 +126,7 @@ class Words:
             case QueueMissing(queue=queue):
                 return f'queue "{queue}" does not exist'
             case QueueClosed(queue=queue, state=state):
-                return f'queue "{queue}" is {state} and admits nothing new'
+                return f'queue "{queue}" is {state} and admits nothing new{self._misread(queue)}'
             case Behind(queue=queue):
                 return f'it waits behind others: queue "{queue}" is fifo, and one that comes first cannot go on'
             case QueueNotLeaf(queue=queue, child=child):
@@ -139,6 +138,12 @@ class Words:
                 return f"{gated} pods have scheduling gates, {ungated} have none; {need} must start together"
             case _:
                 return blocker.name
+
+    def _misread(self, name: QueueName) -> str:
+        """What could not be understood of a queue, where that is why it is shut."""
+        queue = self._state.queues.by_name.get(name)
+        problems = queue.fact.problems if queue and queue.fact else ()
+        return f" ({'; '.join(problems)})" if problems else ""
 
     def _quota(self, blocker: NeedsQuota) -> str:
         axes, queue = self._state.axes, self._state.queues.by_name.get(blocker.queue)

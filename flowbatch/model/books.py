@@ -418,6 +418,7 @@ class Books:
     def refresh_total(self) -> None:
         """Sum the capacity of ready nodes again; the engine calls it once per cycle in which nodes changed."""
         self.queues.worked_out.clear()
+        self.queues.version += 1
         self.table.fit_axes()
         self.total = self.table.total()
 

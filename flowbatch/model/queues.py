@@ -111,6 +111,8 @@ class QueueTree:
         root.path = (root,)
         self.root = root
         self.by_name: dict[QueueName, Queue] = {ROOT: root}
+        #: Counts up when a queue's own facts, the tree or the cluster's capacity change.
+        self.version = 0
         #: What policies have worked out from the sums as they are; emptied when those move.
         self.worked_out: dict[str, Any] = {}
         #: Queues that keep something of their quota for themselves, deepest first.

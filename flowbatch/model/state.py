@@ -163,6 +163,7 @@ class ClusterState(Books):
         self._queue_changed(queue)
 
     def _queue_changed(self, queue: Queue) -> None:
+        self.queues.version += 1
         self.queues.worked_out.clear()
         self.changes.shares = True
         self.changes.queues[queue.name] = None

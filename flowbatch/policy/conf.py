@@ -38,6 +38,7 @@ from flowbatch.policy import (
     ordering,
     owners,
     podaffinity,
+    promises,
     quota,
     scores,
     share,
@@ -62,7 +63,7 @@ GATES = _named(
     quota.NamespaceQuota,
     capacity.LeafOnly,
     owners.OwnerJobs,
-    owners.OwnerRoom,
+    promises.GangRoom,
 )
 VICTIMS: dict[str, Maker] = _named(
     victims.Surplus,

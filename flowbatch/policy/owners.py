@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from flowbatch.model.blockers import Blocker, NeedsQuota
 from flowbatch.model.gangs import Gang
 from flowbatch.model.owners import Owner
-from flowbatch.model.resources import shortfall
 from flowbatch.model.view import ClusterView
 from flowbatch.policy.contract import Ceiling
-from flowbatch.policy.gates import minimum_of
 
 
 @dataclass(frozen=True)
@@ -51,25 +49,6 @@ class OwnerJobs:
                 if short > 0:
                     holds = (("jobs", len(running)),)
                     return NeedsQuota(each.name, "owner", (("jobs", short),), allowance.jobs < 1, named(owner), holds)
-        return None
-
-
-@dataclass(frozen=True)
-class OwnerRoom:
-    """A gang whose stated minimum its owner may not hold now gets no pods yet."""
-
-    alike = True
-
-    def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
-        """NeedsQuota for the first limit in the way."""
-        minimum = minimum_of(gang)
-        names = view.axes.amounts
-        for ceiling in OwnerShare().ceilings(gang, view) if minimum else ():
-            short = shortfall(minimum, ceiling.held, ceiling.most)
-            if short:
-                holds = names({axis: ceiling.held.get(axis, 0) for axis in short})
-                hopeless = bool(shortfall(minimum, {}, ceiling.most))
-                return NeedsQuota(ceiling.queue.name, "owner", names(short), hopeless, ceiling.owner, holds)
         return None
 
 

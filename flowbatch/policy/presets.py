@@ -6,9 +6,10 @@ from flowbatch.policy.gates import Overcommit, QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.nodefit import Schedulable, Selector, Taints
 from flowbatch.policy.ordering import DominantShare, LeastServed, Priority, QueuePriority, UnreadyFirst
-from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
+from flowbatch.policy.owners import OwnerJobs, OwnerShare
 from flowbatch.policy.podaffinity import PodAffinity, PodAffinityScore
 from flowbatch.policy.policy import Policy
+from flowbatch.policy.promises import GangRoom
 from flowbatch.policy.scores import Balanced, BinPack, LeastRequested, PreferredAffinity, PreferredTaints
 from flowbatch.policy.share import Capability, FairShare, Proportion
 from flowbatch.policy.sla import WaitingTime
@@ -21,7 +22,7 @@ DEFAULT = Policy(
     name="default",
     queue_order=(QueuePriority(), LeastServed()),
     gang_order=(Priority(), UnreadyFirst(), DominantShare()),
-    enqueue=(QueueOpen(), QueueRoom(), OwnerJobs(), OwnerRoom(), Overcommit()),
+    enqueue=(QueueOpen(), QueueRoom(), OwnerJobs(), GangRoom(), Overcommit()),
     admission=(OwnerJobs(),),
     limits=(Capability(), FairShare()),
     gang_limits=(Borrowing(), OwnerShare()),

@@ -6,20 +6,21 @@ does: writes are money. Each carries the object's uid, so that a namesake made s
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from flowbatch.api import names
 from flowbatch.api.core import Pod
-from flowbatch.api.kinds import NODE, POD, POD_GROUP, QUEUE
+from flowbatch.api.kinds import EVENT, NODE, POD, POD_GROUP, QUEUE
 from flowbatch.api.meta import Condition, JsonObject, ObjectMeta
 from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.timestamps import format_time
 from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Report, Step
 from flowbatch.errors import FlowbatchError
-from flowbatch.kube.request import Request, bind_pod, evict_pod, patch_object
+from flowbatch.kube.request import Request, bind_pod, create_object, evict_pod, patch_object
 from flowbatch.model.ids import GangId
 
 #: What a client with Volcano's eyes looks for among a PodGroup's conditions.
@@ -29,6 +30,9 @@ SCHEDULED: Final = "Scheduled"
 SCHEDULED_REASON: Final = "tasks in gang are ready to be scheduled"
 #: Where a binding says which leader sent it; the server copies it to the pod.
 EPOCH_ANNOTATION: Final = "flowbatch.dev/epoch"
+#: What says on a Queue that something is wrong with it.
+SOUND: Final = "Sound"
+COMPONENT: Final = "flowbatch-scheduler"
 #: Longest message written to a condition.
 MESSAGE_CHARS: Final = 1024
 
@@ -199,15 +203,66 @@ def pod_condition_request(pod: Pod, reason: str, message: str, moment: datetime)
     return patch_object(POD, pod.metadata.name, body, pod.metadata.namespace, subresource="status", content="strategic")
 
 
-def queue_request(report: QueueReport, queue: Queue) -> Request | None:
-    """Queue.status.allocated, or None where it says so already; resources no longer used are removed."""
+def queue_request(report: QueueReport, queue: Queue, moment: datetime) -> Request | None:
+    """Queue.status.allocated and what is wrong with it, or None where it says so already; what is over is removed."""
+    status: JsonObject = {}
     wanted: dict[str, str] = {name: format_amount(name, units) for name, units in report.allocated if units}
     present: Mapping[str, object] = queue.status.allocated
-    if wanted == {name: str(value) for name, value in present.items()}:
+    if wanted != {name: str(value) for name, value in present.items()}:
+        gone: dict[str, None] = {name: None for name in present if name not in wanted}
+        status["allocated"] = {**wanted, **gone}
+    conditions = queue_conditions(report, queue, moment)
+    if conditions != queue.status.conditions:
+        status["conditions"] = [wire_condition(each) for each in conditions]
+    if not status:
         return None
-    gone: dict[str, None] = {name: None for name in present if name not in wanted}
-    body = {"metadata": {"uid": queue.metadata.uid}, "status": {"allocated": {**wanted, **gone}}}
-    return patch_object(QUEUE, queue.metadata.name, body, subresource="status")
+    return patch_object(
+        QUEUE, queue.metadata.name, {"metadata": {"uid": queue.metadata.uid}, "status": status}, subresource="status"
+    )
+
+
+def queue_conditions(report: QueueReport, queue: Queue, moment: datetime) -> tuple[Condition, ...]:
+    """The queue's conditions as they should be: Sound is False while something is wrong, and True once it was mended.
+
+    A queue that was never wrong has none: that would be one write more for each.
+    """
+    present = next((each for each in queue.status.conditions if each.type == SOUND), None)
+    if report.problems:
+        ours = Condition(type=SOUND, status="False", reason="BadSpec", message=shorten("; ".join(report.problems)))
+    elif present is None:
+        return queue.status.conditions
+    else:
+        ours = Condition(type=SOUND, status="True", reason="Mended")
+    if present is not None and meaning(present) == meaning(ours):
+        return queue.status.conditions
+    others = tuple(each for each in queue.status.conditions if each.type != SOUND)
+    return (*others, msgspec.structs.replace(ours, last_transition_time=moment))
+
+
+def queue_event(report: QueueReport, queue: Queue, moment: datetime) -> Request:
+    """The same for people who look at Events, and for clusters whose Queues have no conditions. Said once: its name is
+    a digest of what it says."""
+    message = shorten("; ".join(report.problems))
+    meta, stamp = queue.metadata, format_time(moment)
+    digest = sha256(f"{meta.uid}\0{message}".encode()).hexdigest()[:16]
+    event: JsonObject = {
+        "metadata": {"name": f"{meta.name[:230]}.{digest}", "namespace": "default"},
+        "involvedObject": {
+            "apiVersion": QUEUE.api_version,
+            "kind": QUEUE.kind,
+            "name": meta.name,
+            "uid": meta.uid,
+        },
+        "type": "Warning",
+        "reason": "BadSpec",
+        "message": message,
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "count": 1,
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+    }
+    return create_object(EVENT, {"apiVersion": "v1", "kind": "Event", **event}, "default")
 
 
 def shorten(message: str) -> str:

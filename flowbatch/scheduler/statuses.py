@@ -9,6 +9,7 @@ from what is there:
 - a queue's allocation every `queue_s` at most.
 """
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -68,6 +69,8 @@ class Statuses:
         self._pace = pace
         self._reports: dict[str, Report] = {}
         self._allocations: dict[str, QueueReport] = {}
+        #: What each queue's last Event said.
+        self._wrong: dict[str, tuple[str, ...]] = {}
         self._failures: dict[str, int] = {}
         self._timers = Timers(self._due)
         #: Stamped on conditions: which run, and which cycle of it, decided so.
@@ -112,6 +115,7 @@ class Statuses:
     def forget_queue(self, queue: QueueName) -> None:
         """The Queue is gone."""
         self._allocations.pop(queue, None)
+        self._wrong.pop(queue, None)
         self._queues.forget(queue)
         self._forget(f"queue/{queue}")
 
@@ -146,7 +150,17 @@ class Statuses:
     async def _write_queue(self, name: str) -> None:
         report, queue = self._allocations.get(name), self._queues.get(name)
         if report is not None and queue is not None:
-            await self._write(f"queue/{name}", requests.queue_request(report, queue), self._queues)
+            await self._write(f"queue/{name}", requests.queue_request(report, queue, self._moment()), self._queues)
+            await self._tell_wrong(report, queue)
+
+    async def _tell_wrong(self, report: QueueReport, queue: Queue) -> None:
+        """An Event, once for all that is wrong; it is a courtesy, so a failure is forgotten."""
+        if self._wrong.get(report.queue, ()) == report.problems:
+            return
+        self._wrong[report.queue] = report.problems
+        if report.problems:
+            with contextlib.suppress(ApiError, TransportError, Fenced):
+                await self._sender.send(requests.queue_event(report, queue, self._moment()))
 
     async def _write_domain(self, name: str) -> None:
         report, node = self._made_of.get(name), self._domains.get(name)

@@ -5,8 +5,9 @@ from flowbatch.policy.capacity import Deserved, DeservedOrder, LeafOnly
 from flowbatch.policy.gates import QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.ordering import QueuePriority
-from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
+from flowbatch.policy.owners import OwnerJobs, OwnerShare
 from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.promises import GangRoom
 from flowbatch.policy.share import Capability
 from flowbatch.policy.victims import OverShare
 
@@ -20,7 +21,7 @@ def read(arguments: Arguments) -> Parts:
     arguments.flag("capacity.DRAConsumableCapacityEnable", default=True)
     return Parts(
         queue_order=(QueuePriority(), DeservedOrder(tree)),
-        enqueue=(QueueOpen(), *leaf, QueueRoom(), OwnerJobs(), OwnerRoom()),
+        enqueue=(QueueOpen(), *leaf, QueueRoom(), OwnerJobs(), GangRoom()),
         admission=(*leaf, OwnerJobs()),
         limits=(Capability(),),
         reclaimable=(OverShare(),),

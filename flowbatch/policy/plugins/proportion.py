@@ -4,8 +4,9 @@ from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.gates import QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.ordering import LeastServed, QueuePriority
-from flowbatch.policy.owners import OwnerJobs, OwnerRoom, OwnerShare
+from flowbatch.policy.owners import OwnerJobs, OwnerShare
 from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.promises import GangRoom
 from flowbatch.policy.share import Capability, FairShare, Proportion
 from flowbatch.policy.victims import OverShare
 
@@ -14,7 +15,7 @@ def read(arguments: Arguments) -> Parts:
     """It has no arguments. With `enableHierarchy` what a queue gets is divided between its children."""
     return Parts(
         queue_order=(QueuePriority(), LeastServed()),
-        enqueue=(QueueOpen(), QueueRoom(), OwnerJobs(), OwnerRoom()),
+        enqueue=(QueueOpen(), QueueRoom(), OwnerJobs(), GangRoom()),
         admission=(OwnerJobs(),),
         limits=(Capability(), FairShare()),
         reclaimable=(OverShare(),),

@@ -202,6 +202,21 @@ def test_an_edit_of_one_queue_wakes_those_who_may_borrow_more(edit):
     assert tried(engine) == {"a": 3}
 
 
+def test_what_can_never_be_lent_is_promised_nothing():
+    engine = engine_with(
+        "1 nodes: cpu=9",
+        "queue dept: capability(cpu=4)",
+        "queue one: parent=dept deserved(cpu=1) borrow(cpu=0)",
+        "queue two: parent=dept",
+        "gang a: 3x cpu=1, queue one, needs(cpu=3)",
+        "gang b: 4x cpu=1, queue two, needs(cpu=4)",
+        policy=TREE,
+    )
+    assert tried(engine) == {"b": 4}
+    assert limit_of(engine, "a") == ("one", "borrowing")
+    assert engine.state.queues.by_name["dept"].inqueue == {}
+
+
 def test_without_limits_nothing_is_computed():
     engine = engine_with("1 nodes: cpu=6", "queue q: deserved(cpu=4)", "gang a: 6x cpu=1, queue q", policy=FIFO)
     assert tried(engine) == {"a": 6}

@@ -163,8 +163,38 @@ def test_new_words_on_a_pod_keep_the_time_of_the_change():
 
 def test_a_queue_says_what_it_uses_and_forgets_what_it_no_longer_does():
     queue = msgspec.convert({"metadata": {"name": "q"}, "status": {"allocated": {"cpu": "1", "gpu": "2"}}}, Queue)
-    request = requests.queue_request(QueueReport("q", (("cpu", 1500), ("memory", 2**30))), queue)
+    request = requests.queue_request(QueueReport("q", (("cpu", 1500), ("memory", 2**30))), queue, NOW)
     assert request is not None
     assert request.path.endswith("/queues/q/status")
     assert body(request)["status"] == {"allocated": {"cpu": "1500m", "memory": "1Gi", "gpu": None}}
-    assert requests.queue_request(QueueReport("q", (("cpu", 1000), ("gpu", 2))), queue) is None
+    assert requests.queue_request(QueueReport("q", (("cpu", 1000), ("gpu", 2))), queue, NOW) is None
+
+
+def test_a_queue_says_what_is_wrong_with_it_and_that_it_was_mended():
+    queue = msgspec.convert({"metadata": {"name": "q", "uid": "u"}}, Queue)
+    assert requests.queue_request(QueueReport("q", ()), queue, NOW) is None, "a sound queue costs no write"
+    wrong = QueueReport("q", (), ("this", "that"))
+    request = requests.queue_request(wrong, queue, NOW)
+    assert request is not None
+    (told,) = body(request)["status"]["conditions"]
+    assert (told["type"], told["status"], told["reason"], told["message"]) == (
+        "Sound",
+        "False",
+        "BadSpec",
+        "this; that",
+    )
+    says_so = msgspec.convert({"metadata": {"name": "q"}, "status": {"conditions": [told]}}, Queue)
+    assert requests.queue_request(wrong, says_so, NOW) is None
+    mended = requests.queue_request(QueueReport("q", ()), says_so, NOW)
+    assert mended is not None
+    assert [(each["type"], each["status"]) for each in body(mended)["status"]["conditions"]] == [("Sound", "True")]
+
+
+def test_an_event_about_a_queue_is_named_by_what_it_says():
+    queue = msgspec.convert({"metadata": {"name": "q", "uid": "u"}}, Queue)
+    first, again, other = (
+        body(requests.queue_event(QueueReport("q", (), (text,)), queue, NOW)) for text in ("this", "this", "that")
+    )
+    assert first == again
+    assert first["metadata"]["name"] != other["metadata"]["name"]
+    assert (first["involvedObject"]["name"], first["type"], first["message"]) == ("q", "Warning", "this")
