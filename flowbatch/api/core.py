@@ -236,12 +236,20 @@ class NodeSpec(Wire, frozen=True, kw_only=True):
     taints: tuple[Taint, ...] = ()
 
 
+class ContainerImage(Wire, frozen=True, kw_only=True):
+    """A container image on a node, by all its names."""
+
+    names: tuple[str, ...] = ()
+    size_bytes: int = 0
+
+
 class NodeStatus(Wire, frozen=True, kw_only=True):
     """core/v1 NodeStatus."""
 
     allocatable: dict[str, str | int | float] = {}
     capacity: dict[str, str | int | float] = {}
     conditions: tuple[Condition, ...] = ()
+    images: tuple[ContainerImage, ...] = ()
 
 
 class Node(Wire, frozen=True, kw_only=True):

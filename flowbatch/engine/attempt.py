@@ -277,7 +277,7 @@ class Attempts:
         if count <= 1 or self._placement.pace(part.shape) != "one":
             self._put_all(trial, gang, part, part.tasks[:count], room, area)
             return count
-        walk = Walk(self._state, self._placement, part.shape, room)
+        walk = Walk(self._placement, part.shape, room)
         for placed, task in enumerate(part.tasks[:count]):
             row = walk.next(self._avoided([task]))
             if row is None:
@@ -334,7 +334,7 @@ class Attempts:
     def _walk_ahead(self, trial: Trial, gang: Gang, shape: Shape, count: int, room: Room) -> tuple[Ints, Ints]:
         """Where members to come would go one after the other, each minding those before it."""
         where: list[int] = []
-        mark, walk = trial.mark(), Walk(self._state, self._placement, shape, room)
+        mark, walk = trial.mark(), Walk(self._placement, shape, room)
         while len(where) < count and (row := walk.next([])) is not None:
             trial.place(gang, shape, (), row, ONE)
             walk.placed(row)

@@ -40,6 +40,21 @@ def is_by_moment(policy: object) -> bool:
     return bool(getattr(policy, "by_moment", False))
 
 
+def stretched(points: Floats, mask: Bools, how: str) -> Floats:
+    """Points as parts of the range that occurs on nodes that admit the shape, as Kubernetes normalises them.
+
+    "up": the best of them is 1. "down": the worst of them is 0, and none is worse than that.
+    """
+    among = points[mask]
+    if not among.size or not how:
+        return points
+    if how == "up":
+        most = among.max()
+        return np.minimum(points / most, 1.0) if most > 0 else points
+    worst = 1.0 - among.min()
+    return np.maximum(1.0 - (1.0 - points) / worst, 0.0) if worst > 0 else points
+
+
 @dataclass(slots=True, eq=False)
 class Fit:
     """One shape's mask over rows, and the sum of its fixed scores (None: no such scores)."""
@@ -85,18 +100,19 @@ class Fits:
         mask = np.ones(size, np.bool_)
         for rows, _ in self.refusals(shape, by_placement=False):
             mask &= ~rows
-        fit = Fit(self._state.columns.version, size, mask, self._fixed(shape))
+        fit = Fit(self._state.columns.version, size, mask, self._fixed(shape, mask))
         if self._guard.troubles == before:
             self._fits[shape.id] = fit
         return fit
 
-    def _fixed(self, shape: Shape) -> Floats | None:
+    def _fixed(self, shape: Shape, mask: Bools) -> Floats | None:
         total: Floats | None = None
         for score in self._policy.scores:
             if score.trend == "fixed":
                 every = slice(0, self._state.table.size)
                 points = self._guard.call(score, score.score, None, shape, every, 0, self._view)
                 if points is not None and points.any() and (points != points[0]).any():
+                    points = stretched(points, mask, getattr(score, "stretch", ""))
                     total = points * score.weight if total is None else total + points * score.weight
         return total
 

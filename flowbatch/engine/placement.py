@@ -140,6 +140,16 @@ class Placement:
             copies = self._state.windows.limit(self._view.gang, shape, copies)
         return copies
 
+    def after_one(self, shape: Shape, row: Ints, copies: Ints) -> Ints:
+        """`copies` by row, as they are after one of `shape` went to `row`: only that row has less."""
+        if self._fits.momentary or self._state.windows:
+            return np.where(copies > 0, self._copies(shape, None), 0)
+        left = self._state.table.copies_at(shape.request, row)
+        if shape.spec.devices:
+            left = np.minimum(left, self._state.devices.copies(shape, row))
+        copies[row] = np.zeros(1, np.int64) if shape.spec.ports else left
+        return copies
+
     def among_others(self, shape: Shape, copies: Ints) -> Ints:
         """Of so many `copies` by row, those that may be placed where others are now."""
         refused: Bools | None = None

@@ -9,15 +9,13 @@ import numpy as np
 from flowbatch.engine.placement import Placement, Room
 from flowbatch.model.ids import Row
 from flowbatch.model.shapes import Shape
-from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Floats, Ints
 
 
 class Walk:
     """Gives the best row for the next pod of one shape; `room` is what a search has just found."""
 
-    def __init__(self, state: ClusterState, placement: Placement, shape: Shape, room: Room) -> None:
-        self._state = state
+    def __init__(self, placement: Placement, shape: Shape, room: Room) -> None:
         self._placement = placement
         self._shape = shape
         self._room = room
@@ -44,10 +42,7 @@ class Walk:
     def placed(self, row: Ints) -> None:
         """It went there: what that row is worth, and where the next one may go, is worked out anew."""
         shape, placement = self._shape, self._placement
-        left = self._state.table.copies_at(shape.request, row)
-        if shape.spec.devices:
-            left = np.minimum(left, self._state.devices.copies(shape, row))
-        self._anyway[row] = np.zeros(1, np.int64) if shape.spec.ports else left
-        if self._points is not None and left.any():
+        self._anyway = placement.after_one(shape, row, self._anyway)
+        if self._points is not None and self._anyway[row].any():
             self._points[row] = placement.points(shape, row, 0)
         self._room = Room.of(placement.among_others(shape, self._anyway), self._anyway)

@@ -93,6 +93,8 @@ class NodeColumns:
         self._of_row: dict[Row, dict[str, str]] = {}
         self.taints: ValueColumn[tuple[Taint, ...]] = ValueColumn(0)
         self.cordoned: ValueColumn[bool] = ValueColumn(0)
+        #: Container images that a node has, of those that pods ask for, with their sizes in bytes.
+        self.images: ValueColumn[tuple[tuple[str, int], ...]] = ValueColumn(0)
         self._log: list[Row] = []
         self._log_start = 0
         self.size = 0

@@ -109,6 +109,8 @@ class NodeSeen(Fact, frozen=True):
     unschedulable: bool = False
     ready: bool = True
     devices: tuple[Device, ...] = ()
+    #: (image, bytes) of those container images there that pods ask for.
+    images: tuple[tuple[str, int], ...] = ()
 
 
 class NodeGone(Fact, frozen=True):

@@ -107,6 +107,8 @@ class ShapeSpec(Value, frozen=True):
     spreads: tuple[Spread, ...] = ()
     #: Annotations that some policy reads of a pod to judge or rank nodes for it, sorted.
     marks: tuple[tuple[str, str], ...] = ()
+    #: Container images, where a policy looks at them.
+    images: tuple[str, ...] = ()
 
     @property
     def sociable(self) -> bool:

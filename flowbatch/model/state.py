@@ -58,12 +58,14 @@ class ClusterState(Books):
             self._drop_reservations(node.row)
 
     def _static(self, node: Node, before: NodeSeen | None, fact: NodeSeen) -> None:
-        if before and (before.labels, before.taints, before.unschedulable) == (
+        if before and (before.labels, before.taints, before.unschedulable, before.images) == (
             fact.labels,
             fact.taints,
             fact.unschedulable,
+            fact.images,
         ):
             return
+        self.columns.images.set(node.row, fact.images or None)
         node.labels = dict(fact.labels)
         if self.group_use is not None:
             self.group_use.stale = True
@@ -97,6 +99,7 @@ class ClusterState(Books):
         node.labels = {}
         self._touch_topology(node)
         self.columns.set(node.row, {}, (), cordoned=False)
+        self.columns.images.set(node.row, None)
         self.table.set_capacity(node.row, {})
         self.devices.set(node.row, (), ())
         self.table.ready[node.row] = False

@@ -99,7 +99,11 @@ class Measuring(Protocol):
 
 
 class NodeScore(Protocol):
-    """Which of the nodes that would do is better."""
+    """Which of the nodes that would do is better.
+
+    A fixed score with `stretch = "up"` counts as a part of the most that any node has which admits the shape; with
+    "down", what it lacks of 1 counts as a part of the most that any of them lacks.
+    """
 
     @property
     def weight(self) -> float:

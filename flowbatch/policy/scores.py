@@ -13,6 +13,8 @@ from flowbatch.policy.contract import Extra, Rows, Trend
 from flowbatch.policy.nodefit import untolerated
 
 CPU, MEMORY = 1, 2
+#: Bytes of images below which they do not count, and from which on more of them make no difference.
+IMAGES_LEAST, IMAGES_MOST = 23 << 20, 1000 << 20
 
 
 def idle_after(axis: int, amount: int, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
@@ -85,14 +87,21 @@ class MostRequested:
 
 @dataclass(frozen=True)
 class Balanced:
-    """Nodes where cpu and memory are used to an equal part (Volcano: nodeorder balancedresource)."""
+    """Nodes whose resources are used to an equal part (Volcano: nodeorder balancedresource)."""
 
     weight: float = 1.0
+    #: Counted, besides cpu and memory, where the shape asks for them.
+    also: tuple[str, ...] = ("nvidia.com/gpu",)
     trend: Trend = field(default="any", init=False)
 
     def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
-        """One minus half the distance of the two used parts: the standard deviation of two numbers."""
+        """One minus the standard deviation of the used parts."""
         asked = dict(shape.request)
+        more = [axis for name in self.also if (axis := view.axes.find(name)) is not None and axis in asked]
+        if more:
+            idle = [idle_after(axis, asked.get(axis, 0), rows, extra, view) for axis in (CPU, MEMORY, *more)]
+            result: Floats = 1.0 - np.std(np.stack(idle), axis=0)
+            return result
         gap = idle_after(CPU, asked.get(CPU, 0), rows, extra, view)
         gap -= idle_after(MEMORY, asked.get(MEMORY, 0), rows, extra, view)
         np.abs(gap, out=gap)
@@ -107,6 +116,7 @@ class PreferredAffinity:
 
     weight: float = 2.0
     trend: Trend = field(default="fixed", init=False)
+    stretch = "up"
 
     def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
         """Zero everywhere for shapes without preferences."""
@@ -120,18 +130,44 @@ class PreferredAffinity:
 
 @dataclass(frozen=True)
 class PreferredTaints:
-    """Nodes with fewer PreferNoSchedule taints that are not tolerated."""
+    """Nodes with fewer PreferNoSchedule taints that are not tolerated (Volcano: nodeorder tainttoleration)."""
 
     weight: float = 3.0
     trend: Trend = field(default="fixed", init=False)
+    stretch = "down"
 
     def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
-        """1 / (1 + number of such taints)."""
+        """One minus the number of such taints, as a part of the most on any node."""
         column = view.columns.taints
-        points: Floats = np.ones(view.table.size)
+        counts: Floats = np.zeros(view.table.size)
         for taints in column.values[1:]:
             disliked = sum(untolerated(shape, (taint,), ("PreferNoSchedule",)) is not None for taint in taints or ())
             if taints is not None and disliked:
-                points[column.where(taints, view.table.size)] = 1.0 / (1 + disliked)
-        result: Floats = points[rows]
+                counts[column.where(taints, view.table.size)] = disliked
+        most = counts.max(initial=0.0)
+        result: Floats = (1.0 - counts / most if most else counts + 1.0)[rows]
+        return result
+
+
+@dataclass(frozen=True)
+class ImageLocality:
+    """Nodes that have the images already, larger and more widely spread ones counting more (Volcano: nodeorder)."""
+
+    weight: float = 1.0
+    trend: Trend = field(default="fixed", init=False)
+    #: Shapes and nodes need their images.
+    by_image = True
+
+    def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
+        """Zero everywhere for images that no node has."""
+        size, column, images = view.table.size, view.columns.images, shape.spec.images
+        points: Floats = np.zeros(size)
+        ids = column.cut(size)
+        nodes = max(1, sum(node.fact is not None for node in view.nodes.values())) if images else 1
+        for image in images:
+            sizes = np.array([0, *(dict(each or ()).get(image, 0) for each in column.values[1:])], np.float64)
+            here = sizes.take(ids)
+            points += here * (np.count_nonzero(here) / nodes)
+        span = IMAGES_MOST * max(1, len(images)) - IMAGES_LEAST
+        result: Floats = np.clip((points - IMAGES_LEAST) / span, 0.0, 1.0)[rows]
         return result

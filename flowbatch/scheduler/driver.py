@@ -86,6 +86,7 @@ class Scheduler:
         self.feed = Feed(self.mailbox, self.habits.scheduler_names, self.dispatch.complain)
         self.feed.gangs = self.caches.groups.store.values
         self.feed.pods = self.caches.pods.store.values
+        self.feed.nodes = self.caches.nodes.store.values
         self.cycles = Cycles(
             self.mailbox,
             self.dispatch.lanes,
@@ -101,6 +102,7 @@ class Scheduler:
             lambda fact: self.mailbox.post(("usage", fact.node), fact),
             now,
         )
+        self.feed.images_matter(self._images_matter)
         self._subscribed = False
         self.leading = False
         MAILBOX_FACTS.set_function(lambda: len(self.mailbox))
@@ -177,6 +179,10 @@ class Scheduler:
             return None
         explanation: JsonObject = msgspec.to_builtins(explain(GangId(f"{namespace}/{name}")))
         return explanation
+
+    def _images_matter(self) -> bool:
+        policy = getattr(self.cycles.engine, "policy", None)
+        return policy is not None and any(getattr(score, "by_image", False) for score in policy.scores)
 
     def _facts(self) -> Iterable[events.Event]:
         caches = self.caches

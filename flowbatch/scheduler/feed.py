@@ -14,6 +14,7 @@ from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
 from flowbatch.model.ids import GangId, HyperNodeName, NodeName, QueueName
 from flowbatch.scheduler import queue_facts, topology_facts, translate
+from flowbatch.scheduler.images import MentionedImages
 from flowbatch.scheduler.labels import MentionedLabels
 from flowbatch.scheduler.mailbox import Mailbox
 from flowbatch.scheduler.quotas import quota_fact
@@ -36,10 +37,14 @@ class Feed:
         self._shapes = Shapes()
         self._labels = MentionedLabels()
         self._shapes.mention = self._labels.mention
+        self._images = MentionedImages()
+        self._shapes.mention_images = self._images.mention
         self._classes: dict[str, PriorityClass] = {}
         self._priorities = Priorities()
         #: Where to find all PodGroups when a PriorityClass changes: gangs carry the value, not the name.
         self.gangs: Callable[[], Iterable[PodGroup]] = tuple
+        #: Where to find all Nodes when a pod names an image that none has named before.
+        self.nodes: Callable[[], Iterable[Node]] = tuple
         #: Where to find all Pods when a selector asks for a label that none has asked for before.
         self.pods: Callable[[], Iterable[Pod]] = tuple
         #: Why an object cannot be read, for those that exist now.
@@ -65,10 +70,22 @@ class Feed:
 
     def _tell_labels(self) -> None:
         """Pods with labels that nobody asked for before, once more; their own terms may ask for others."""
+        self._tell_images()
         while fresh := self._labels.fresh():
             for pod in self.pods():
                 if any(key in pod.metadata.labels for key in fresh) and (fact := self._pod_fact(pod)) is not None:
                     self._mailbox.post(("pod", fact.uid), fact)
+
+    def images_matter(self, asked: Callable[[], bool]) -> None:
+        """Whom to ask whether the policy in force looks at images; one that begins to is told as objects change."""
+        self._shapes.images_matter = asked
+
+    def _tell_images(self) -> None:
+        fresh = dict.fromkeys(self._images.fresh())
+        for node in self.nodes() if fresh else ():
+            if any(name in fresh for image in node.status.images for name in image.names):
+                fact = self._node_fact(node)
+                self._mailbox.post(("node", fact.name), fact)
 
     def _pod_fact(self, pod: Pod) -> events.PodSeen | None:
         try:
@@ -95,7 +112,7 @@ class Feed:
 
     def _node_fact(self, node: Node) -> events.NodeSeen:
         try:
-            fact = translate.node_fact(node)
+            fact = translate.node_fact(node, self._images.of)
         except UnreadableError as error:
             self._isolate("node", node.metadata.key, node, error)
             return translate.closed_node(node)

@@ -18,6 +18,7 @@ from flowbatch.api.scheduling import DeclaredTask, Quantities
 from flowbatch.engine import events
 from flowbatch.model.ids import Amounts
 from flowbatch.scheduler import devices, peers
+from flowbatch.scheduler.images import normal_name
 
 #: Larger amounts of one pod or node are cut to this, so that sums over a cluster stay inside int64.
 MAX_UNITS: Final = 2**50
@@ -54,6 +55,10 @@ def _nobody_listens(_keys: Iterable[str]) -> None:
     """Labels are nobody's business."""
 
 
+def _never() -> bool:
+    return False
+
+
 class Shapes:
     """Hands out one ShapeSpec per distinct content."""
 
@@ -62,15 +67,21 @@ class Shapes:
         self._by_value: dict[events.ShapeSpec, events.ShapeSpec] = {}
         #: Told the keys of pod labels that a new shape's terms ask for.
         self.mention: Callable[[Iterable[str]], None] = _nobody_listens
+        #: Whether a policy looks at images, and who is told those of a new shape.
+        self.images_matter: Callable[[], bool] = _never
+        self.mention_images: Callable[[Iterable[str]], None] = _nobody_listens
 
     def of_pod(self, spec: PodSpec, meta: ObjectMeta = NOBODY) -> events.ShapeSpec:
         """The shape of a pod. Raises QuantityError when an amount cannot be read."""
         key = _encode(_content(spec))
+        images = self.images_matter()
+        if images:
+            key += b"images"
         if peers.is_sociable(spec):
             key += _encode(peers.own_labels(spec, meta))
         shape = self._by_bytes.get(key)
         if shape is None:
-            shape = self._intern(pod_shape(spec, meta))
+            shape = self._intern(pod_shape(spec, meta, images=images))
             self._by_bytes[key] = shape
         return shape
 
@@ -99,10 +110,12 @@ class Shapes:
             known = self._by_value[shape] = shape
             if shape.sociable:
                 self.mention(peers.mentioned(shape))
+            if shape.images:
+                self.mention_images(shape.images)
         return known
 
 
-def pod_shape(spec: PodSpec, meta: ObjectMeta = NOBODY) -> events.ShapeSpec:
+def pod_shape(spec: PodSpec, meta: ObjectMeta = NOBODY, *, images: bool = False) -> events.ShapeSpec:
     """All of `spec` that placement looks at, uncached. Raises QuantityError."""
     wanted = devices.asks(spec)
     return events.ShapeSpec(
@@ -113,6 +126,7 @@ def pod_shape(spec: PodSpec, meta: ObjectMeta = NOBODY) -> events.ShapeSpec:
         tolerations=tolerations(spec.tolerations),
         ports=host_ports(spec),
         devices=wanted,
+        images=tuple(sorted({normal_name(each.image) for each in spec.containers if each.image})) if images else (),
         **peer_fields(spec.affinity, spec.topology_spread_constraints, meta),
     )
 

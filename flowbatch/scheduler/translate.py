@@ -13,7 +13,7 @@ from typing import Final, get_args
 import msgspec
 
 from flowbatch.api import names
-from flowbatch.api.core import Namespace, Node, Pod, PodSpec, PriorityClass
+from flowbatch.api.core import ContainerImage, Namespace, Node, Pod, PodSpec, PriorityClass
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.quantity import QuantityError, amount, scale_of
 from flowbatch.api.scheduling import DeclaredTask, PodGroup
@@ -22,6 +22,7 @@ from flowbatch.engine import events
 from flowbatch.errors import FlowbatchError
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
 from flowbatch.scheduler import devices
+from flowbatch.scheduler.images import Images
 from flowbatch.scheduler.shapes import MAX_UNITS, Shapes, queue_amounts, quota_only
 
 #: Values of the classes that every cluster has, even where nobody lists them.
@@ -157,7 +158,12 @@ def is_preemptable(meta: ObjectMeta) -> bool:
     return True if text is None else text in _TRUE
 
 
-def node_fact(node: Node) -> events.NodeSeen:
+def no_images(_images: Iterable[ContainerImage]) -> Images:
+    """Nobody asks for any."""
+    return ()
+
+
+def node_fact(node: Node, images_of: Callable[[Iterable[ContainerImage]], Images] = no_images) -> events.NodeSeen:
     """`node` as the engine sees it; capacity rounds down. Raises UnreadableError."""
     capacity = _capacity(node.status.allocatable)
     cards = devices.of_node(node, capacity)
@@ -173,6 +179,7 @@ def node_fact(node: Node) -> events.NodeSeen:
         unschedulable=node.spec.unschedulable or node.metadata.deletion_timestamp is not None,
         ready=any(each.type == "Ready" and each.status == "True" for each in node.status.conditions),
         devices=cards,
+        images=images_of(node.status.images),
     )
 
 

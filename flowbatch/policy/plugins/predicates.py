@@ -4,15 +4,42 @@ from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import NodeFilter
 from flowbatch.policy.nodefit import Schedulable, Selector, Taints
 from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.podaffinity import PodAffinity
+from flowbatch.policy.spread import TopologySpread
+from flowbatch.policy.strategies import Proportional
+
+GIGABYTE = 1_000_000_000
 
 
 def read(arguments: Arguments) -> Parts:
-    """`predicate.<X>Enable` switches single checks off; caching is always on, whatever `predicate.CacheEnable` says."""
+    """`predicate.<X>Enable` switches single checks off.
+
+    Two have no effect: caching is always on, and host ports are the engine's own business, like capacity.
+    """
     arguments.flag("predicate.CacheEnable", default=True)
+    arguments.flag("predicate.NodePortsEnable", default=True)
     filters: list[NodeFilter] = [Schedulable()]
     if arguments.flag("predicate.NodeAffinityEnable", default=True):
         filters.append(Selector())
-    arguments.flag("predicate.NodePortsEnable", default=True)
     if arguments.flag("predicate.TaintTolerationEnable", default=True):
         filters.append(Taints())
-    return Parts(filters=tuple(filters))
+    if arguments.flag("predicate.PodAffinityEnable", default=True):
+        filters.append(PodAffinity())
+    if arguments.flag("predicate.PodTopologySpreadEnable", default=True):
+        filters.append(TopologySpread())
+    kept = _proportions(arguments)
+    return Parts(filters=tuple(filters), caps=(Proportional(kept),) if kept else ())
+
+
+def _proportions(arguments: Arguments) -> tuple[tuple[str, int, int], ...]:
+    """`predicate.resources` and `predicate.resources.<name>.cpu` (cores) and `.memory` (GB) for each idle one."""
+    enabled = arguments.flag("predicate.ProportionalEnable", default=False)
+    kept = tuple(
+        (
+            name,
+            round(arguments.number(f"predicate.resources.{name}.cpu", 1, most=1e6) * 1000),
+            round(arguments.number(f"predicate.resources.{name}.memory", 1, most=1e6) * GIGABYTE),
+        )
+        for name in arguments.words("predicate.resources")
+    )
+    return kept if enabled else ()

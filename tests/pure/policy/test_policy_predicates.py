@@ -1,0 +1,122 @@
+"""The predicates and nodeorder plugins: each switch takes its check away, each weight ranks as Kubernetes does."""
+
+import msgspec
+import pytest
+
+from flowbatch.engine.events import PodSeen
+from flowbatch.policy.volcano import read_volcano
+from tests.textcluster import bound, cycle, engine_with, facts, label_test, node, shape, why
+
+SWITCHES = {
+    "NodeAffinity": (("node n1: cpu=4", "gang g: 1x cpu=1 @zone:a"), "node affinity/selector"),
+    "TaintToleration": (("node n1: cpu=4 !hot", "gang g: 1x cpu=1"), "untolerated taint"),
+    "PodAffinity": (("node n1: cpu=4", "gang g: 1x cpu=1 near[host app=x]"), "pod affinity rules"),
+    "PodTopologySpread": (("node n1: cpu=4", "gang g: 1x cpu=1 #app=x spread[zone app=x]"), "topology spread"),
+}
+
+
+def policy_of(plugin: str, **arguments: object):
+    plugins = [{"name": plugin, "arguments": arguments}]
+    if plugin != "predicates":
+        plugins.append({"name": "predicates"})
+    return read_volcano({"tiers": [{"plugins": plugins}]})
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_each_switch_takes_its_check_away(name: str) -> None:
+    lines, reason = SWITCHES[name]
+    on = engine_with(*lines, policy=policy_of("predicates"))
+    assert bound(cycle(on)) == {}
+    assert reason in why(on, "g")
+    off = engine_with(*lines, policy=policy_of("predicates", **{f"predicate.{name}Enable": False}))
+    assert bound(cycle(off)) == {"g-0": "n1"}
+
+
+def test_a_cordoned_node_is_closed_whatever_the_switches_say() -> None:
+    switches = {f"predicate.{name}Enable": "false" for name in (*SWITCHES, "NodePorts", "Cache")}
+    engine = engine_with("node n1: cpu=4 cordoned", "gang g: 1x cpu=1", policy=policy_of("predicates", **switches))
+    assert bound(cycle(engine)) == {}
+
+
+def test_host_ports_and_caching_have_switches_without_effect() -> None:
+    switches = {"predicate.NodePortsEnable": False, "predicate.CacheEnable": False}
+    lines = ("node n1: cpu=4", "pod x: cpu=1 %80 on n1", "gang g: 1x cpu=1 %80")
+    assert bound(cycle(engine_with(*lines, policy=policy_of("predicates", **switches)))) == {}
+
+
+def test_proportional_keeps_cpu_for_idle_gpus() -> None:
+    arguments = {
+        "predicate.ProportionalEnable": True,
+        "predicate.resources": "nvidia.com/gpu",
+        "predicate.resources.nvidia.com/gpu.cpu": 4,
+        "predicate.resources.nvidia.com/gpu.memory": 0,
+    }
+    lines = ("node n1: cpu=10 nvidia.com/gpu=2", "gang g: 3x cpu=1, min 1")
+    assert len(bound(cycle(engine_with(*lines, policy=policy_of("predicates", **arguments))))) == 2
+    assert len(bound(cycle(engine_with(*lines, policy=policy_of("predicates"))))) == 3
+
+
+def only(score: str, weight: float = 1):
+    names = (
+        "nodeaffinity",
+        "podaffinity",
+        "leastrequested",
+        "mostrequested",
+        "balancedresource",
+        "tainttoleration",
+        "imagelocality",
+        "podtopologyspread",
+    )
+    return policy_of("nodeorder", **{f"{name}.weight": weight if name == score else 0 for name in names})
+
+
+RANKED = {
+    "podaffinity": (
+        ("3 nodes: cpu=4", "pod x: cpu=1 #app=x on n2"),
+        "gang g: 1x cpu=1 likes[10 host app=x]",
+        "n2",
+    ),
+    "leastrequested": (("2 nodes: cpu=4 memory=4Gi", "pod x: cpu=1 on n1"), "gang g: 1x cpu=1", "n2"),
+    "mostrequested": (("2 nodes: cpu=4 memory=4Gi", "pod x: cpu=1 on n2"), "gang g: 1x cpu=1", "n2"),
+    "balancedresource": (
+        ("2 nodes: cpu=4 memory=4Gi", "pod x: cpu=2 on n1", "pod y: memory=1Gi on n2"),
+        "gang g: 1x cpu=1",
+        "n2",
+    ),
+    "tainttoleration": (("node n1: cpu=4 !hot:PreferNoSchedule", "node n2: cpu=4"), "gang g: 1x cpu=1", "n2"),
+    "podtopologyspread": (
+        ("node n1: cpu=4 zone:a", "node n2: cpu=4 zone:b", "pod x: cpu=1 #app=x on n1"),
+        "gang g: 1x cpu=1 #app=x spread[zone app=x soft]",
+        "n2",
+    ),
+}
+
+
+@pytest.mark.parametrize("score", RANKED)
+def test_each_score_alone_decides(score: str) -> None:
+    lines, asking, best = RANKED[score]
+    assert bound(cycle(engine_with(*lines, asking, policy=only(score)))) == {"g-0": best}
+
+
+def test_preferred_nodes_count_as_parts_of_the_most_that_is_to_be_had() -> None:
+    """The wish for a zone that no node has does not water down the one that can be met."""
+    policy = policy_of("nodeorder", **{"nodeaffinity.weight": 2, "leastrequested.weight": 1})
+    engine = engine_with("node n1: cpu=4 memory=4Gi disk:ssd", "node n2: cpu=4 memory=4Gi", policy=policy)
+    engine.observe(facts("pod x: cpu=3 on n1", "gang g: 1x cpu=1"))
+    test, far = label_test("disk", "In", "ssd"), label_test("disk", "In", "none")
+    wishing = msgspec.structs.replace(shape("cpu=1"), preferred=((1, (test,)), (99, (far,))))
+    (seen,) = (each for each in facts("gang g: 1x cpu=1") if isinstance(each, PodSeen))
+    engine.observe([msgspec.structs.replace(seen, shape=wishing)])
+    assert bound(cycle(engine)) == {"g-0": "n1"}
+
+
+def test_nodes_that_have_a_large_image_come_first_the_more_so_the_more_of_them_have_it() -> None:
+    engine = engine_with("3 nodes: cpu=4", policy=only("imagelocality"))
+    big, small = ("reg/big:1", 2000 << 20), ("reg/small:1", 10 << 20)
+    for name, images in (("n1", (small,)), ("n2", (small,)), ("n3", (big,))):
+        engine.observe([msgspec.structs.replace(node(name, "cpu=4"), images=images)])
+    engine.observe(facts("gang g: 1x cpu=1", "gang h: 1x cpu=1"))
+    for name, image in (("g", "reg/big:1"), ("h", "reg/small:1")):
+        (seen,) = (each for each in facts(f"gang {name}: 1x cpu=1") if isinstance(each, PodSeen))
+        engine.observe([msgspec.structs.replace(seen, shape=msgspec.structs.replace(seen.shape, images=(image,)))])
+    assert bound(cycle(engine)) == {"g-0": "n3", "h-0": "n1"}
