@@ -18,6 +18,7 @@ __all__ = [
     "Plan",
     "PolicyReport",
     "QueueReport",
+    "Remember",
     "Report",
     "Step",
     "TaskReport",
@@ -106,6 +107,15 @@ class QueueReport(Order, frozen=True):
     problems: tuple[str, ...] = ()
 
 
+class Remember(Order, frozen=True):
+    """What a queue had used by `at` (unit-seconds, decayed), and what it holds from then on: for a later engine."""
+
+    queue: QueueName
+    at: Instant
+    used: tuple[tuple[str, float], ...] = ()
+    held: Amounts = ()
+
+
 class HyperNodeReport(Order, frozen=True):
     """What a HyperNode is made of, for its status: how many nodes are inside, and what is wrong with it."""
 
@@ -122,7 +132,7 @@ class PolicyReport(Order, frozen=True):
     failures: int
 
 
-Decision = Bind | Evict | Nominate | Ask | Report | QueueReport | HyperNodeReport | PolicyReport
+Decision = Bind | Evict | Nominate | Ask | Report | QueueReport | Remember | HyperNodeReport | PolicyReport
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

@@ -48,6 +48,7 @@ from flowbatch.engine.guard import Guard
 from flowbatch.engine.holds import Holds
 from flowbatch.engine.ledgers import Ledgers
 from flowbatch.engine.lineup import LineUp
+from flowbatch.engine.memories import Memories
 from flowbatch.engine.outbox import Outbox
 from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Pending
@@ -128,6 +129,7 @@ class Engine:
         self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains)
         counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
         self.state.group_use = GroupUse(self.state) if counted else None
+        self._memories = Memories(self.state, policy)
         self._turns = Turns(self.state, self._view, policy, self.guard)
         self._evictions = Evictions(
             self.state,
@@ -305,6 +307,9 @@ class Engine:
         self._words.fresh()
         self.guard.meter.begin()
         budget = tick.budget
+        self._memories.begin(tick.now)
+        if self._memories.resort_due(tick.now):
+            self._lineup.resort()
         if self._turns.take(self.state.changes):
             self._shuffle.hurry()
         if self.state.group_use is not None:
@@ -336,7 +341,7 @@ class Engine:
 
     def _wake_at(self) -> Instant | None:
         kept = self._holds.wake_at(), self._reservations.wake_at()
-        due = (self._lineup.wake_at(), self._turns.next(), *kept, self._shuffle.wake_at())
+        due = (self._lineup.wake_at(), self._turns.next(), *kept, self._shuffle.wake_at(), self._memories.wake_at())
         return min((at for at in due if at is not None), default=None)
 
     def _plan(self, *, more: bool) -> Plan:
@@ -345,6 +350,8 @@ class Engine:
         self.counters.reports += len(reports)
         decisions += reports
         decisions += self._queue_reports()
+        decisions += self._memories.settle(self._view.now)
+        self._memories.keep_watch(self._view.now, waiting=bool(self._lineup.blockers))
         decisions += self._outbox.domain_news(self.state.topology)
         return Plan(self.counters.cycles, tuple(decisions), more, self._wake_at())
 
@@ -400,6 +407,10 @@ class Engine:
                 # Others of its branch have taken something since: it may not be its turn any more.
                 heappush(line, (anew, name))
                 continue
+            if self._memories.moves and self._lineup.moved(stage, head):
+                # Its owner has got something since: others of its queue may come first now.
+                heappush(line, (key, name))
+                continue
             budget -= 1
             self.counters.attempts += 1
             self.guard.meter.begin()
@@ -418,6 +429,8 @@ class Engine:
             head = stage.head(name)
             if head is None:
                 break
+            if self._memories.moves and self._lineup.moved(stage, head):
+                continue
             budget -= 1
             self.counters.attempts += 1
             if stage is self._lineup.gate:

@@ -290,6 +290,20 @@ class LineUp:
             parts.extend(self._guard.call(order, order.key, (0,), gang, self._view))
         return (*parts, gang.created, gang.id)
 
+    def resort(self) -> None:
+        """Time alone may have changed the order of gangs: all that wait are put in order anew."""
+        for stage in (self.gate, self.place):
+            for entry in stage.entries():
+                self._state.changes.gangs[entry.gang.id] = entry.gang
+
+    def moved(self, stage: Pending, entry: Entry) -> bool:
+        """Whether the gang comes later than it seemed when it was lined up; then it is lined up again."""
+        key = self._gang_key(entry.gang, entry.demand)
+        if key <= entry.key:
+            return False
+        stage.put(entry.gang, entry.lane.key, key, entry.demand)
+        return True
+
     def lay_down(self, stage: Pending, entry: Entry, outcome: Outcome) -> None:
         """Nobody in this lane can go on now: all of them wait for the same cure."""
         lane, blocker = entry.lane, outcome.blocker

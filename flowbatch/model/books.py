@@ -19,6 +19,7 @@ from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
+from flowbatch.model.owners import Kind
 from flowbatch.model.peers import Peers
 from flowbatch.model.ports import HostPorts
 from flowbatch.model.queues import Queue, QueueTree, charge
@@ -59,6 +60,8 @@ class Books:
         self.used: Sums = {}
         #: Promised to admitted gangs that have not started.
         self.inqueue: Sums = {}
+        #: Kinds of owners whose holdings are counted in every queue, because a policy looks at them.
+        self.tracked_owners: tuple[Kind, ...] = ()
         #: Told of every placement (gang, shape, +count) and removal (-count), tentative ones included.
         self.listener: Callable[[Gang, Shape, int], None] | None = None
         #: What queues hold of node groups, where a policy limits that.

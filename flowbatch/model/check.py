@@ -308,7 +308,7 @@ def _check_accounts(state: ClusterState, wrong: list[str]) -> None:
         if queue.accounts is None:
             continue
         assert queue.fact is not None
-        found = Accounts.of(queue.fact.limits, state.axes)
+        found = Accounts.of(queue.fact.limits, state.axes, state.tracked_owners)
         for gang in state.gangs.values():
             if gang.queue is not None and queue in gang.queue.path:
                 for held in (gang.allocated, gang.reserved):

@@ -1,4 +1,4 @@
-"""What each namespace, and each user, holds in one queue: kept only for queues that limit them.
+"""What each namespace, and each user, holds in one queue: kept only where that is limited, or a policy looks at it.
 
 A limit that names somebody is theirs alone; one with "*" holds for each of all the others, each by itself.
 """
@@ -9,6 +9,7 @@ from typing import Literal
 
 from flowbatch.model.facts import OwnerLimit
 from flowbatch.model.ids import GangId
+from flowbatch.model.memory import Memory
 from flowbatch.model.resources import PODS, Axes, Sums, add
 
 Kind = Literal["namespace", "user"]
@@ -33,11 +34,15 @@ class Accounts:
     #: Gangs that hold something, with their pods.
     jobs: dict[Owner, dict[GangId, int]] = field(default_factory=dict)
     allowances: dict[Owner, Allowance] = field(default_factory=dict)
+    #: Kinds of owners that are counted whether they are limited or not.
+    tracked: tuple[Kind, ...] = ()
+    #: What they have used, while a policy asks for it.
+    memories: dict[Owner, Memory] = field(default_factory=dict)
 
     @staticmethod
-    def of(limits: Iterable[OwnerLimit], axes: Axes) -> "Accounts":
+    def of(limits: Iterable[OwnerLimit], axes: Axes, tracked: tuple[Kind, ...] = ()) -> "Accounts":
         """Accounts under `limits`, empty; of two limits for the same owner the first counts."""
-        accounts = Accounts()
+        accounts = Accounts(tracked=tracked)
         for limit in limits:
             allowance = Allowance(axes.sums(limit.most), limit.jobs)
             owners: list[Owner] = [("namespace", name) for name in limit.namespaces]
@@ -55,7 +60,7 @@ class Accounts:
         """`count` times `request` more for the gang's owners; a negative count takes it away."""
         request = tuple(request)
         for owner in owners:
-            if self.allowance(owner) is None:
+            if self.allowance(owner) is None and owner[0] not in self.tracked:
                 continue
             held = self.held.setdefault(owner, {})
             add(held, request, count)

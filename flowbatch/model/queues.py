@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbatch.model.facts import QueueSeen
 from flowbatch.model.ids import GangId, QueueName
+from flowbatch.model.memory import Memory
 from flowbatch.model.owners import Accounts
 from flowbatch.model.resources import Request, Sums, add
 
@@ -67,8 +68,10 @@ class Queue:
     kept: Sums = field(default_factory=dict)
     #: What namespaces and users hold here, where that is limited.
     accounts: Accounts | None = None
-    #: Here or above, namespaces or users are limited.
+    #: Here or above, what namespaces or users hold is counted.
     limits_owners: bool = False
+    #: What it has used, while a policy asks for it.
+    memory: Memory | None = None
     #: What it may hold before others may reclaim, as the policy divides the cluster now; None where no policy does.
     share: Sums | None = None
 

@@ -25,7 +25,7 @@ from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid, QueueName, Row
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.nodes import Node
-from flowbatch.model.owners import Accounts
+from flowbatch.model.owners import Accounts, Kind
 from flowbatch.model.queues import Queue
 from flowbatch.model.quotas import namespace_of
 
@@ -141,7 +141,7 @@ class ClusterState(Books):
             self._relink()
         if not joined or _claims(before) != _claims(fact):
             self._retally()
-        if (before.limits if before else ()) != fact.limits:
+        if (before.limits if before else ()) != fact.limits or (before is None and self.tracked_owners):
             self._reopen_accounts(queue)
         self._queue_changed(queue)
 
@@ -158,7 +158,7 @@ class ClusterState(Books):
         queue = self.queues.by_name.get(name)
         if queue is None or queue.fact is None:
             return
-        queue.fact = queue.accounts = None
+        queue.fact = queue.accounts = queue.memory = None
         self._limits(queue, QueueSeen(name))
         self.queues.forget(queue)
         self._relink()
@@ -178,10 +178,25 @@ class ClusterState(Books):
         self.queues.tally()
         self.changes.queues.update(dict.fromkeys(self.queues.by_name))
 
+    def track_owners(self, kinds: tuple[Kind, ...]) -> None:
+        """Count what owners of these kinds hold in every queue, from now on."""
+        if kinds != self.tracked_owners:
+            self.tracked_owners = kinds
+            for queue in self.queues.by_name.values():
+                self._reopen_accounts(queue)
+
+    def _accounts(self, queue: Queue) -> Accounts | None:
+        """New accounts for a queue in which anything is counted by owner; what owners have used is not forgotten."""
+        limits = queue.fact.limits if queue.fact else ()
+        if queue.fact is None or not (limits or self.tracked_owners):
+            return None
+        accounts = Accounts.of(limits, self.axes, self.tracked_owners)
+        accounts.memories = queue.accounts.memories if queue.accounts else {}
+        return accounts
+
     def _reopen_accounts(self, queue: Queue) -> None:
         """The queue limits other owners than before: count what they hold anew, and line its gangs up by them."""
-        limits = queue.fact.limits if queue.fact else ()
-        queue.accounts = Accounts.of(limits, self.axes) if limits else None
+        queue.accounts = self._accounts(queue)
         self.queues.note_owners()
         for gang in self.gangs.values():
             if gang.queue is not None and queue in gang.queue.path:
@@ -199,8 +214,7 @@ class ClusterState(Books):
         for queue in queues.by_name.values():
             queue.own, queue.allocated, queue.reserved, queue.inqueue, queue.elastic = {}, {}, {}, {}, {}
             queue.own_leaving, queue.leaving, queue.own_claimed, queue.claimed = {}, {}, {}, {}
-            if queue.accounts is not None and queue.fact is not None:
-                queue.accounts = Accounts.of(queue.fact.limits, self.axes)
+            queue.accounts = self._accounts(queue)
             self.changes.queues[queue.name] = None
         for gang in self.gangs.values():
             if gang.queue:

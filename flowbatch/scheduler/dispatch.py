@@ -24,6 +24,7 @@ from flowbatch.engine.decisions import (
     Plan,
     PolicyReport,
     QueueReport,
+    Remember,
     Report,
 )
 from flowbatch.kube.errors import ApiError, Fenced, TransportError
@@ -109,6 +110,8 @@ class Dispatch:
                 self.waiting.report(decision)
             case QueueReport():
                 self.statuses.allocated(decision)
+            case Remember():
+                self.statuses.remember(decision)
             case HyperNodeReport():
                 self.statuses.domain(decision)
             case Evict():

@@ -18,7 +18,7 @@ from flowbatch.api.meta import Condition, JsonObject, ObjectMeta
 from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.timestamps import format_time
-from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Report, Step
+from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Remember, Report, Step
 from flowbatch.errors import FlowbatchError
 from flowbatch.kube.request import Request, bind_pod, create_object, evict_pod, patch_object
 from flowbatch.model.ids import GangId
@@ -263,6 +263,13 @@ def queue_event(report: QueueReport, queue: Queue, moment: datetime) -> Request:
         "lastTimestamp": stamp,
     }
     return create_object(EVENT, {"apiVersion": "v1", "kind": "Event", **event}, "default")
+
+
+def past_use_request(note: Remember, queue: Queue) -> Request:
+    """What the queue has used, on the queue itself, for the scheduler after this one."""
+    text = msgspec.json.encode({"at": note.at, "used": dict(note.used), "held": dict(note.held)}).decode()
+    body = {"metadata": {"uid": queue.metadata.uid, "annotations": {names.PAST_USE: text}}}
+    return patch_object(QUEUE, queue.metadata.name, body)
 
 
 def shorten(message: str) -> str:

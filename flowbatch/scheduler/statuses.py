@@ -20,7 +20,7 @@ from flowbatch.api import names
 from flowbatch.api.kinds import HYPER_NODE, POD_GROUP, QUEUE
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
-from flowbatch.engine.decisions import HyperNodeReport, QueueReport, Report
+from flowbatch.engine.decisions import HyperNodeReport, QueueReport, Remember, Report
 from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, TransportError
 from flowbatch.kube.request import Request
 from flowbatch.model.ids import GangId, HyperNodeName, QueueName
@@ -69,6 +69,7 @@ class Statuses:
         self._pace = pace
         self._reports: dict[str, Report] = {}
         self._allocations: dict[str, QueueReport] = {}
+        self._notes: dict[str, Remember] = {}
         #: What each queue's last Event said.
         self._wrong: dict[str, tuple[str, ...]] = {}
         self._failures: dict[str, int] = {}
@@ -116,6 +117,7 @@ class Statuses:
         """The Queue is gone."""
         self._allocations.pop(queue, None)
         self._wrong.pop(queue, None)
+        self._notes.pop(queue, None)
         self._queues.forget(queue)
         self._forget(f"queue/{queue}")
 
@@ -152,6 +154,18 @@ class Statuses:
         if report is not None and queue is not None:
             await self._write(f"queue/{name}", requests.queue_request(report, queue, self._moment()), self._queues)
             await self._tell_wrong(report, queue)
+
+    def remember(self, note: Remember) -> None:
+        """Note what a queue has used; the engine says it seldom enough."""
+        self._notes[note.queue] = note
+        self._lanes.put(f"memory/{note.queue}", Rank.STATUS, lambda: self._write_note(note.queue))
+
+    async def _write_note(self, name: str) -> None:
+        note, queue = self._notes.get(name), self._queues.get(name)
+        if note is not None and queue is not None:
+            # What is lost with a failed write comes again with the next.
+            with contextlib.suppress(ApiError, TransportError, Fenced):
+                await self._sender.send(requests.past_use_request(note, queue))
 
     async def _tell_wrong(self, report: QueueReport, queue: Queue) -> None:
         """An Event, once for all that is wrong; it is a courtesy, so a failure is forgotten."""

@@ -13,11 +13,12 @@ from tests.factworld import World
 from tests.props.test_props_walk import Walk
 from tests.pure.policy.test_policy_capacity import FLAT, TREE
 from tests.pure.policy.test_policy_hierarchy import DIVIDED, HDRF
+from tests.pure.policy.test_policy_pastuse import BY_USER, FAIR
 
 WALKS = int(os.environ.get("FLOWBATCH_WALKS", "160"))
 BLOCK = 20
 STRICT = read_policy({"preset": "fifo", "strictTurns": True})
-POLICIES = (TREE, TREE, FLAT, DIVIDED, HDRF, DEFAULT, FIFO, STRICT)
+POLICIES = (TREE, TREE, FLAT, DIVIDED, HDRF, DEFAULT, FIFO, STRICT, FAIR, BY_USER)
 NAMES = ("default", "ads", "lab", "one", "two")
 
 

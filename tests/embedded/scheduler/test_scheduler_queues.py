@@ -4,6 +4,7 @@ from functools import partial
 
 from flowbatch.api.kinds import EVENT, POD_GROUP, QUEUE
 from flowbatch.engine.engine import Engine
+from flowbatch.policy.conf import read_policy
 from flowbatch.policy.volcano import read_volcano
 
 TREE = read_volcano(
@@ -120,3 +121,30 @@ async def test_what_is_wrong_with_a_queue_is_said_on_it_and_the_others_go_on(clu
         await make_queue(cluster, "nowhere")
         mended = await cluster.until(sound(cluster, "lost", "True"))
         assert mended.reason == "Mended"
+
+
+async def test_what_a_queue_has_used_outlives_the_scheduler(cluster):
+    await cluster.node("n0", cpu="4")
+    await make_queue(cluster, "a")
+    policy = read_policy({"queueOrder": [{"name": "pastUse", "half_life_s": 3600}], "shares": None})
+    remembering = partial(Engine, policy, validate=True)
+
+    async def noted():
+        return (await cluster.user.get(QUEUE, "a")).metadata.annotations.get("flowbatch.dev/past-use")
+
+    async with cluster.scheduler(make=remembering):
+        await make_gang(cluster, "g", 2, "a")
+        await cluster.until_bound("g-", 2)
+        assert '"cpu":2000' in await cluster.until(noted)
+    async with cluster.scheduler(make=remembering) as scheduler:
+
+        async def remembered():
+            engine = scheduler.cycles.engine
+            assert isinstance(engine, Engine)
+            queue = engine.state.queues.by_name.get("a")
+            return queue.memory if queue and queue.memory and queue.memory.held.get(1) == 2000 else None
+
+        memory = await cluster.until(remembered)
+        assert memory.at > 0
+    writes = cluster.requests("patch", "queues")
+    assert writes <= 3, "once for what was held at first, and not for every cycle"
