@@ -5,7 +5,7 @@ minimum needs, hold room for members to come. If any of it fails the Trial is un
 A gang that already runs in part (a failed binding, a lost member, a crash) is in repair: it takes what it can get.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -30,6 +30,7 @@ from flowbatch.model.blockers import (
     NeedsTime,
     NeedsTopology,
 )
+from flowbatch.model.buckets import Buckets
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import Row, ShapeId
 from flowbatch.model.inquiry import Inquiry
@@ -115,7 +116,9 @@ class Attempts:
             if outcome.blocker is None:
                 return outcome
         ways = len(demand.parts) + len(demand.reserve) > 1 and self._may_differ(gang, demand)
+        self._view.buckets = self._side_by_side(gang)
         outcome = self._try(gang, demand, order, whole=whole or ways)
+        self._view.buckets = None
         if outcome.blocker is None:
             return outcome
         if (whole or ways) and gang.reach is None and _compete(order):
@@ -228,7 +231,7 @@ class Attempts:
 
     def _fill(self, trial: Trial, gang: Gang, order: list[Part], area: Area, *, whole: bool) -> Blocker | None:
         missed: Blocker | None = None
-        for part in order:
+        for part in self._in_buckets(gang, order):
             room = self._placement.room(part.shape, area.mask)
             wanted, most = part.must, self._most(part.shape, part.must, room)
             if most < wanted:
@@ -301,6 +304,26 @@ class Attempts:
             room = elsewhere if elsewhere.total >= len(tasks) else room
         rows, counts = self._choose(trial, gang, part.shape, len(tasks), room, area)
         trial.place(gang, part.shape, tasks, rows, counts)
+        if self._view.buckets is not None:
+            self._view.buckets.placed(tasks, rows, counts)
+
+    # -- side by side
+
+    def _side_by_side(self, gang: Gang) -> Buckets | None:
+        rule = self._policy.buckets
+        return self._guard.call(rule, rule.build, None, gang) if rule is not None else None
+
+    def _in_buckets(self, gang: Gang, order: Sequence[Part]) -> Iterator[Part]:
+        """The same members bucket by bucket, largest first, and then those in none; each time anew, as a Trial is."""
+        buckets = self._view.buckets
+        if buckets is None:
+            yield from order
+            return
+        buckets = self._view.buckets = self._side_by_side(gang) or buckets
+        for piece in pieces(order, buckets):
+            buckets.bucket, buckets.role = buckets.of.get(piece.tasks[0].uid), piece.role.name
+            yield piece
+        buckets.bucket = None
 
     def _choose(self, trial: Trial, gang: Gang, shape: Shape, count: int, room: Room, area: Area) -> tuple[Ints, Ints]:
         if not area.near:
@@ -471,13 +494,15 @@ class Attempts:
                     count, reason = self._whole_team(gang, team, outcome, trial)
                     left -= count
                     reasons += [reason] if reason is not None else []
-            for part in demand.parts:
+            self._view.buckets = self._side_by_side(gang)
+            for part in self._in_buckets(gang, demand.parts):
                 if part.team is not None and not part.team.started:
                     continue
                 count, reason = self._some(gang, part, left, outcome, trial)
                 left -= count
                 if reason is not None:
                     reasons.append(reason)
+            self._view.buckets = None
             outcome.question = self._question(gang, trial)
             outcome.placed = trial.keep(Stimulus.HOLD if outcome.question else Stimulus.PLACE)
         if not outcome.placed and reasons:
@@ -626,3 +651,17 @@ def _led_by(blocker: NeedsCapacity | NeedsPeers, rooms: Rooms) -> tuple[ShapeId,
 def is_hopeless(blocker: Blocker) -> bool:
     """Nothing that ends cures it."""
     return bool(getattr(blocker, "hopeless", isinstance(blocker, NeedsNode)))
+
+
+def pieces(order: Sequence[Part], buckets: Buckets) -> Iterator[Part]:
+    """Parts cut at the borders of buckets; a part that is not for the minimum keeps all of its tasks."""
+    whole = [(part, part.tasks[: part.must] if part.must else part.tasks) for part in order]
+    for bucket in sorted(buckets.all, key=lambda each: (-len(each.waiting), each.index)):
+        for part, tasks in whole:
+            mine = [task for task in tasks if buckets.of.get(task.uid) is bucket]
+            if mine:
+                yield Part(part.role, part.shape, mine, len(mine) if part.must else 0, part.team)
+    for part, tasks in whole:
+        others = [task for task in tasks if task.uid not in buckets.of]
+        if others:
+            yield Part(part.role, part.shape, others, len(others) if part.must else 0, part.team)

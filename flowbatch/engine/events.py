@@ -32,6 +32,7 @@ from flowbatch.model.facts import (
     QuotaSeen,
     Reach,
     SubGroups,
+    TaskTopology,
 )
 from flowbatch.model.ids import Amounts, Instant, NodeName, PodUid
 from flowbatch.model.shapes import (
@@ -90,6 +91,7 @@ __all__ = [
     "Synced",
     "Taint",
     "TaintEffect",
+    "TaskTopology",
     "Term",
     "Toleration",
     "UsageSeen",

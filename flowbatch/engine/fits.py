@@ -76,7 +76,7 @@ class Fits:
         self._counters = counters
         self._fits: dict[ShapeId, Fit] = {}
         #: Something is asked anew for each search.
-        self.momentary = bool(policy.caps) or any(is_by_moment(each) for each in (*policy.filters, *policy.scores))
+        self.momentary = bool(policy.caps) or any(is_by_moment(each) for each in policy.filters)
 
     def of(self, shape: Shape) -> Fit:
         """The fit of `shape`, current."""

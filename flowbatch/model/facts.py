@@ -45,6 +45,17 @@ class NodeGroups(Value, frozen=True):
     avoided: tuple[str, ...] = ()
 
 
+class TaskTopology(Value, frozen=True):
+    """Which tasks of a gang should share nodes, which should not, and which come first; groups of task names.
+
+    A group of one name is about the pods of that task among each other.
+    """
+
+    together: tuple[tuple[str, ...], ...] = ()
+    apart: tuple[tuple[str, ...], ...] = ()
+    order: tuple[str, ...] = ()
+
+
 class OwnerLimit(Value, frozen=True):
     """The most that each of these namespaces, or users, may hold in a queue; `jobs` counts gangs that hold something.
 
@@ -219,6 +230,7 @@ class GangSeen(Fact, frozen=True):
     may_lack: str = ""
     #: How long its pods are going to run at most, as its author thinks.
     estimate_ms: int | None = None
+    topology: TaskTopology | None = None
 
 
 class GangGone(Fact, frozen=True):

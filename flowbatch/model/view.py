@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from flowbatch.model.buckets import Buckets
 from flowbatch.model.budgets import Budgets
 from flowbatch.model.census import Census
 from flowbatch.model.columns import NodeColumns
@@ -31,6 +32,11 @@ class ClusterView(Protocol):
     @property
     def gang(self) -> Gang | None:
         """Whose pods are being placed, or judged, right now; None outside of that."""
+        ...
+
+    @property
+    def buckets(self) -> Buckets | None:
+        """Which of its pods should be side by side, where `gang` says so."""
         ...
 
     @property
@@ -130,6 +136,7 @@ class View:
         self._state = state
         self.now = Instant(0)
         self.gang: Gang | None = None
+        self.buckets: Buckets | None = None
         self.measured = Measured()
         self.advice: Mapping[GangId, Advice] = {}
         self.ledgers: Mapping[Any, Any] = {}

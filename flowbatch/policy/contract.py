@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flowbatch.model.asks import DeviceAsk
 from flowbatch.model.blockers import Blocker
+from flowbatch.model.buckets import Buckets
 from flowbatch.model.devices import Bank
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import Amounts, Instant
@@ -237,6 +238,14 @@ class VictimFilter(Protocol):
 
     def spares(self, victim: Task, beneficiary: Gang, view: ClusterView) -> str | None:
         """None if it may go, or why not."""
+        ...
+
+
+class BucketRule(Protocol):
+    """Which members of a gang should be placed side by side."""
+
+    def build(self, gang: Gang) -> Buckets | None:
+        """Its buckets as things stand, or None where nothing is wished."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from flowbatch.policy.actions import GangEvictArguments, PreemptArguments
 from flowbatch.policy.contract import (
     Admission,
+    BucketRule,
     Confirmation,
     DeviceOrder,
     DomainOrder,
@@ -68,6 +69,8 @@ class Policy:
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     caps: tuple[RowLimit, ...] = ()
+    #: Members of a gang that should be side by side are placed together, one bucket after the other.
+    buckets: BucketRule | None = None
     scores: tuple[NodeScore, ...] = ()
     #: Which network domain of the lowest tier that will do; ties end in the name.
     domain_order: tuple[DomainOrder, ...] = (LeastLeft(), Fullest())

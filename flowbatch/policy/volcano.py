@@ -164,7 +164,7 @@ def _joined(name: str, actions: tuple[str, ...], parts: list[Parts]) -> Policy:
     joined: dict[str, Any] = {}
     for field in fields(Parts):
         values = [getattr(each, field.name) for each in parts]
-        if field.name in ("shares", "eviction_domains", "devices"):
+        if field.name in ("shares", "eviction_domains", "devices", "buckets"):
             joined[field.name] = next((value for value in values if value is not None), None)
         else:
             joined[field.name] = tuple(item for value in values for item in value)

@@ -38,6 +38,7 @@ _EFFECTS: Final = frozenset(get_args(events.TaintEffect))
 ShapeOf = Callable[[PodSpec, ObjectMeta], events.ShapeSpec]
 #: `MentionedLabels.of`: what of a pod's labels the engine is told.
 LabelsOf = Callable[[Mapping[str, str]], tuple[tuple[str, str], ...]]
+_TASK_MARKS: Final = (names.TASK_TOGETHER, names.TASK_APART, names.TASK_ORDER)
 _declared_tasks = msgspec.json.Decoder(tuple[DeclaredTask, ...])
 
 
@@ -227,7 +228,21 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         must_keep=meta.annotations.get(names.JDB_MIN_AVAILABLE, ""),
         may_lack=meta.annotations.get(names.JDB_MAX_UNAVAILABLE, ""),
         estimate_ms=_time_of(meta, (names.RUNNING_ESTIMATE,)),
+        topology=task_topology(meta),
     )
+
+
+def task_topology(meta: ObjectMeta) -> events.TaskTopology | None:
+    """What its annotations say about its tasks: groups with `;` between, names with `,` between."""
+    together, apart, order = (meta.annotations.get(key, "") for key in _TASK_MARKS)
+    if not together and not apart and not order:
+        return None
+    return events.TaskTopology(_groups(together), _groups(apart), next(iter(_groups(order)), ()))
+
+
+def _groups(text: str) -> tuple[tuple[str, ...], ...]:
+    groups = (tuple(name.strip() for name in group.split(",") if name.strip()) for group in text.split(";"))
+    return tuple(group for group in groups if group)
 
 
 def _time_of(meta: ObjectMeta, keys: Iterable[str]) -> int | None:

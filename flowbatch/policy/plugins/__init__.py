@@ -23,6 +23,7 @@ from flowbatch.policy.plugins import (
     resource_strategy_fit,
     resourcequota,
     sla,
+    task_topology,
     tdm,
     usage,
 )
@@ -49,6 +50,7 @@ PLUGINS: Final[dict[str, Reader]] = {
     "resourcequota": resourcequota.read,
     "nodegroup": nodegroup.read,
     "rescheduling": rescheduling.read,
+    "task-topology": task_topology.read,
     "resource-strategy-fit": resource_strategy_fit.read,
     "extender": extender.read,
     "deviceshare": deviceshare.read,

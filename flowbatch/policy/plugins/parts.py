@@ -7,6 +7,7 @@ from typing import Final
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import (
     Admission,
+    BucketRule,
     Confirmation,
     DeviceOrder,
     DomainOrder,
@@ -43,6 +44,7 @@ class Parts:
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     caps: tuple[RowLimit, ...] = ()
+    buckets: BucketRule | None = None
     scores: tuple[NodeScore, ...] = ()
     domain_order: tuple[DomainOrder, ...] = ()
     eviction_domains: int | None = None
@@ -68,7 +70,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "SubJobReady": (),
     "JobPipelined": ("reserving",),
     "SubJobPipelined": (),
-    "TaskOrder": (),
+    "TaskOrder": ("buckets",),
     "Preemptable": ("preemptable",),
     "Reclaimable": ("reclaimable",),
     "Preemptive": (),

@@ -232,3 +232,24 @@ def test_a_queue_is_open_and_reclaimable_unless_it_says_otherwise():
     full = queue_fact(msgspec.convert(body, Queue))
     assert (full.state, full.reclaimable, full.weight, full.parent) == ("Closing", False, 3, "root")
     assert (full.capability, full.guarantee) == ((("cpu", 4000),), (("cpu", 1000),))
+
+
+def test_a_groups_annotations_become_facts_and_those_that_cannot_be_read_say_nothing():
+    def fact(annotations):
+        group = {"metadata": {"name": "g", "namespace": "ns", "annotations": annotations}}
+        return translate.gang_fact(msgspec.convert(group, PodGroup), Priorities(), Shapes())
+
+    said = fact(
+        {
+            "volcano.sh/task-topology-affinity": "ps, worker;;a",
+            "volcano.sh/task-topology-anti-affinity": "ps",
+            "volcano.sh/task-topology-task-order": "ps,worker",
+            "flowbatch.dev/running-estimate": "1h30m",
+            "volcano.sh/sla-waiting-time": "10s",
+            "volcano.sh/jdb-min-available": "50%",
+        }
+    )
+    assert said.topology == events.TaskTopology((("ps", "worker"), ("a",)), (("ps",),), ("ps", "worker"))
+    assert (said.estimate_ms, said.wait_ms, said.must_keep, said.may_lack) == (5_400_000, 10_000, "50%", "")
+    bad = fact({"flowbatch.dev/running-estimate": "long", "sla-waiting-time": "-3s"})
+    assert (bad.topology, bad.estimate_ms, bad.wait_ms) == (None, None, None)
