@@ -37,7 +37,7 @@ bench-engine: $(STAMP)
 
 # TRACES=default,gpuspec33 and SEEDS=3 measure a part; all of it takes half an hour.
 bench-quality: $(STAMP)
-	$(BIN)/python -m benchmarks.quality $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
+	$(BIN)/python -m benchmarks.quality $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) topology
 
 # ON=etcd34 takes Debian's etcd 3.4; ONLY=smoke runs the tests of that mark alone.
 ON ?= real

@@ -15,6 +15,8 @@ from flowbatch.engine.events import (
     Event,
     GangGone,
     GangSeen,
+    HyperNodeGone,
+    HyperNodeSeen,
     NodeGone,
     NodeSeen,
     PodGone,
@@ -37,6 +39,7 @@ class World:
         self.now = 0
         self.nodes: dict[str, NodeSeen] = {}
         self.queues: dict[str, QueueSeen] = {}
+        self.hyper_nodes: dict[str, HyperNodeSeen] = {}
         self.gangs: dict[str, GangSeen] = {}
         self.pods: dict[str, PodSeen] = {}
         #: Bindings on their way: pod -> node.
@@ -52,6 +55,10 @@ class World:
                     self.nodes[event.name] = event
                 case NodeGone():
                     self.nodes.pop(event.name, None)
+                case HyperNodeSeen():
+                    self.hyper_nodes[event.name] = event
+                case HyperNodeGone():
+                    self.hyper_nodes.pop(event.name, None)
                 case QueueSeen():
                     self.queues[event.name] = event
                 case QueueGone():
@@ -77,7 +84,13 @@ class World:
 
     def facts(self) -> list[Event]:
         """Everything that is true now, kind by kind."""
-        return [*self.queues.values(), *self.nodes.values(), *self.gangs.values(), *self.pods.values()]
+        return [
+            *self.queues.values(),
+            *self.nodes.values(),
+            *self.hyper_nodes.values(),
+            *self.gangs.values(),
+            *self.pods.values(),
+        ]
 
     def cycle(self, budget: int = 1_000) -> Plan:
         """One cycle, judged; reports are written to the wire at once, bindings are on their way."""
@@ -90,7 +103,11 @@ class World:
                 assert decision.uid not in self.in_flight, "bound twice"
                 self.in_flight[decision.uid] = decision.node
             elif isinstance(decision, Report) and decision.gang in self.gangs:
-                gang = msgspec.structs.replace(self.gangs[decision.gang], phase=decision.phase)
+                gang = msgspec.structs.replace(
+                    self.gangs[decision.gang],
+                    phase=decision.phase,
+                    home=decision.home or self.gangs[decision.gang].home,
+                )
                 self.tell(gang)
         return plan
 

@@ -86,7 +86,7 @@ class Attempts:
     ) -> None:
         self._state = state
         self._domains = domains
-        self._teamwork = Teamwork(domains, self._fill, self._distance)
+        self._teamwork = Teamwork(domains, self._fill, self._distance, self._team_quota)
         self._view = view
         self._policy = policy
         self._guard = guard
@@ -557,16 +557,18 @@ class Attempts:
         outcome.also += missed.also
         return missed.blocker
 
+    def _team_quota(self, gang: Gang, asking: list[Part]) -> Blocker | None:
+        return self._quota(gang, asking, [])
+
     def _whole_team(self, gang: Gang, team: Team, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
         """A sub-gang beyond the minimum: whole, or not at all."""
         asking = team.asking()
         counts = _counts(asking, [])
-        if not asking or not team.complete:
-            return 0, None
-        for shape, count in counts.items():
-            if self._allowance(gang, shape) < count:
-                return 0, self._over_limit(gang, shape)
-        blocker: Blocker | None = None
+        if not team.complete:
+            return 0, team.short()
+        blocker = self._quota(gang, asking, [])
+        if blocker is not None or not asking:
+            return 0, blocker
         for area in [EVERYWHERE] if gang.reach is None else self._domains.areas(self._asked(gang, counts, trial)):
             blocker = self._teamwork.place(trial, gang, team, area)
             if blocker is None:

@@ -4,8 +4,10 @@ An area is one HyperNode, or the whole cluster where closeness is only a wish. R
 summed up for all domains in one pass, so that looking at two hundred domains costs what looking at one does.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -82,7 +84,7 @@ class Domains:
             allowed = allowed & index.holding(asked.anchor, size)
         return allowed
 
-    def areas(self, asked: Asked) -> list[Area]:
+    def areas(self, asked: Asked) -> Iterator[Area]:
         """Areas with room for every shape by itself, tightest first; a soft wish ends in the area around them all."""
         index = self._state.topology.index
         allowed = self.admissible(asked)
@@ -92,10 +94,9 @@ class Domains:
             slack = left if slack is None else np.minimum(slack, left)
         assert slack is not None, "nothing is asked for"
         found = self._sorted(asked, np.flatnonzero(allowed & (slack >= 0)), slack)
-        areas = [self._area(place) for place in found[:MOST_TRIED].tolist()]
+        yield from map(self._area, islice(found, MOST_TRIED))
         if asked.reach.soft:
-            areas.append(Area(asked.inside.place, asked.inside.mask, near=True))
-        return areas
+            yield Area(asked.inside.place, asked.inside.mask, near=True)
 
     def domains(self, gang: Gang) -> list[Area]:
         """Every area that `gang` may be in, tightest first, however full: where an eviction would have to make room."""
@@ -110,9 +111,9 @@ class Domains:
         """Where members that go in one by one may go: the tightest area for all of them, or else the roomiest."""
         if asked.reach.soft:
             return Area(asked.inside.place, asked.inside.mask, near=True)
-        areas = self.areas(asked)
-        if areas:
-            return areas[0]
+        tightest = next(self.areas(asked), None)
+        if tightest is not None:
+            return tightest
         allowed = np.flatnonzero(self.admissible(asked))
         if not allowed.size:
             return None
@@ -144,23 +145,34 @@ class Domains:
     def _area(self, place: int) -> Area:
         return Area(place, self._state.topology.index.mask(place, self._state.table.size), near=True)
 
-    def _sorted(self, asked: Asked, places: Ints, slack: Ints) -> Ints:
-        """The old home first, then low tiers, then as the policy says, then by name."""
-        index = self._state.topology.index
-        if places.size < 2:
-            return places
+    def _sorted(self, asked: Asked, places: Ints, slack: Ints) -> Iterator[int]:
+        """The old home first, then low tiers, then as the policy says, then by name; asked only where it matters."""
+        if not places.size:
+            return
         sums: Sums = {}
         for shape, count in asked.counts.items():
             add(sums, shape.request, count)
-        ask = DomainAsk(sums, slack)
-        keys: list[NDArray[Any]] = [places]
-        for order in reversed(self._policy.domain_order):
-            rank = self._guard.call(order, order.rank, None, ask, self._view)
-            if rank is not None:
-                keys.append(np.asarray(rank)[places])
-        keys += [index.tiers[places], ~self._wished(asked)[places]]
-        result: Ints = places[np.lexsort(keys)]
-        return result
+        ranks = list(self._ranks(asked, DomainAsk(sums, slack)))
+        best = places
+        for rank in ranks:
+            if best.size > 1:
+                values = rank()[best]
+                best = best[values == values.min()]
+        first = int(best[0])
+        yield first
+        keys: list[NDArray[Any]] = [rank()[places] for rank in ranks]
+        for place in places[np.lexsort([places, *reversed(keys)])].tolist():
+            if place != first:
+                yield place
+
+    def _ranks(self, asked: Asked, ask: DomainAsk) -> Iterator[Callable[[], NDArray[Any]]]:
+        """By what areas are sorted, the most important first; smaller comes first."""
+        index = self._state.topology.index
+        yield lambda: ~self._wished(asked)
+        yield lambda: index.tiers
+        for order in self._policy.domain_order:
+            nothing: NDArray[Any] = np.zeros(len(index))
+            yield partial(self._guard.call, order, order.rank, nothing, ask, self._view)
 
     def _wished(self, asked: Asked) -> Bools:
         """Domains that are, or lie in, what the gang had before."""

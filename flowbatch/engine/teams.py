@@ -56,6 +56,11 @@ class Team:
         """As many members exist as must go in."""
         return sum(len(part.tasks) for part in self.parts) >= self.lacking
 
+    def short(self) -> NeedsMembers:
+        """Why it cannot go in while it is not complete."""
+        have = self.ready + self.light + sum(len(part.tasks) for part in self.parts)
+        return NeedsMembers(have, self.rule.size, self.name)
+
     def asking(self) -> "list[Part]":
         """What must go in, in the order of its members."""
         left, asked = self.lacking, []

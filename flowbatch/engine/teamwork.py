@@ -31,10 +31,17 @@ class Fill(Protocol):
 
 
 class Teamwork:
-    """Uses `fill` to place, and `distance` to say why an area will not do."""
+    """Uses `fill` to place, `distance` to say why an area will not do, and `quota` to ask what the queue may hold."""
 
-    def __init__(self, domains: Domains, fill: Fill, distance: Callable[[Asked], Blocker]) -> None:
+    def __init__(
+        self,
+        domains: Domains,
+        fill: Fill,
+        distance: Callable[[Asked], Blocker],
+        quota: Callable[[Gang, list[Part]], Blocker | None],
+    ) -> None:
         self._domains = domains
+        self._quota = quota
         self._fill = fill
         self._distance = distance
 
@@ -46,7 +53,9 @@ class Teamwork:
         for team in teams:
             if not team.planned:
                 continue
-            blocker = self._once(trial, gang, team, area, failed)
+            # Of a whole minimum it is known already that the queue may hold it.
+            blocker = None if whole else self._quota(gang, team.asking())
+            blocker = blocker or self._once(trial, gang, team, area, failed)
             for spare in [each for each in spares if each.group == team.group] if blocker is not None else ():
                 if self._once(trial, gang, spare, area, failed) is None:
                     spares.remove(spare)

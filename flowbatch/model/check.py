@@ -15,6 +15,7 @@ from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 from flowbatch.model.tallies import Tally
+from flowbatch.model.topology import Topology
 
 #: Sums of a queue that follow from its gangs.
 QUEUE_SUMS = (
@@ -42,6 +43,7 @@ def check(state: ClusterState) -> None:
     _check_table(state, wrong)
     _check_gangs(state, wrong)
     _check_queues(state, wrong)
+    _check_topology(state, wrong)
     _check_tree(state, wrong)
     _check_accounts(state, wrong)
     leaving = [uid for uid, task in state.tasks.items() if task.state is TaskState.RELEASING and task.node is not None]
@@ -371,3 +373,19 @@ def _check_tally(
             by_domain.get(domain or "", 0) if domain is not None else 0,
         )
     _same(wrong, f"total {what}", tally.total, sum(by_domain.values()))
+
+
+def _check_topology(state: ClusterState, wrong: list[str]) -> None:
+    """Every domain as if all HyperNodes and nodes had just come."""
+    kept = state.topology
+    if kept.stale or not kept.by_name:
+        return
+    found = Topology(state.nodes)
+    for domain in kept.by_name.values():
+        found.observe(domain.fact)
+    found.refresh()
+    for name, domain in kept.by_name.items():
+        same = found.by_name[name]
+        _same(wrong, f"nodes of HyperNode {name}", sorted(domain.nodes.items()), sorted(same.nodes.items()))
+        _same(wrong, f"rows of HyperNode {name}", domain.rows.tolist(), same.rows.tolist())
+        _same(wrong, f"problem of HyperNode {name}", domain.problem, same.problem)

@@ -35,9 +35,11 @@ STEPS = 60
 class Walk:
     """One life. Ordinary things happen often, odd ones seldom."""
 
+    make_world: type[World] = World
+
     def __init__(self, seed: int) -> None:
         self.luck = random.Random(seed)
-        self.world = World(self.luck.choice([DEFAULT, DEFAULT, SPREAD]))
+        self.world = self.make_world(self.luck.choice([DEFAULT, DEFAULT, SPREAD]))
         self.count = 0
         self.world.tell(
             QueueSeen("root"), QueueSeen("default"), QueueSeen("ads", weight=2), QueueSeen("lab", parent="ads")
