@@ -33,11 +33,11 @@ bench: $(STAMP)
 
 # The engine alone, offline: no API server, no I/O.
 bench-engine: $(STAMP)
-	$(BIN)/python -m benchmarks engine offline evictions state
+	$(BIN)/python -m benchmarks engine offline evictions topology state
 
 # TRACES=default,gpuspec33 and SEEDS=3 measure a part; all of it takes half an hour.
 bench-quality: $(STAMP)
-	$(BIN)/python -m benchmarks.quality $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) topology
+	$(BIN)/python -m benchmarks.quality $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 # ON=etcd34 takes Debian's etcd 3.4; ONLY=smoke runs the tests of that mark alone.
 ON ?= real

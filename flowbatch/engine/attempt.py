@@ -204,7 +204,9 @@ class Attempts:
         asked = self._asked(gang, counts, trial)
         blocker: Blocker | None = None
         hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total) if _compete(order) else None
-        for area in self._domains.areas(asked):
+        # In repair nobody has asked yet whether the queue may hold all of it.
+        may_whole = whole or self._quota(gang, order, demand.reserve) is None
+        for area in self._domains.areas(asked) if may_whole else ():
             for attempt in (order, hardest):
                 mark = trial.mark()
                 if attempt is not None:

@@ -53,11 +53,9 @@ class Teamwork:
         for team in teams:
             if not team.planned:
                 continue
-            # Of a whole minimum it is known already that the queue may hold it.
-            blocker = None if whole else self._quota(gang, team.asking())
-            blocker = blocker or self._once(trial, gang, team, area, failed)
+            blocker = self._once(trial, gang, team, area, failed, whole=whole)
             for spare in [each for each in spares if each.group == team.group] if blocker is not None else ():
-                if self._once(trial, gang, spare, area, failed) is None:
+                if self._once(trial, gang, spare, area, failed, whole=whole) is None:
                     spares.remove(spare)
                     blocker = None
                     break
@@ -67,14 +65,16 @@ class Teamwork:
         return missed
 
     def _once(
-        self, trial: Trial, gang: Gang, team: Team, area: Area, failed: dict[Likeness, Blocker]
+        self, trial: Trial, gang: Gang, team: Team, area: Area, failed: dict[Likeness, Blocker], *, whole: bool
     ) -> Blocker | None:
         """Place `team`, unless one like it has failed already."""
         asking = team.asking()
         likeness = (team.group, team.started, tuple((part.shape.id, part.must) for part in asking))
         if likeness in failed and not team.started:
             return failed[likeness]
-        blocker = self.place(trial, gang, team, area)
+        # Of a whole minimum it is known already that the queue may hold it; a spare may ask for more than who it is for.
+        blocker = self._quota(gang, asking) if not whole or not team.planned else None
+        blocker = blocker or self.place(trial, gang, team, area)
         if blocker is not None:
             failed[likeness] = blocker
         return blocker
