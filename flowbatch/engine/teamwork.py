@@ -72,7 +72,7 @@ class Teamwork:
         likeness = (team.group, team.started, tuple((part.shape.id, part.must) for part in asking))
         if likeness in failed and not team.started:
             return failed[likeness]
-        # Of a whole minimum it is known already that the queue may hold it; a spare may ask for more than who it is for.
+        # That the queue may hold a whole minimum is known already; a spare may ask for more than whom it stands in for.
         blocker = self._quota(gang, asking) if not whole or not team.planned else None
         blocker = blocker or self.place(trial, gang, team, area)
         if blocker is not None:
