@@ -19,7 +19,7 @@ CHECKS: dict[tuple[str, str], Callable[[JsonObject], list[SpecError]]] = {
 
 
 def validate(*files: FileArgument, options: ClusterOptions | None = None) -> int:
-    """Check the jobs, queues and pod groups of FILE.py or FILE.yaml against every rule.
+    """Check the jobs, queues, pod groups and scheduler configurations of FILE.py or FILE.yaml against every rule.
 
     With --kubeconfig or --context, also against what that cluster serves: on Volcano's own CRDs some fields are not.
 
@@ -53,6 +53,8 @@ def check(manifest: JsonObject, source: str, served: frozenset[str] | None = Non
 
     `served`: the optional fields a cluster's schemas have; None, where no cluster is asked, is all of them.
     """
+    if (manifest.get("apiVersion"), manifest.get("kind")) == ("v1", "ConfigMap"):
+        return check_config_map(manifest, source)
     rule = CHECKS.get((str(manifest.get("apiVersion")), str(manifest.get("kind"))))
     if rule is None:
         return []
@@ -60,3 +62,22 @@ def check(manifest: JsonObject, source: str, served: frozenset[str] | None = Non
     where = f"{source} {manifest['kind']}/{name} "
     found = rules.check_job(manifest, served=served) if rule is rules.check_job else rule(manifest)
     return [SpecError(where + each.path, each.problem, each.value, each.hint) for each in found]
+
+
+def check_config_map(manifest: JsonObject, source: str) -> list[SpecError]:
+    """The problems of a scheduler configuration, where a ConfigMap holds one."""
+    from flowbatch.runtime.files import KEYS, read_config_map
+    from flowbatch.runtime.policies import choose
+    from flowbatch.runtime.settings import decode_settings
+
+    data = manifest.get("data")
+    if not isinstance(data, dict) or not any(key in data for key in KEYS):
+        return []
+    try:
+        choose(decode_settings(read_config_map(manifest, source), source))
+    except SpecErrors as error:
+        name = (manifest.get("metadata") or {}).get("name", "?")
+        return [
+            SpecError(f"{source} ConfigMap/{name} {each.path}", each.problem, each.value, each.hint) for each in error
+        ]
+    return []

@@ -26,7 +26,7 @@ from flowbatch.runtime.logs import set_up_logs
 from flowbatch.runtime.notices import event, subject, tell
 from flowbatch.runtime.reload import Nudge, SettingsWatch
 from flowbatch.runtime.requests import count_requests
-from flowbatch.runtime.settings import Settings
+from flowbatch.runtime.settings import Settings, waiting_for_a_start
 from flowbatch.runtime.shared import SharedInformers
 from flowbatch.scheduler.caches import Caches
 from flowbatch.scheduler.driver import Habits, Scheduler
@@ -113,6 +113,7 @@ class Program:
         self.watch = SettingsWatch(settings, nudge=nudge)
         self.watch.told = self._settings_told
         self.health.details["settings"] = lambda: self.watch.problem or "ok"
+        self.health.details["needs_restart"] = lambda: waiting_for_a_start(settings, self.watch.settings)
         #: What is still to be said in Events about the settings, with the names under which it is said.
         self._told_send, self._told = anyio.create_memory_object_stream[str](MOST_TOLD)
         self._on_change: list[Callable[[Settings], None]] = []

@@ -1,6 +1,7 @@
 """The engine that the settings ask for."""
 
 from flowbatch.engine.engine import Engine
+from flowbatch.policy.policy import Policy
 from flowbatch.policy.reading import Asked
 from flowbatch.runtime.plugins import PolicyFiles
 from flowbatch.runtime.policies import Chosen, choose
@@ -27,6 +28,14 @@ class EngineMaker:
     def change(self, settings: Settings) -> bool:
         """Take on new settings; whether the policy is another one. Raises SpecErrors, and then nothing has changed."""
         chosen = choose(settings, self._files)
-        differs = chosen.policy != self.chosen.policy
+        differs = not _same(chosen.policy, self.chosen.policy)
         self.chosen, self._validate = chosen, settings.scheduler.validate
         return differs
+
+
+def _same(one: Policy, other: Policy) -> bool:
+    """Whether two policies are equal, as far as the classes that somebody wrote can tell."""
+    try:
+        return one == other
+    except Exception:  # an `__eq__` of somebody's may raise anything
+        return False

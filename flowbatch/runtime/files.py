@@ -26,7 +26,7 @@ def read_file(path: Path | str) -> dict[str, Any]:
         texts = {each.name: each for each in sorted(path.iterdir()) if each.suffix in SUFFIXES and each.is_file()}
         return _joined({name: _mapping(_text(texts[name]), f"{path}/{name}") for name in _wanted(path, texts)}, path)
     tree = _mapping(_text(path), str(path))
-    return _config_map(tree, path) if tree.get("kind") == "ConfigMap" else tree
+    return read_config_map(tree, path) if tree.get("kind") == "ConfigMap" else tree
 
 
 def files_of(path: Path | str) -> list[Path]:
@@ -80,14 +80,15 @@ def _wanted(path: Path | str, there: Mapping[str, Any]) -> list[str]:
     raise SpecErrors([SpecError("$", told, ", ".join(there) or "nothing")], str(path))
 
 
-def _config_map(tree: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def read_config_map(tree: Mapping[str, Any], path: Path | str) -> dict[str, Any]:
+    """The mapping that a ConfigMap object holds. Raises SpecErrors."""
     data = tree.get("data")
     if not isinstance(data, Mapping) or not all(isinstance(text, str) for text in data.values()):
         raise SpecErrors([SpecError("data", "must map names to text", data)], str(path))
     return _joined({name: _mapping(data[name], f"{path}, {name}") for name in _wanted(path, data)}, path)
 
 
-def _joined(trees: Mapping[str, dict[str, Any]], path: Path) -> dict[str, Any]:
+def _joined(trees: Mapping[str, dict[str, Any]], path: Path | str) -> dict[str, Any]:
     joined: dict[str, Any] = {}
     problems: list[SpecError] = []
     for name, tree in trees.items():

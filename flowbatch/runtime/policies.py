@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowbatch.engine.engine import Engine
 from flowbatch.errors import SpecError, SpecErrors
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.reading import Asked, policy_from
@@ -29,6 +30,8 @@ def choose(settings: Settings, files: PolicyFiles | None = None) -> Chosen:
     shadow = (
         _read(settings.scheduler.shadow, table, "scheduler.shadow", problems) if settings.scheduler.shadow else None
     )
+    for where, each in (("scheduler.policy", policy), ("scheduler.shadow", shadow)):
+        problems += _adoptable(where, each)
     if problems or policy is None:
         raise SpecErrors(problems, settings.source or "settings")
     return Chosen(policy, settings.asked, shadow)
@@ -47,6 +50,16 @@ def problems_in(tree: Mapping[str, Any], folder: Path) -> list[SpecError]:
         if isinstance(each, str | Mapping) and each:
             _read(each, table, path, problems)
     return problems
+
+
+def _adoptable(where: str, policy: Policy | None) -> list[SpecError]:
+    """Why no engine can take a policy on: found out with one that knows nothing, before one that does."""
+    try:
+        if policy is not None:
+            Engine(policy)
+    except Exception as error:  # somebody's class may raise wherever it is looked at
+        return [SpecError(where, f"cannot be taken on: {type(error).__name__}: {error}")]
+    return []
 
 
 def _table(paths: list[Path], files: PolicyFiles | None, problems: list[SpecError]) -> dict[str, Any]:

@@ -119,6 +119,22 @@ _INTERNAL: Final = frozenset({"source"})
 VOLCANO_KEYS: Final = ("actions", "tiers", "configurations", "metrics")
 
 
+#: Settings that a running program takes over; the others wait for its next start.
+LIVE: Final = ("scheduler.policy", "scheduler.shadow", "policies", *VOLCANO_KEYS)
+
+
+def waiting_for_a_start(begun: Settings, fresh: Settings) -> list[str]:
+    """Settings that have changed since the program began and are not in force yet."""
+    return [path for path, _ in _leaves(Settings) if path not in LIVE and _value(begun, path) != _value(fresh, path)]
+
+
+def _value(settings: Settings, path: str) -> object:
+    tree: object = msgspec.to_builtins(settings)
+    for name in path.split("."):
+        tree = tree[name] if isinstance(tree, dict) else None
+    return tree
+
+
 def volcano_words(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the settings that is a Volcano scheduler configuration."""
     return {key: tree[key] for key in VOLCANO_KEYS if tree.get(key) is not None}

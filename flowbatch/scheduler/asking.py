@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 #: Questions at once, and calls at once for all of them.
 LANES: Final = 8
 CALLS: Final = 16
-#: Volcano reads up to ten MiB; an answer about a few hundred nodes is far below one.
-MOST_BYTES: Final = 2**20
+#: Volcano reads up to ten MiB; an answer about a few hundred nodes is far below this, and must not take long to read.
+MOST_BYTES: Final = 2**18
 #: A question as a whole may take so long, however many nodes it is about.
 MOST_S: Final = 30.0
 

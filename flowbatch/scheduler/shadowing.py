@@ -86,6 +86,7 @@ class Shadowing:
             "seconds": round(self.seconds, 3),
             "alike": shadow.alike,
             "counts": dict(shadow.counts),
+            "policyErrors": dict(shadow.engine.guard.failures),
             "wouldRunNow": [{"gang": gang, **msgspec.to_builtins(wish)} for gang, wish in wishes],
             "differences": [msgspec.to_builtins(each) for each in newest],
         }

@@ -85,7 +85,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "Victim": ("shufflers",),
     "JobStarving": (),
     "Overused": (),
-    "Allocatable": ("limits",),
+    "Allocatable": ("limits", "gang_limits"),
     "HyperNodeOrder": ("domain_order",),
     "HyperNodeGradient": (),
     "ClusterOrder": (),

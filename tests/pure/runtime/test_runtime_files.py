@@ -1,13 +1,16 @@
 """Is what administrators have (settings, Volcano's file, a ConfigMap, its folder) read as it is, or refused whole?"""
 
 import pytest
+import yaml
 
+from flowbatch.cli.validate import check
 from flowbatch.errors import SpecErrors
 from flowbatch.policy.ordering import DominantShare, Priority
+from flowbatch.runtime.engines import EngineMaker
 from flowbatch.runtime.files import read_file
 from flowbatch.runtime.plugins import PolicyFiles
 from flowbatch.runtime.policies import choose
-from flowbatch.runtime.settings import load_settings
+from flowbatch.runtime.settings import Settings, load_settings, waiting_for_a_start
 
 VOLCANO = "actions: 'enqueue, allocate'\ntiers: [{plugins: [{name: priority}, {name: drf}]}]\n"
 
@@ -183,3 +186,49 @@ def test_a_file_that_did_not_change_gives_the_same_classes_again(tmp_path):
     first, again = (files.read([path], [])["youngest"] for _ in range(2))
     path.write_text(DEADLINE + "\n# changed")
     assert first is again is not files.read([path], [])["youngest"]
+
+
+UNFIT = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Unfit:
+    parts = ("queue_order",)
+
+    @property
+    def by_tree(self):
+        raise ValueError("do not look at me")
+
+    def key(self, queue, view):
+        return (1,)
+
+    def __eq__(self, other):
+        raise ValueError("do not compare me")
+"""
+
+
+def test_a_policy_that_no_engine_can_take_on_is_a_problem_and_not_a_crash(tmp_path):
+    write(tmp_path, "unfit.py", UNFIT)
+    path = write(tmp_path, "x.yaml", "policies: [unfit.py]\nscheduler: {policy: {queueOrder: [unfit]}}")
+    assert "do not look at me" in problems_of(path)["scheduler.policy"]
+
+
+def test_a_policy_that_cannot_be_compared_counts_as_another_one(tmp_path):
+    write(tmp_path, "unfit.py", UNFIT.replace('raise ValueError("do not look at me")', "return False"))
+    path = write(tmp_path, "x.yaml", "policies: [unfit.py]\nscheduler: {policy: {queueOrder: [unfit]}}")
+    maker = EngineMaker(load_settings(path, environment={}))
+    assert maker.change(load_settings(path, environment={}))
+
+
+def test_settings_that_wait_for_a_start_are_named_and_those_that_do_not_are_not(tmp_path):
+    path = write(tmp_path, "x.yaml", "scheduler: {policy: fifo, lanes: 7}\nlog: {level: debug}\n")
+    assert waiting_for_a_start(Settings(), load_settings(path, environment={})) == ["scheduler.lanes", "log.level"]
+
+
+def test_validate_reads_the_scheduler_configuration_of_a_config_map():
+    manifest = yaml.safe_load(config_map(VOLCANO.replace("drf", "drff")))
+    (problem,) = check(manifest, "cm.yaml")
+    assert "cm.yaml ConfigMap/x tiers[0].plugins[1].name" in str(problem)
+    assert 'did you mean "drf"?' in str(problem)
+    assert check(yaml.safe_load(config_map(VOLCANO)), "cm.yaml") == []
+    assert check({**manifest, "data": {"other": "x"}}, "cm.yaml") == []
