@@ -13,6 +13,7 @@ them there is nothing to measure.
 
 import argparse
 import csv
+import json
 import random
 import sys
 from collections import Counter
@@ -200,7 +201,7 @@ def policy(name: str, trace: str, seed: int) -> Policy:
         case "gpupacking":
             score = GpuPacking()
         case "fgd":
-            score = Paper(scarcity=0.0, strand=0.0, hope=0.0, trace=trace)
+            score = Paper(scarcity=0.0, strand=0.0, memory=False, trace=trace)
         case _:
             score = Fragmentation()
     order = score if hasattr(score, "key") else None
@@ -253,12 +254,29 @@ def pod(number: int, shape: ShapeSpec) -> list[Event]:
     ]
 
 
-def measured(traces: tuple[str, ...], names: tuple[str, ...], seeds: int) -> Iterator[Figure]:
+class Kept:
+    """Results of runs that have ended, in a file: whoever is interrupted goes on where he was."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, float] = json.loads(path.read_text()) if path is not None and path.exists() else {}
+
+    def fill(self, name: str, trace: str, seed: int) -> float:
+        """As `fill`, or what it gave before."""
+        key = f"{trace} {name} {seed}"
+        if key not in self._known:
+            self._known[key] = fill(name, trace, seed)
+            if self._path is not None:
+                self._path.write_text(json.dumps(self._known, indent=0))
+        return self._known[key]
+
+
+def measured(traces: tuple[str, ...], names: tuple[str, ...], seeds: int, kept: Kept) -> Iterator[Figure]:
     """Mean share by trace and policy, then what flowbatch's has more than each other, with its interval."""
     for trace in traces:
         found: dict[str, Floats] = {}
         for name in names:
-            found[name] = np.array([fill(name, trace, seed) for seed in range(seeds)])
+            found[name] = np.array([kept.fill(name, trace, seed) for seed in range(seeds)])
             note = f"{seeds} seeds, {found[name].min():.2f} to {found[name].max():.2f}"
             yield Figure(f"gpu_alloc_pct_{trace}_{name}", float(found[name].mean()), "%", note=note)
         for name in names if "flowbatch" in names and seeds > 1 else ():
@@ -280,11 +298,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--traces", default=",".join(TRACES))
     parser.add_argument("--policies", default=",".join(POLICIES))
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--resume", type=Path, help="a file that keeps the results of single runs")
     told = parser.parse_args(arguments)
     if folder() is None:
         print("no traces in ../shared/traces: nothing is measured")
         return 0
-    for each in measured(tuple(told.traces.split(",")), tuple(told.policies.split(",")), told.seeds):
+    traces, policies = tuple(told.traces.split(",")), tuple(told.policies.split(","))
+    for each in measured(traces, policies, told.seeds, Kept(told.resume)):
         print(f"figure {each.name} {each.value:.3f} {each.unit}    # {each.note}", flush=True)
     return 0
 

@@ -8,6 +8,13 @@ WHOLE = 1000
 SLOTS = 100
 
 
+class MigGroup(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """One way to cut a GPU: the memory of every instance, in MiB, in the order of their places."""
+
+    name: str
+    places: tuple[int, ...] = ()
+
+
 class Device(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
     """One device of a node. Its place in the node's list is its index; `id` is what annotations call it.
 
@@ -22,6 +29,8 @@ class Device(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_ha
     model: str = ""
     mode: str = ""
     healthy: bool = True
+    #: Ways to cut it in hardware; empty: it is shared by amounts.
+    groups: tuple[MigGroup, ...] = ()
 
 
 class DeviceAsk(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
@@ -52,7 +61,7 @@ class DeviceAsk(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache
 
 
 class DeviceShare(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
-    """What one pod holds of one device."""
+    """What one pod holds of one device; an instance of one that is cut is named `id[group-place]`."""
 
     id: str
     milli: int = 0

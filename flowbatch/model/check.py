@@ -8,6 +8,7 @@ from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
+from flowbatch.model.mig import spot_of
 from flowbatch.model.owners import Accounts
 from flowbatch.model.peers import Group
 from flowbatch.model.queues import QueueTree
@@ -179,24 +180,26 @@ def _ports(state: ClusterState) -> list[tuple[str, int, int, str, int]]:
     return sorted((*key, count) for key, count in counts.items())
 
 
-def _devices(state: ClusterState) -> dict[Row, list[tuple[int, ...]]]:
+def _devices(state: ClusterState) -> dict[Row, list[tuple[object, ...]]]:
     """Every device anew, from nodes, tasks and reservations."""
     held: dict[tuple[Row, str], list[DeviceShare]] = {}
     for node in state.nodes.values():
         for share in [share for task in node.tasks.values() for share in task.devices]:
-            held.setdefault((node.row, share.id), []).append(share)
+            held.setdefault((node.row, share.id.partition("[")[0]), []).append(share)
     for gang in state.gangs.values():
         for each in gang.reservations:
             rows = np.repeat(each.rows, each.counts).tolist() if each.picks is not None else []
             for row, columns in zip(rows, each.picks.tolist() if each.picks is not None else [], strict=True):
                 for share in state.devices.shares(Row(row), each.shape, columns):
-                    held.setdefault((Row(row), share.id), []).append(share)
-    content: dict[Row, list[tuple[int, ...]]] = {}
+                    held.setdefault((Row(row), share.id.partition("[")[0]), []).append(share)
+    content: dict[Row, list[tuple[object, ...]]] = {}
     for node in sorted(state.nodes.values(), key=lambda node: node.row):
         for device in node.fact.devices if node.fact is not None else ():
             shares = held.get((node.row, device.id), [])
             left = (WHOLE - sum(share.milli for share in shares), device.memory - sum(share.memory for share in shares))
-            content.setdefault(node.row, []).append((*left, device.slots - len(shares), len(shares)))
+            spots = (spot_of(device.groups, share.id.partition("[")[2].rstrip("]")) for share in shares)
+            used = tuple(sorted(spot for spot in spots if spot is not None))
+            content.setdefault(node.row, []).append((*left, device.slots - len(shares), len(shares), used))
     return content
 
 

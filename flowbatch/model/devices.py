@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flowbatch.model.asks import WHOLE, Device, DeviceAsk, DeviceShare
 from flowbatch.model.ids import Row
+from flowbatch.model.mig import Cut, Cuts, memory_at, spot_name
 from flowbatch.model.shapes import Shape
 from flowbatch.model.table import Bools, Floats, Ints
 
@@ -22,7 +23,9 @@ Picks = NDArray[np.int64]
 #: (shape, ask, devices) -> a number for each device, smaller is better; where it may not be is not looked at.
 DeviceOrder = Callable[[Shape, DeviceAsk, "Bank"], Floats]
 
-COLUMNS = ("milli", "memory", "slots", "sharers", "most_memory", "most_slots", "kind")
+COLUMNS = ("milli", "memory", "slots", "sharers", "most_memory", "most_slots", "kind", "cut")
+#: Picks are columns, and above these bits the spot of an instance where the device is cut.
+COLUMN_BITS = 16
 
 
 @dataclass(slots=True)
@@ -40,6 +43,8 @@ class Bank:
     most_slots: Ints
     #: 0: no device; else what `DeviceTable.kinds` has there.
     kind: Ints
+    #: 0: shared by amounts; else its state in `DeviceTable.cuts`.
+    cut: Ints
 
     def only(self, which: Bools) -> "Bank":
         """A copy of some of its rows."""
@@ -57,14 +62,12 @@ class Bank:
         """MiB that `ask` would take of each device."""
         return self.most_memory * ask.percent // 100 if ask.percent else ask.memory
 
-    def take(self, where: tuple[Ints, Ints], ask: DeviceAsk, sign: int = 1) -> None:
-        """One pod more for `ask` on each of these (row, device); sign -1 gives it back."""
-        memory = self.memory_of(ask)
-        taken = memory[where] if isinstance(memory, np.ndarray) else memory
-        self.milli[where] -= sign * (WHOLE if ask.whole else ask.milli)
-        self.memory[where] -= sign * taken
-        self.slots[where] -= sign
-        self.sharers[where] += sign
+    def take(self, where: tuple[Ints, Ints], ask: DeviceAsk, memory: Ints | int) -> None:
+        """One pod more for `ask` on each of these (row, device)."""
+        self.milli[where] -= WHOLE if ask.whole else ask.milli
+        self.memory[where] -= memory
+        self.slots[where] -= 1
+        self.sharers[where] += 1
 
 
 class DeviceTable:
@@ -79,6 +82,7 @@ class DeviceTable:
         self._devices: dict[Row, tuple[Device, ...]] = {}
         #: Distinct (kind, model, mode) of healthy devices; index 0 is "none".
         self.kinds: list[tuple[str, str, str]] = [("", "", "")]
+        self.cuts = Cuts()
         #: How a policy ranks the devices of a node for one pod.
         self.order: DeviceOrder = fullest
         #: Grows whenever devices of a node come, change or go.
@@ -137,6 +141,7 @@ class DeviceTable:
             bank.memory[row, column] = bank.most_memory[row, column] = device.memory
             bank.slots[row, column] = bank.most_slots[row, column] = device.slots
             bank.kind[row, column] = self._kind(device) if device.healthy else 0
+            bank.cut[row, column] = self.cuts.number(Cut(device.groups)) if device.groups else 0
         for shares in held:
             self.hold(row, shares)
         self._recount(np.array([row]))
@@ -165,8 +170,12 @@ class DeviceTable:
         if known is None or not shares:
             return
         for share in shares:
-            column = known.get(share.id)
+            name, _, instance = share.id.partition("[")
+            column = known.get(name)
             if column is not None:
+                if instance:
+                    number = int(bank.cut[row, column])
+                    bank.cut[row, column] = self.cuts.moved(number, instance.rstrip("]"), sign)
                 bank.milli[row, column] -= sign * share.milli
                 bank.memory[row, column] -= sign * share.memory
                 bank.slots[row, column] -= sign
@@ -187,10 +196,14 @@ class DeviceTable:
         """What one pod of `shape` holds that took these columns."""
         devices, result = self._devices[row], []
         asks = [ask for ask in shape.spec.devices for _ in range(ask.count)]
-        for ask, column in zip(asks, columns, strict=True):
+        for ask, pick in zip(asks, columns, strict=True):
+            spot, column = divmod(pick, 1 << COLUMN_BITS)
             device = devices[column]
             memory = device.memory * ask.percent // 100 if ask.percent else ask.memory
-            result.append(DeviceShare(device.id, WHOLE if ask.whole else ask.milli, memory))
+            name = device.id
+            if spot:
+                name, memory = f"{name}[{spot_name(device.groups, spot)}]", memory_at(device.groups, spot)
+            result.append(DeviceShare(name, WHOLE if ask.whole else ask.milli, memory))
         return tuple(result)
 
     # -- room
@@ -204,6 +217,8 @@ class DeviceTable:
     def fits(self, ask: DeviceAsk, bank: Bank) -> Bools:
         """Devices that could take one pod's `ask` now."""
         ok = self.eligible(ask, bank) & (bank.slots > 0) & (bank.memory >= bank.memory_of(ask))
+        if bank.cut.any():
+            ok &= (bank.cut == 0) | (self.cuts.gifts(bank.cut, bank.memory_of(ask))[0] > 0)
         if ask.whole:
             ok &= bank.sharers == 0
         else:
@@ -233,9 +248,11 @@ class DeviceTable:
 
     def _clear(self, bank: Bank) -> None:
         bank.milli = np.where(bank.kind > 0, WHOLE, 0)
-        bank.memory = bank.most_memory
-        bank.slots = bank.most_slots
+        bank.memory = bank.most_memory.copy()
+        bank.slots = bank.most_slots.copy()
         bank.sharers = np.zeros_like(bank.sharers)
+        for number in np.unique(bank.cut).tolist():
+            bank.cut[bank.cut == number] = self.cuts.cleared(number)
 
     def _each(self, ask: DeviceAsk, bank: Bank) -> Ints:
         """How often `ask` fits on each device."""
@@ -250,6 +267,8 @@ class DeviceTable:
             most = np.minimum(most, bank.memory // np.maximum(memory, 1))
         elif memory:
             most = np.minimum(most, bank.memory // memory)
+        if bank.cut.any():
+            most = np.where(bank.cut > 0, np.minimum(bank.slots, self.cuts.gifts(bank.cut, memory)[0]), most)
         return np.where(ok, most, 0)
 
     def _tried(self, shape: Shape, bank: Bank) -> Ints:
@@ -276,10 +295,24 @@ class DeviceTable:
             good &= ok.sum(axis=1) >= ask.count
             keys = np.where(ok, self.order(shape, ask, bank), np.inf)
             best = keys.argmin(axis=1)[:, None] if ask.count == 1 else np.argsort(keys, axis=1, kind="stable")
-            for column in np.sort(best[:, : ask.count], axis=1).T:
-                bank.take((np.arange(bank.rows.size), column), ask)
-                picks.append(column)
+            columns = np.sort(best[:, : ask.count], axis=1).T
+            picks.extend(self._take(bank, column, ask) for column in columns)
         return good, np.stack(picks, axis=1)
+
+    def _take(self, bank: Bank, column: Ints, ask: DeviceAsk) -> Ints:
+        """One device of each row is taken; returns the picks."""
+        where = (np.arange(bank.rows.size), column)
+        asked = bank.memory_of(ask)
+        memory = asked[where] if isinstance(asked, np.ndarray) else asked
+        picks = column
+        if bank.cut.any():
+            state = bank.cut[where]
+            _, spots, instance, after = self.cuts.gifts(state, memory)
+            memory = np.where(state > 0, instance, memory)
+            bank.cut[where] = np.where(state > 0, after, 0)
+            picks = column | (np.where(state > 0, spots, 0) << COLUMN_BITS)
+        bank.take(where, ask, memory)
+        return picks
 
     def after(self, shape: Shape, bank: Bank, extra: int | Ints) -> Bank:
         """`bank` with `extra` pods of `shape` on each row in addition; rows where they do not fit are as they come."""
@@ -310,7 +343,7 @@ class DeviceTable:
         return result
 
     def _write(self, bank: Bank) -> None:
-        for name in ("milli", "memory", "slots", "sharers"):
+        for name in ("milli", "memory", "slots", "sharers", "cut"):
             getattr(self._bank, name)[bank.rows] = getattr(bank, name)
         self._parts[bank.rows] = bank.parts()
 
@@ -319,12 +352,13 @@ class DeviceTable:
         for row, columns in zip(rows.tolist(), picks.tolist(), strict=True):
             self.hold(Row(row), self.shares(Row(row), shape, columns), sign)
 
-    def content(self) -> dict[Row, list[tuple[int, ...]]]:
-        """(milli, memory, slots, sharers) of every device, for checks and digests."""
+    def content(self) -> dict[Row, list[tuple[object, ...]]]:
+        """(milli, memory, slots, sharers, spots in use) of every device, for checks and digests."""
         bank = self._bank
+        names = ("milli", "memory", "slots", "sharers")
         return {
             row: [
-                tuple(int(getattr(bank, name)[row, column]) for name in ("milli", "memory", "slots", "sharers"))
+                (*(int(getattr(bank, name)[row, column]) for name in names), self.cuts.used(int(bank.cut[row, column])))
                 for column in range(len(devices))
             ]
             for row, devices in sorted(self._devices.items())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flowbatch.model.asks import WHOLE, DeviceAsk
-from flowbatch.model.devices import Bank, Picks, fullest
+from flowbatch.model.devices import COLUMN_BITS, Bank, Picks, fullest
 from flowbatch.model.gangs import Task
 from flowbatch.model.nodes import Node
 from flowbatch.model.shapes import Shape
@@ -23,7 +23,7 @@ def _placed(shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> tuple[
     index = np.arange(view.table.size)[rows] if isinstance(rows, slice) else rows
     bank = view.devices.after(shape, view.devices.bank(index), extra)
     _, picks = view.devices.place(shape, bank)
-    return bank, picks
+    return bank, picks & ((1 << COLUMN_BITS) - 1)
 
 
 def _none(rows: Rows, view: ClusterView) -> Floats:

@@ -38,20 +38,18 @@ class Outlook:
 class Fragmentation:
     """The node, and the device on it, whose free devices lose least of their use (Weng et al., ATC 2023).
 
-    Three things are added to the paper's method. `scarcity`: shapes that only few of all devices would do for weigh
+    Four things are added to the paper's method. `scarcity`: shapes that only few of all devices would do for weigh
     more, by all devices over those that would do, to this power, so that others keep off nodes that some must have.
     `strand`: cpu stays where free devices are, `margin` times as much as usually goes with a device, because one
-    without cpu is of use to nobody; it weighs little and decides among places that are equal otherwise. And what comes
-    is learnt from the pods that have been seen.
+    without cpu is of use to nobody; it weighs little and decides among places that are equal otherwise. `memory`: what
+    shapes ask of a node's memory is looked at too. And what comes is learnt from the pods that have been seen.
     """
 
     weight: float = 1.0
     scarcity: float = 2.0
-    strand: float = 0.05
+    strand: float = 0.1
     margin: float = 2.0
-    hope: float = 2.0
-    #: Look at what each shape asks of a node's memory too.
-    memory: bool = False
+    memory: bool = True
     trend: Trend = field(default="any", init=False)
 
     def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
@@ -130,17 +128,10 @@ class Fragmentation:
         often: Floats = np.array([count for _, count, _ in weighed], np.float64)
         admits, pools = self._pools([spec for spec, _, _ in weighed], view)
         weights = self._weights(often, admits, pools, view) if self.scarcity else often
-        hoped = self._hoped(view) if self.hope else []
-        weights = np.concatenate([weights, np.full(len(hoped), self.hope)])
-        admits = np.concatenate([admits, np.ones((admits.shape[0], len(hoped)), np.bool_)], axis=1)
-        tables = Tables([*kinds, *hoped], weights / weights.sum(), admits, pools, view.devices.width)
+        tables = Tables(kinds, weights / weights.sum(), admits, pools, view.devices.width)
         asked = sum(count * kind.count * kind.part for _, count, kind in weighed)
         cpu = sum(count * kind.cpu for _, count, kind in weighed)
         return Outlook(tables, self.margin * cpu / max(asked, 1.0))
-
-    def _hoped(self, view: ClusterView) -> list[Kind]:
-        """Pods for whole devices that nobody has seen yet: one, two, four, up to all of the largest node."""
-        return [Kind(0, 0, 1 << power, WHOLE) for power in range(view.devices.width.bit_length())]
 
     def _weights(self, often: Floats, admits: Bools, pools: Ints, view: ClusterView) -> Floats:
         """How often each kind comes, and more for those that only few of all devices would do for."""

@@ -84,6 +84,8 @@ class Policy:
     steps: tuple[StepSource, ...] = ()
     #: Which device of a node a pod gets; the fullest that fits where nothing is said.
     devices: DeviceOrder | None = None
+    #: Name and namespace of the ConfigMap with the ways to cut GPUs in hardware; empty: where Volcano has it.
+    geometries: tuple[str, str] = ("", "")
     #: Members beyond its minimum that a gang may place in one attempt while other gangs wait.
     surplus_batch: int = 16
     #: A queue whose turn it is keeps it until nobody in it can go on; otherwise queues take turns, gang by gang.

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flowbatch.policy.fragmentation import Fragmentation
 from flowbatch.policy.gates import Overcommit, QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.nodefit import Schedulable, Selector, Taints
@@ -43,6 +44,14 @@ SPREAD = replace(
         PodAffinityScore(),
         TopologySpreadScore(),
     ),
+)
+
+#: Shared GPUs filled so that what is left is still of use to the pods that usually come.
+GPU = replace(
+    DEFAULT,
+    name="gpu",
+    scores=(Fragmentation(), PreferredAffinity(), PreferredTaints()),
+    devices=Fragmentation(),
 )
 
 #: Strictly first come, first served inside a priority, and no division between queues but their capability.

@@ -19,7 +19,7 @@ from flowbatch.policy.volcano import is_volcano, read_volcano
 #: A name, or a description.
 Asked = str | Mapping[str, Any]
 #: Fields of Parts in which a user's class may stand.
-LISTS = tuple(field.name for field in fields(Parts) if field.name not in ("shares", "ledgers", "devices"))
+LISTS = tuple(field.name for field in fields(Parts) if field.name not in ("shares", "ledgers", "devices", "geometries"))
 
 
 def policy_from(asked: Asked, extra: Mapping[str, Any] | None = None) -> Policy:

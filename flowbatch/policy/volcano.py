@@ -164,12 +164,12 @@ def _joined(name: str, actions: tuple[str, ...], parts: list[Parts]) -> Policy:
     joined: dict[str, Any] = {}
     for field in fields(Parts):
         values = [getattr(each, field.name) for each in parts]
-        if field.name in ("shares", "eviction_domains", "devices", "buckets"):
+        if field.name in ("shares", "eviction_domains", "devices", "buckets", "geometries"):
             joined[field.name] = next((value for value in values if value is not None), None)
         else:
             joined[field.name] = tuple(item for value in values for item in value)
     # Closeness is kept whatever is configured: so there is always an order.
-    for name_of in ("domain_order", "eviction_domains"):
+    for name_of in ("domain_order", "eviction_domains", "geometries"):
         if not joined[name_of]:
             del joined[name_of]
     if "enqueue" not in actions:

@@ -5,7 +5,7 @@ memory of one card, or for whole cards. HAMi's vGPU: the device plugin registers
 container asks for so many cards and, of each, memory (or a part of it) and compute.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -14,7 +14,7 @@ import msgspec
 from flowbatch.api.core import Container, Node, PodSpec, ResourceRequirements
 from flowbatch.api.quantity import amount
 from flowbatch.engine import events
-from flowbatch.model.asks import WHOLE, Device, DeviceAsk, DeviceShare
+from flowbatch.model.asks import WHOLE, Device, DeviceAsk, DeviceShare, MigGroup
 from flowbatch.model.ids import Amounts
 from flowbatch.policy import deviceids
 from flowbatch.policy.deviceids import GPU, VGPU
@@ -36,6 +36,14 @@ MARKS: Final = (VGPU_MODE, USE_TYPE, NO_USE_TYPE)
 #: More cards than this on one node are a mistake in somebody's annotation.
 MOST_DEVICES: Final = 256
 MOST_MIB: Final = 1 << 40
+HAMI_CORE, MIG = "hami-core", "mig"
+#: Ways to cut a card of some model.
+GroupsOf = Callable[[str], tuple[MigGroup, ...]]
+
+
+def uncut(_model: str) -> tuple[MigGroup, ...]:
+    """Nobody knows how to cut anything."""
+    return ()
 
 
 # -- pods
@@ -129,12 +137,12 @@ def held(shape: events.ShapeSpec, annotations: Mapping[str, str]) -> tuple[Devic
 # -- nodes
 
 
-def of_node(node: Node, capacity: Amounts) -> tuple[Device, ...]:
+def of_node(node: Node, capacity: Amounts, groups_of: GroupsOf) -> tuple[Device, ...]:
     """The cards of a node: registered ones, or as many as its resources say. Nonsense is no card."""
     notes = node.metadata.annotations
     if VGPU_REGISTER in notes:
         gone = "Deleted" in notes.get(VGPU_HANDSHAKE, "")
-        return () if gone else _registered(notes[VGPU_REGISTER])
+        return () if gone else _registered(notes[VGPU_REGISTER], groups_of)
     has = dict(capacity)
     cards, memory = has.get(GPU_NUMBER, 0), has.get(GPU_MEMORY, 0)
     if not 0 < cards <= MOST_DEVICES:
@@ -143,17 +151,23 @@ def of_node(node: Node, capacity: Amounts) -> tuple[Device, ...]:
     return tuple(Device(str(index), GPU, memory // cards, healthy=str(index) not in sick) for index in range(cards))
 
 
-def _registered(text: str) -> tuple[Device, ...]:
-    """`id,slots,MiB,type,healthy[,mode]` for each card, with colons between."""
+def _registered(text: str, groups_of: GroupsOf) -> tuple[Device, ...]:
+    """`id,slots,MiB,type,healthy[,mode]` for each card, with colons between.
+
+    A card to be cut of which nobody knows how is shared by amounts, as in Volcano.
+    """
     devices: dict[str, Device] = {}
     for item in text.split(":")[:MOST_DEVICES]:
         fields = [field.strip() for field in item.split(",")]
         if len(fields) < 5 or not fields[0] or not (fields[1].isdecimal() and fields[2].isdecimal()):
             continue
         slots, memory = min(int(fields[1]), 10_000), min(int(fields[2]), MOST_MIB)
-        mode = fields[5] if len(fields) > 5 and fields[5] else "hami-core"
+        mode = fields[5] if len(fields) > 5 and fields[5] else HAMI_CORE
         healthy = fields[4].lower() in ("true", "t", "1")
-        devices[fields[0]] = Device(fields[0], VGPU, memory, slots, fields[3], mode, healthy)
+        groups = groups_of(fields[3]) if mode == MIG else ()
+        if mode == MIG and not groups:
+            mode = HAMI_CORE
+        devices[fields[0]] = Device(fields[0], VGPU, memory, slots, fields[3], mode, healthy, groups)
     return tuple(devices.values())
 
 

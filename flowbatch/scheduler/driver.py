@@ -7,6 +7,7 @@ standby is warm, but it has no engine, so it cannot decide anything.
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -24,6 +25,7 @@ from flowbatch.kube.client import Client
 from flowbatch.kube.watch import Malformed
 from flowbatch.metrics import MAILBOX_FACTS
 from flowbatch.model.ids import GangId, Instant
+from flowbatch.scheduler import geometries
 from flowbatch.scheduler.caches import Caches
 from flowbatch.scheduler.cycles import Cycles, Decider
 from flowbatch.scheduler.dispatch import Dispatch
@@ -133,12 +135,24 @@ class Scheduler:
             tasks.start_soon(self.usage.run)
             self._subscribe()
             await self.caches.wait_synced()
+            await self._learn_cuts()
             await ensure_queues(self._client)
             if self.habits.quiet_s and self._client.gate.epoch > 1:
                 await anyio.sleep(self.habits.quiet_s)
                 await self._catch_up()
             self.mailbox.post("synced", events.Synced())
             log.info("scheduler leads", names=sorted(self.habits.scheduler_names), nodes=len(self.caches.nodes.store))
+
+    async def _learn_cuts(self) -> None:
+        """Once, and only if some node registers cards that are cut: how they may be, then those nodes again."""
+        nodes = self.caches.nodes.store.values()
+        if not geometries.needed(nodes):
+            return
+        told = getattr(getattr(self.cycles.engine, "policy", None), "geometries", ("", ""))
+        known = await geometries.read_geometries(self._client, *told)
+        self.feed.groups_of = partial(geometries.groups_for, geometries=known)
+        for node in nodes:
+            self.feed.node(None, node)
 
     def _subscribe(self) -> None:
         """Once per life: a program that loses the lease ends."""

@@ -14,6 +14,7 @@ from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
 from flowbatch.model.ids import GangId, HyperNodeName, NodeName, QueueName
 from flowbatch.scheduler import queue_facts, topology_facts, translate
+from flowbatch.scheduler.devices import GroupsOf, uncut
 from flowbatch.scheduler.images import MentionedImages
 from flowbatch.scheduler.labels import MentionedLabels
 from flowbatch.scheduler.mailbox import Mailbox
@@ -47,6 +48,8 @@ class Feed:
         self.nodes: Callable[[], Iterable[Node]] = tuple
         #: Where to find all Pods when a selector asks for a label that none has asked for before.
         self.pods: Callable[[], Iterable[Pod]] = tuple
+        #: How cards of a model may be cut in hardware.
+        self.groups_of: GroupsOf = uncut
         #: Why an object cannot be read, for those that exist now.
         self.poisoned: dict[tuple[Subject, str], str] = {}
 
@@ -112,7 +115,7 @@ class Feed:
 
     def _node_fact(self, node: Node) -> events.NodeSeen:
         try:
-            fact = translate.node_fact(node, self._images.of)
+            fact = translate.node_fact(node, self._images.of, self.groups_of)
         except UnreadableError as error:
             self._isolate("node", node.metadata.key, node, error)
             return translate.closed_node(node)

@@ -164,10 +164,14 @@ def no_images(_images: Iterable[ContainerImage]) -> Images:
     return ()
 
 
-def node_fact(node: Node, images_of: Callable[[Iterable[ContainerImage]], Images] = no_images) -> events.NodeSeen:
+def node_fact(
+    node: Node,
+    images_of: Callable[[Iterable[ContainerImage]], Images] = no_images,
+    groups_of: devices.GroupsOf = devices.uncut,
+) -> events.NodeSeen:
     """`node` as the engine sees it; capacity rounds down. Raises UnreadableError."""
     capacity = _capacity(node.status.allocatable)
-    cards = devices.of_node(node, capacity)
+    cards = devices.of_node(node, capacity, groups_of)
     return events.NodeSeen(
         name=NodeName(node.metadata.name),
         allocatable=devices.with_vgpus(capacity, cards) if cards else capacity,

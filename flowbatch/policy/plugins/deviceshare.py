@@ -27,13 +27,13 @@ def read(arguments: Arguments) -> Parts:
     for name in ASCEND:
         if arguments.flag(f"{PREFIX}{name}", default=False):
             arguments.problem(f"{PREFIX}{name}", "flowbatch does not know Ascend devices", hint="leave it out")
-    for name in ("KnownGeometriesCMName", "KnownGeometriesCMNamespace"):
-        arguments.text(f"{PREFIX}{name}")
+    name, namespace = (arguments.text(f"{PREFIX}KnownGeometriesCM{what}") for what in ("Name", "Namespace"))
     locked = arguments.flag(f"{PREFIX}NodeLockEnable", default=False)
     order = _order(arguments)
     return Parts(
         scores=(order,) if order is not None and order.weight else (),
         devices=order,
+        geometries=(name, namespace) if name or namespace else None,
         steps=(NodeLock(),) if locked else (),
     )
 

@@ -54,6 +54,7 @@ class Parts:
     confirmations: tuple[Confirmation, ...] = ()
     steps: tuple[StepSource, ...] = ()
     devices: DeviceOrder | None = None
+    geometries: tuple[str, str] | None = None
     shufflers: tuple[VictimSource, ...] = ()
 
 

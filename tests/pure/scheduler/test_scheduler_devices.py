@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from flowbatch.api.core import Container, Node, NodeStatus, Pod, PodSpec, PodStatus, ResourceRequirements
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.scheduling import DeclaredTask
-from flowbatch.model.asks import Device, DeviceAsk, DeviceShare
+from flowbatch.model.asks import Device, DeviceAsk, DeviceShare, MigGroup
 from flowbatch.model.steps import Step
 from flowbatch.policy import deviceids
-from flowbatch.scheduler import devices
+from flowbatch.scheduler import devices, geometries
 from flowbatch.scheduler.requests import NoSuchStep, lock_request
 from flowbatch.scheduler.shapes import Shapes
 from flowbatch.scheduler.translate import node_fact, pod_fact
@@ -168,3 +168,45 @@ def test_a_fresh_lock_is_somebody_elses_and_an_old_one_nobodys():
     assert lock_request(LOCK, shown(hamivgpu="who knows"), NOW) is None
     with pytest.raises(NoSuchStep):
         lock_request(LOCK, b"[]", NOW)
+
+
+CONFIG = """
+nvidia:
+  resourceCountName: volcano.sh/vgpu-number
+  knownMigGeometries:
+  - models: ["A30"]
+    allowedGeometries:
+    - group: group1
+      geometries: [{name: 1g.6gb, memory: 6144, count: 4}]
+    - group: group2
+      geometries: [{name: 2g.12gb, memory: 12288, count: 1}, {name: 1g.6gb, memory: 6144, count: 2}]
+  - models: ["A100-SXM4-40GB", "A100-PCIE-40GB"]
+    allowedGeometries:
+    - - {name: 7g.40gb, memory: 40960, count: 1}
+"""
+
+
+def test_known_geometries_are_read_with_and_without_group_names():
+    known = geometries.parse(CONFIG)
+    assert geometries.groups_for("NVIDIA A30", known) == (
+        MigGroup("group1", (6144,) * 4),
+        MigGroup("group2", (12288, 6144, 6144)),
+    )
+    assert geometries.groups_for("NVIDIA-A100-PCIE-40GB", known) == (MigGroup("group1", (40960,)),)
+    assert geometries.groups_for("T4", known) == ()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "nvidia: 3", "nvidia: {knownMigGeometries: {a: 1}}", "{", "a: [b"])
+def test_a_device_configuration_without_sense_knows_nothing(text):
+    assert geometries.groups_for("A30", geometries.parse(text)) == ()
+
+
+def test_a_card_to_be_cut_of_which_nobody_knows_how_is_shared_by_amounts():
+    register = {"volcano.sh/node-vgpu-register": "GPU-a,7,24576,NVIDIA A30,true,mig:"}
+    wire = Node(metadata=ObjectMeta(name="n1", annotations=register))
+    (unknown,) = node_fact(wire).devices
+    assert (unknown.mode, unknown.groups) == ("hami-core", ())
+    known = geometries.parse(CONFIG)
+    (card,) = node_fact(wire, groups_of=lambda model: geometries.groups_for(model, known)).devices
+    assert (card.mode, len(card.groups)) == ("mig", 2)
+    assert geometries.needed([wire])
