@@ -118,6 +118,8 @@ class Search:
             trial.unreserve(self._gang)
             trial.unclaim(self._gang)
             self._future = self._look_ahead()
+            if any(want.shape.spec.devices for want in self._needs):
+                trial.suppose_left(self._leaving())
             self._who = find()
             for gang in first:
                 unit = self._who.whole(gang)
@@ -146,6 +148,11 @@ class Search:
                 assert task.node is not None
                 future[axis][task.node.row] -= amount
         return future
+
+    def _leaving(self) -> list[Task]:
+        """Tasks that will have left their devices; what should have left long ago is not counted on."""
+        late = {task.uid: None for task in self._overdue}
+        return [task for task in self._state.leaving.values() if task.uid not in late]
 
     # -- what queues may hold
 
@@ -206,6 +213,8 @@ class Search:
             result[[row for row in self._state.ports.taken(shape.spec.ports) if self._holders(row, shape)]] = 0
             result[list(self._ported)] = 0
             np.minimum(result, 1, out=result)
+        if shape.spec.devices:
+            result = self._state.devices.limit(shape, result)
         return result
 
     def _holders(self, row: int, shape: Shape) -> list[Task]:
@@ -310,7 +319,35 @@ class Search:
             if unit.there and unit not in chosen[:pinned] and any(axis in lack for axis in unit.gives[row]):
                 chosen.append(unit)
                 _take_off(lack, unit.gives[row])
-        return None if lack else self._thin(row, shape, chosen, pinned)
+        if lack or (shape.spec.devices and not self._free_devices(row, shape, units, chosen)):
+            return None
+        return self._thin(row, shape, chosen, pinned)
+
+    def _free_devices(self, row: int, shape: Shape, units: Sequence[Unit], chosen: list[Unit]) -> bool:
+        """Add those to `chosen` who must go besides, until one more fits on the row's devices, if it ever does."""
+        for unit in units:
+            if self._devices_fit(row, shape, chosen):
+                return True
+            holds = any(task.devices and task.node is not None and task.node.row == row for task in unit.tasks)
+            if unit.there and unit not in chosen and holds:
+                chosen.append(unit)
+        return self._devices_fit(row, shape, chosen)
+
+    def _devices_fit(self, row: int, shape: Shape, gone: Sequence[Unit]) -> bool:
+        """One more fits on the row's devices once these units are gone."""
+        devices = self._state.devices
+        shares = [
+            task.devices
+            for unit in gone
+            for task in unit.tasks
+            if unit.there and task.devices and task.node is not None and task.node.row == row
+        ]
+        for each in shares:
+            devices.hold(Row(row), each, -1)
+        fits = bool(devices.copies(shape, np.array([row]))[0])
+        for each in shares:
+            devices.hold(Row(row), each)
+        return fits
 
     def _thin(self, row: int, shape: Shape, chosen: list[Unit], pinned: int) -> list[Unit]:
         """Without those that turn out not to be needed, the dearest first."""
@@ -319,9 +356,13 @@ class Search:
             for axis in spare:
                 spare[axis] += unit.gives[row].get(axis, 0)
         kept: list[Unit] = []
+        gone: list[Unit] = []
         for unit in reversed(chosen[pinned:]):
             given = unit.gives[row]
-            if all(spare[axis] >= given.get(axis, 0) for axis in spare):
+            left = [other for other in chosen if other is not unit and other not in gone] if shape.spec.devices else []
+            useless = not shape.spec.devices or self._devices_fit(row, shape, left)
+            if useless and all(spare[axis] >= given.get(axis, 0) for axis in spare):
+                gone.append(unit)
                 for axis in spare:
                     spare[axis] -= given.get(axis, 0)
             else:
@@ -394,7 +435,7 @@ class Search:
         for unit in reversed(self._victims):
             gang = unit.tasks[0].gang
             assert gang is not None
-            if gang.id not in broken and self._may_stay(unit, slacks):
+            if gang.id not in broken and self._may_stay(unit, slacks) and self._trial.devices_back(unit.tasks):
                 self._return(unit)
             else:
                 kept.append(unit)

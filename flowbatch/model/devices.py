@@ -192,6 +192,16 @@ class DeviceTable:
         bank = self._bank
         return bool((bank.milli[row] < 0).any() or (bank.memory[row] < 0).any())
 
+    def bears(self, row: Row, shares: tuple[DeviceShare, ...]) -> bool:
+        """The row's devices are not overcommitted, and nobody with `shares` is on one that another has for himself."""
+        known, bank = self._ids.get(row, {}), self._bank
+        columns = [(known.get(share.id.partition("[")[0]), share) for share in shares]
+        alone = (
+            column is not None and not share.milli and not bank.milli[row, column] and bank.sharers[row, column] > 1
+            for column, share in columns
+        )
+        return not self.over(row) and not any(alone)
+
     def shares(self, row: Row, shape: Shape, columns: Sequence[int]) -> tuple[DeviceShare, ...]:
         """What one pod of `shape` holds that took these columns."""
         devices, result = self._devices[row], []

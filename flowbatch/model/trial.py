@@ -5,7 +5,7 @@ sees them; leaving the block without `keep()` undoes them in reverse order. What
 node) happens at `keep()`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -144,6 +144,37 @@ class Trial:
 
         self._undo.append(back)
 
+    def suppose_left(self, tasks: Iterable[Task]) -> None:
+        """Suppose that tasks which are leaving have left the devices they hold."""
+        held = [(task.node.row, task.devices) for task in tasks if task.devices and task.node is not None]
+
+        def hold(sign: int) -> None:
+            for row, shares in held:
+                self._state.devices.hold(row, shares, sign)
+
+        hold(-1)
+        self._undo.append(lambda: hold(1))
+
+    def devices_back(self, tasks: Iterable[Task]) -> bool:
+        """Let tasks that were supposed gone have their devices again, if nobody else has them by now."""
+        devices, held = self._state.devices, []
+        good = True
+        for task in tasks:
+            if task.devices and task.node is not None:
+                devices.hold(task.node.row, task.devices)
+                held.append((task.node.row, task.devices))
+                good = good and devices.bears(task.node.row, task.devices)
+
+        def back() -> None:
+            for row, shares in held:
+                devices.hold(row, shares, -1)
+
+        if not good:
+            back()
+        elif held:
+            self._undo.append(back)
+        return good
+
     def rows_of(self, gang: Gang) -> list[Ints]:
         """Rows that members of `gang` would go to."""
         return [rows for tasks, rows, _ in self._placed if tasks and tasks[0].gang is gang]
@@ -152,6 +183,8 @@ class Trial:
         """To others it is as if `task` were not there, while the trial is open; sign 1 ends that."""
         if task.shape.stake is not None and task.node is not None:
             self._state.peers.suppose(task.shape.stake, task.node.row, sign)
+        if task.devices and task.node is not None:
+            self._state.devices.hold(task.node.row, task.devices, sign)
 
     @property
     def evicted(self) -> Sequence[Task]:

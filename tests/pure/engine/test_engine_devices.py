@@ -3,6 +3,7 @@
 from flowbatch.engine.events import NodeGone, PodGone
 from flowbatch.model.asks import DeviceShare
 from flowbatch.model.ids import NodeName, PodUid
+from flowbatch.policy.presets import PREEMPTING
 from tests.textcluster import (
     binds,
     blocker,
@@ -10,10 +11,14 @@ from tests.textcluster import (
     confirm,
     cycle,
     engine_with,
+    evicted,
     facts,
     finish,
     gangs_bound,
+    leave,
+    more,
     node,
+    running,
     seen_again,
     why,
 )
@@ -131,3 +136,25 @@ def test_members_to_come_have_their_devices_kept():
     )
     assert gangs_bound(cycle(engine)) == {"a": 1}
     assert blocker(engine, "b") == "NeedsCapacity"
+
+
+def test_device_capacity_hidden_from_the_resource_view_is_made_room_for():
+    """Volcano: preempt looks at devices too, not only at sums of resources, of which the node has plenty."""
+    engine = running("node n1: cpu=9 [2 gpu]", "gang low: 4x cpu=1 [0.5 gpu], min 1", policy=PREEMPTING)
+    plan = more(engine, "gang high: 1x cpu=1 [1 gpu], priority 10")
+    gone = evicted(plan)
+    assert len(gone) == 2
+    assert len({engine.state.tasks[PodUid(name)].devices[0].id for name in gone}) == 1
+    leave(engine, gone)
+    assert gangs_bound(cycle(engine, 3_000)) == {"high": 1}
+
+
+def test_nobody_goes_for_a_device_that_no_going_would_free():
+    engine = running("node n1: cpu=9 [1 gpu]", "gang low: 2x cpu=1 [0.5 gpu], min 1", policy=PREEMPTING)
+    plan = more(engine, "gang high: 1x cpu=1 [2 gpu], priority 10")
+    assert evicted(plan) == []
+
+
+def test_as_few_go_as_will_do_for_a_share_of_one_device():
+    engine = running("node n1: cpu=9 [2 gpu]", "gang low: 4x cpu=1 [0.5 gpu], min 1", policy=PREEMPTING)
+    assert len(evicted(more(engine, "gang high: 1x cpu=1 [0.4 gpu], priority 10"))) == 1
