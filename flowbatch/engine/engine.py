@@ -432,12 +432,17 @@ class Engine:
             if self._memories.moves and self._lineup.moved(stage, head):
                 continue
             budget -= 1
-            self.counters.attempts += 1
-            if stage is self._lineup.gate:
-                self._try_gate(head)
-            else:
-                self._try_place(head, alone=stage.alone(name))
+            self._try(stage, head, others=False)
         return budget
+
+    def _try(self, stage: Pending, head: Entry, *, others: bool) -> None:
+        self.counters.attempts += 1
+        if head.lane.hope:
+            self._lineup.rouse(head.lane)
+        if stage is self._lineup.gate:
+            self._try_gate(head)
+        else:
+            self._try_place(head, alone=not others and stage.alone(head.lane.key.queue))
 
     def _try_gate(self, entry: Entry) -> None:
         gang = entry.gang
@@ -511,6 +516,7 @@ class Engine:
         if outcome.blocker is None or outcome.placed or outcome.settled:
             self._lineup.blockers.pop(gang.id, None)
             self._lineup.sort(gang.id, gang)
+            self._lineup.recheck()
         elif gang.claims:
             self._wait_for_room(entry, outcome)
         elif self._evictions.concerns(gang, what, outcome.blocker):

@@ -118,9 +118,21 @@ class LineUp:
     def wake(self, changes: StateChanges) -> None:
         """Those whose cure may be in `changes`, or may have come with time, stand in line again."""
         for lane in self._parking.woken(changes, self._view.now):
-            self._rouse(lane)
+            self.rouse(lane)
+        for lane in self._parking.hopeful(changes):
+            if lane.key.fifo:
+                self.rouse(lane)
+            else:
+                self._counters.lanes_hoping += 1
+                self.place.hope(lane)
 
-    def _rouse(self, lane: Lane) -> None:
+    def recheck(self) -> None:
+        """Somebody has taken room: who hoped for just that sleeps on."""
+        for lane in self._parking.dashed():
+            lane.hope = False
+
+    def rouse(self, lane: Lane) -> None:
+        """The lane's first gang is tried."""
         self._counters.lanes_woken += 1
         self._parking.leave(lane)
         (self.gate if lane.key.stage == "enqueue" else self.place).wake(lane)
@@ -169,7 +181,7 @@ class LineUp:
                     self._parking.leave(lane)
                 elif entry.lane.head is entry:
                     entry.lane.head = None
-                    self._rouse(entry.lane)
+                    self.rouse(entry.lane)
 
     def _watch_short(self, gang: Gang) -> None:
         if not is_short(gang):
@@ -274,7 +286,7 @@ class LineUp:
         if len(lane.members) == 1:
             lane.head = entry
         elif lane.blocker is not None and lane.head is not None and entry.key < lane.head.key:
-            self._rouse(lane)
+            self.rouse(lane)
         else:
             self._fall_behind(entry)
 

@@ -169,10 +169,17 @@ class Parking:
         if changes.any():
             found |= self._any
         if changes.freed:
-            found |= dict.fromkeys(self._room.woken(changes.freed))
             found |= dict.fromkeys(lane for lane in self._claiming if self._cleared(lane, changes.freed))
         self._reconsider(found, changes, now)
         return list(found | self._overdue(now))
+
+    def hopeful(self, changes: StateChanges) -> list[Lane]:
+        """Lanes for which there may be room now."""
+        return self._room.woken(changes.freed) if changes.freed else []
+
+    def dashed(self) -> list[Lane]:
+        """Hopeful lanes whose room somebody else has taken."""
+        return self._room.dashed()
 
     def _overdue(self, now: Instant) -> Lanes:
         found: Lanes = {}

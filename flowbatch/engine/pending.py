@@ -2,7 +2,8 @@
 
 Gangs of a lane ask for the same, so when one is refused the lane falls asleep and the others are not even tried; when
 something wakes the lane, only its first gang comes back, and the next one only after that was placed. A thousand equal
-hopeless gangs cost what one costs.
+hopeless gangs cost what one costs. Where room may do for one of many lanes, they only *hope*: they stay asleep until
+one of them has its turn, and what it takes ends the hope of others.
 
 Removal is lazy: every entry carries a ticket, and only the gang's last ticket is valid.
 """
@@ -29,6 +30,17 @@ class Lane:
     members: "dict[GangId, Entry]" = field(default_factory=dict)
     #: In a fifo lane: who was refused last, or stands there alone. All others are behind it.
     head: "Entry | None" = None
+    #: Asleep still, but there may be room now: whoever has its turn first takes it, and then there may be none.
+    hope: bool = False
+
+    def best(self) -> "Entry | None":
+        """The first of those that lie down."""
+        while self.waiting:
+            _, ticket, entry = self.waiting[0]
+            if entry.ticket == ticket:
+                return entry
+            heappop(self.waiting)
+        return None
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +65,8 @@ class Pending:
         self._lanes: dict[LaneKey, Lane] = {}
         self._entries: dict[GangId, Entry] = {}
         self._tickets = 0
+        #: The first gangs of hopeful lanes.
+        self._hopes: dict[QueueName, Line] = {}
 
     def __contains__(self, gang: GangId) -> bool:
         return gang in self._entries
@@ -79,6 +93,8 @@ class Pending:
         entry = self._entries[gang.id] = Entry(gang, lane, key, self._tickets, demand)
         lane.members[gang.id] = entry
         self._push(lane.waiting if lane.blocker else self._line(lane), entry)
+        if lane.hope:
+            self._push(self._hopes.setdefault(lane.key.queue, []), entry)
         return entry
 
     def _line(self, lane: Lane) -> Line:
@@ -105,10 +121,39 @@ class Pending:
 
     def queues(self) -> list[QueueName]:
         """Queues with somebody to try."""
-        return [name for name in list(self._lines) if self.head(name) is not None]
+        return [name for name in list(self._lines | self._hopes) if self.head(name) is not None]
 
     def head(self, queue: QueueName) -> Entry | None:
-        """Who is next in `queue`; members of sleeping lanes that are still in line lie down on the way."""
+        """Who is next in `queue`: awake, or in a lane that may hope."""
+        first = self._first_awake(queue)
+        hopeful = self._first_hopeful(queue) if self._hopes else None
+        if hopeful is not None and (first is None or (hopeful.key, hopeful.ticket) < (first.key, first.ticket)):
+            return hopeful
+        return first
+
+    def _first_hopeful(self, queue: QueueName) -> Entry | None:
+        line = self._hopes.get(queue)
+        while line:
+            _, ticket, entry = line[0]
+            lane = entry.lane
+            if entry.ticket == ticket and lane.hope:
+                return entry
+            heappop(line)
+            following = lane.best() if lane.hope else None
+            if following is not None:
+                self._push(line, following)
+        self._hopes.pop(queue, None)
+        return None
+
+    def hope(self, lane: Lane) -> None:
+        """There may be room for the sleeping lane's first gang."""
+        first = lane.best()
+        if not lane.hope and lane.blocker is not None and first is not None:
+            lane.hope = True
+            self._push(self._hopes.setdefault(lane.key.queue, []), first)
+
+    def _first_awake(self, queue: QueueName) -> Entry | None:
+        """Members of sleeping lanes that are still in line lie down on the way."""
         line = self._lines.get(queue)
         while line:
             _, ticket, entry = line[0]
@@ -124,9 +169,11 @@ class Pending:
         """All of the lane's gangs wait for the cure of `blocker`, or of one of the others."""
         lane.blocker = blocker
         lane.also = also
+        lane.hope = False
 
     def wake(self, lane: Lane) -> None:
         """The cure may have come: the lane's first gang is tried."""
+        lane.hope = False
         if lane.blocker is not None:
             lane.blocker, lane.also = None, ()
             self._advance(lane)
@@ -142,6 +189,8 @@ class Pending:
 
     def alone(self, queue: QueueName) -> bool:
         """At most one gang stands in all lines: the one of `queue`."""
+        if self._hopes and any(self._first_hopeful(name) is not None for name in list(self._hopes)):
+            return False
         lines = [name for name in self.queues() if name != queue]
         line = self._lines.get(queue, [])
         return not lines and sum(entry.ticket == ticket for _, ticket, entry in line[:8]) <= 1 and len(line) < 8

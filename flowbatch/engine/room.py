@@ -39,7 +39,7 @@ class Watch:
     Rows that lose room later are not counted down, so the total errs only towards waking in vain.
     """
 
-    __slots__ = ("copies", "everywhere", "lanes", "shape", "slot", "total")
+    __slots__ = ("copies", "everywhere", "joint", "lanes", "shape", "slot", "total")
 
     def __init__(self, shape: Shape, copies: Ints, slot: int) -> None:
         self.shape = shape
@@ -48,7 +48,13 @@ class Watch:
         self.lanes: dict[Lane, int | Near | None] = {}
         #: More room on any row matters to some lane, not only on those where other pods would allow it.
         self.everywhere = False
+        #: Some lane needs this together with others: any room that takes one may be its cure.
+        self.joint = False
         self.set(copies)
+
+    def at(self, row: Row) -> int:
+        """What fitted on one row."""
+        return int(self.copies[row]) if row < self.copies.size else 0
 
     def set(self, copies: Ints) -> None:
         """Exact again, from a search that has just been made; below zero (`-1 - copies`) where others forbid it."""
@@ -81,6 +87,9 @@ class RoomWatches:
         self._slots: list[Watch | None] = [None] * FIRST_SLOTS
         self._vacant = list(range(FIRST_SLOTS - 1, -1, -1))
         self._asked: Ints = np.full((len(state.axes), FIRST_SLOTS), NOBODY, np.int64)
+        #: Lanes that hope, with the slots of the shapes for which there is room, and the rows that have it.
+        self._hoping: dict[Lane, list[int]] = {}
+        self._fresh: dict[Row, None] = {}
 
     def add(self, lane: Lane, needs: int | Near | None, rooms: Rooms) -> None:
         """Watch the shapes of `rooms` for `lane`."""
@@ -92,6 +101,7 @@ class RoomWatches:
             else:
                 watch.set(copies)
             watch.lanes[lane] = needs
+            watch.joint = watch.joint or is_joint(needs)
 
     def _slot(self, shape: Shape) -> int:
         axes, slots = self._asked.shape
@@ -110,6 +120,7 @@ class RoomWatches:
 
     def remove(self, lane: Lane, shape_id: ShapeId) -> None:
         """The lane waits no more."""
+        self._hoping.pop(lane, None)
         watch = self._by_shape.get(shape_id)
         if watch is not None and watch.lanes.pop(lane, 0) != 0 and not watch.lanes:
             del self._by_shape[shape_id]
@@ -118,30 +129,71 @@ class RoomWatches:
             self._vacant.append(watch.slot)
 
     def woken(self, freed: dict[Row, None]) -> list[Lane]:
-        """Lanes that may fit now that these rows have more room."""
-        table = self._state.table
-        table.fit_axes()
+        """Lanes that may fit now that these rows have more room: they may hope until it is taken."""
+        self._state.table.fit_axes()
         rows: Ints = np.fromiter(freed, np.int64, len(freed))
-        rows = rows[rows < table.size]
+        rows = rows[rows < self._state.table.size]
         if not self._by_shape or not rows.size:
             return []
-        # With claims this is more than there is to take; the count below is exact.
-        most = table.free[: self._asked.shape[0], rows].max(axis=1)
         found: dict[Lane, None] = {}
-        enough = self._asked[0] <= most[0]
+        slots = np.flatnonzero(self._enough(rows))
+        if rows.size == 1:
+            slots = self._better(slots, Row(int(rows[0])))
+        for slot in slots.tolist():
+            watch = self._slots[slot]
+            if watch is not None:
+                for lane in self._waking(watch, rows):
+                    found[lane] = None
+                    self._hoping.setdefault(lane, []).append(slot)
+        if self._hoping:
+            self._fresh.update(dict.fromkeys(rows.tolist()))
+        return list(found)
+
+    def _enough(self, rows: Ints) -> Bools:
+        """By slot: what is asked for is there on each axis, on one row or another."""
+        # With claims this is more than there is to take; the count of copies is exact.
+        most = self._state.table.free[: self._asked.shape[0], rows].max(axis=1)
+        enough: Bools = self._asked[0] <= most[0]
         for axis in range(1, most.size):
             enough &= self._asked[axis] <= most[axis]
-        for slot in np.flatnonzero(enough).tolist():
-            watch = self._slots[slot]
-            if watch is None:
-                continue
-            now = self._fit(watch, rows)
-            more = watch.gain(rows, now)
-            if more is not None:
-                found |= dict.fromkeys(self._served(watch, rows, more))
-            elif now.any():
-                found |= {lane: None for lane, needs in watch.lanes.items() if is_joint(needs)}
-        return list(found)
+        return enough
+
+    def _better(self, slots: Ints, row: Row) -> Ints:
+        """Of `slots`, those for which one row now takes more than when they were refused, or that need others too."""
+        axes, table = self._asked.shape[0], self._state.table
+        asked = self._asked[:, slots]
+        room = np.array([table.offer(axis)[row] for axis in range(axes)], np.int64)
+        copies = np.where(asked > 0, room[:, None] // np.maximum(asked, 1), NOBODY).min(axis=0)
+        better = [
+            slot
+            for slot, now in zip(slots.tolist(), copies.tolist(), strict=True)
+            if (watch := self._slots[slot]) is not None and (watch.joint or now > watch.at(row))
+        ]
+        return np.array(better, np.int64)
+
+    def _waking(self, watch: Watch, rows: Ints) -> list[Lane]:
+        now = self._fit(watch, rows)
+        more = watch.gain(rows, now)
+        found = self._served(watch, rows, more) if more is not None else []
+        if watch.joint and now.any():
+            found += [lane for lane, needs in watch.lanes.items() if is_joint(needs)]
+        return found
+
+    def dashed(self) -> list[Lane]:
+        """Lanes that hoped, and for which nothing is left of the room that gave them hope."""
+        if not self._hoping:
+            self._fresh.clear()
+            return []
+        enough = self._enough(np.fromiter(self._fresh, np.int64, len(self._fresh))).tolist()
+        gone = [lane for lane, slots in self._hoping.items() if not any(enough[slot] for slot in slots)]
+        for lane in gone:
+            for slot in self._hoping.pop(lane):
+                watch = self._slots[slot]
+                if watch is not None and lane in watch.lanes:
+                    # What was counted is gone again: from now on any room that takes one may be the cure.
+                    watch.lanes[lane] = TOGETHER
+                    watch.joint = True
+        return gone
 
     def _served(self, watch: Watch, rows: Ints, more: Ints) -> list[Lane]:
         """Lanes for which there may be enough now."""
