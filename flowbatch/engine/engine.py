@@ -457,6 +457,7 @@ class Engine:
         gang.phase = "Inqueue"
         self._lineup.blockers.pop(gang.id, None)
         self._lineup.sort(gang.id, gang)
+        self._lineup.recheck()
 
     def _asked_at_gate(self, gang: Gang) -> bool:
         """Somebody outside has a say before this gang may have pods, and is asked now."""

@@ -75,8 +75,18 @@ class Fits:
         self._guard = guard
         self._counters = counters
         self._fits: dict[ShapeId, Fit] = {}
+        self._known: tuple[int, int, Bools] | None = None
         #: Something is asked anew for each search.
         self.momentary = bool(policy.caps) or any(is_by_moment(each) for each in policy.filters)
+
+    def known(self) -> Bools:
+        """Rows of nodes that somebody has shown us."""
+        version, size = self._state.columns.version, self._state.table.size
+        if self._known is None or self._known[:2] != (version, size):
+            rows = np.zeros(size, np.bool_)
+            rows[[node.row for node in self._state.nodes.values() if node.fact is not None]] = True
+            self._known = version, size, rows
+        return self._known[2]
 
     def of(self, shape: Shape) -> Fit:
         """The fit of `shape`, current."""

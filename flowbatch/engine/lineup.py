@@ -124,7 +124,7 @@ class LineUp:
                 self.rouse(lane)
             else:
                 self._counters.lanes_hoping += 1
-                self.place.hope(lane)
+                (self.gate if lane.key.stage == "enqueue" else self.place).hope(lane)
 
     def recheck(self) -> None:
         """Somebody has taken room: who hoped for just that sleeps on."""

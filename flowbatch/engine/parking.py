@@ -56,6 +56,9 @@ class Parking:
         self._queues: dict[QueueName, Lanes] = {}
         self._namespaces: dict[str, Lanes] = {}
         self._headroom: Lanes = {}
+        #: Of those, how little must be taken, by axis, before the gate opens; and who hopes that it is so little.
+        self._passes_at: dict[Lane, list[tuple[int, int]]] = {}
+        self._hoping: Lanes = {}
         self._nodes: Lanes = {}
         self._topology: Lanes = {}
         self._company = CompanyWatches()
@@ -83,8 +86,10 @@ class Parking:
                 self._queues.setdefault(queue, {})[lane] = None
             case NeedsNamespaceQuota(namespace=namespace):
                 self._namespaces.setdefault(namespace, {})[lane] = None
-            case NeedsHeadroom():
+            case NeedsHeadroom(passes_at=passes_at):
                 self._headroom[lane] = None
+                if passes_at:
+                    self._passes_at[lane] = [(self._state.axes.axis(name), most) for name, most in passes_at]
             case NeedsNode() | NeedsCapacity(hopeless=True):
                 self._nodes[lane] = None
             case NeedsTopology(hopeless=hopeless):
@@ -144,6 +149,8 @@ class Parking:
                 self._asks.pop(ask, None)
             case _:
                 self._headroom.pop(lane, None)
+                self._passes_at.pop(lane, None)
+                self._hoping.pop(lane, None)
                 self._nodes.pop(lane, None)
                 self._any.pop(lane, None)
 
@@ -159,7 +166,7 @@ class Parking:
         for namespace in changes.quotas:
             found |= self._namespaces.get(namespace, {})
         if changes.headroom:
-            found |= self._headroom
+            found |= {lane: None for lane in self._headroom if changes.total or lane not in self._passes_at}
         if changes.nodes:
             found |= self._nodes
         if changes.topology:
@@ -175,11 +182,24 @@ class Parking:
 
     def hopeful(self, changes: StateChanges) -> list[Lane]:
         """Lanes for which there may be room now."""
-        return self._room.woken(changes.freed) if changes.freed else []
+        found = self._room.woken(changes.freed) if changes.freed else []
+        if changes.headroom and self._passes_at:
+            passing = [lane for lane in self._passes_at if self._passes(lane)]
+            self._hoping |= dict.fromkeys(passing)
+            found += passing
+        return found
+
+    def _passes(self, lane: Lane) -> bool:
+        """So little is taken, in use or promised, that the gate may open for one of the lane."""
+        used, promised = self._state.used, self._state.inqueue
+        return all(used.get(axis, 0) + promised.get(axis, 0) <= most for axis, most in self._passes_at[lane])
 
     def dashed(self) -> list[Lane]:
         """Hopeful lanes whose room somebody else has taken."""
-        return self._room.dashed()
+        gone = [lane for lane in self._hoping if not self._passes(lane)]
+        for lane in gone:
+            del self._hoping[lane]
+        return gone + self._room.dashed()
 
     def _overdue(self, now: Instant) -> Lanes:
         found: Lanes = {}

@@ -48,7 +48,6 @@ class Reasons:
         self._state = state
         self._fits = fits
         self._texts: dict[tuple[ShapeId, str], str] = {}
-        self._exists: Bools | None = None
 
     def text(self, shape: Shape, gang: Gang) -> str:
         """ "0/12 nodes are available: 8 Insufficient cpu, 4 node(s) had untolerated taint {k: v}." """
@@ -96,10 +95,7 @@ class Reasons:
         return f"{head}: {reasons}." if reasons else f"{head}."
 
     def _known(self) -> Bools:
-        if self._exists is None:
-            exists = self._exists = np.zeros(self._state.table.size, np.bool_)
-            exists[[node.row for node in self._state.nodes.values() if node.fact is not None]] = True
-        return self._exists
+        return self._fits.known()
 
     @staticmethod
     def _note(counts: dict[str, int], reason: str, rows: Bools) -> None:

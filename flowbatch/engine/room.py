@@ -3,6 +3,7 @@
 One comparison of all watched requests with the most that the freed rows offer leaves few shapes; those are counted.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,15 @@ class Watch:
         self.total += int(more.sum())
         return more
 
+    def gain_at(self, row: Row, now: int) -> Ints | int | None:
+        """The same for one row."""
+        more = now - self.at(row)
+        if more <= 0:
+            return None
+        self.copies[row] = now
+        self.total += more
+        return more
+
 
 class RoomWatches:
     """All watches, with their requests as one matrix [axis, slot]: comparisons run along the many slots."""
@@ -137,14 +147,10 @@ class RoomWatches:
             return []
         found: dict[Lane, None] = {}
         slots = np.flatnonzero(self._enough(rows))
-        if rows.size == 1:
-            slots = self._better(slots, Row(int(rows[0])))
-        for slot in slots.tolist():
-            watch = self._slots[slot]
-            if watch is not None:
-                for lane in self._waking(watch, rows):
-                    found[lane] = None
-                    self._hoping.setdefault(lane, []).append(slot)
+        for watch, now in self._on_one(slots, Row(int(rows[0]))) if rows.size == 1 else self._on_many(slots, rows):
+            for lane in self._waking(watch, rows, now):
+                found[lane] = None
+                self._hoping.setdefault(lane, []).append(watch.slot)
         if self._hoping:
             self._fresh.update(dict.fromkeys(rows.tolist()))
         return list(found)
@@ -158,24 +164,40 @@ class RoomWatches:
             enough &= self._asked[axis] <= most[axis]
         return enough
 
-    def _better(self, slots: Ints, row: Row) -> Ints:
-        """Of `slots`, those for which one row now takes more than when they were refused, or that need others too."""
+    def _on_many(self, slots: Ints, rows: Ints) -> Iterator[tuple[Watch, Ints | int]]:
+        """Watches with what they find now on each of `rows`."""
+        for slot in slots.tolist():
+            watch = self._slots[slot]
+            if watch is not None:
+                yield watch, self._fit(watch, rows)
+
+    def _on_one(self, slots: Ints, row: Row) -> Iterator[tuple[Watch, Ints | int]]:
+        """The same on a single row, where one pod has ended: all watches at once, and only those that find more."""
         axes, table = self._asked.shape[0], self._state.table
         asked = self._asked[:, slots]
         room = np.array([table.offer(axis)[row] for axis in range(axes)], np.int64)
         copies = np.where(asked > 0, room[:, None] // np.maximum(asked, 1), NOBODY).min(axis=0)
-        better = [
-            slot
-            for slot, now in zip(slots.tolist(), copies.tolist(), strict=True)
-            if (watch := self._slots[slot]) is not None and (watch.joint or now > watch.at(row))
-        ]
-        return np.array(better, np.int64)
+        if not table.open_at(row):
+            copies[:] = 0
+        for slot, now in zip(slots.tolist(), copies.tolist(), strict=True):
+            watch = self._slots[slot]
+            if watch is None or not (watch.joint or now > watch.at(row)):
+                continue
+            spec = watch.shape.spec
+            if spec.ports or spec.devices or watch.copies.size <= row:
+                yield watch, self._fit(watch, np.array([row], np.int64))
+            elif self._fits.of(watch.shape).mask[row]:
+                yield watch, now
 
-    def _waking(self, watch: Watch, rows: Ints) -> list[Lane]:
-        now = self._fit(watch, rows)
-        more = watch.gain(rows, now)
+    def _waking(self, watch: Watch, rows: Ints, now: Ints | int) -> list[Lane]:
+        if isinstance(now, int):
+            more = watch.gain_at(Row(int(rows[0])), now)
+            some = now > 0
+        else:
+            more = watch.gain(rows, now)
+            some = bool(now.any())
         found = self._served(watch, rows, more) if more is not None else []
-        if watch.joint and now.any():
+        if watch.joint and some:
             found += [lane for lane, needs in watch.lanes.items() if is_joint(needs)]
         return found
 
@@ -195,7 +217,7 @@ class RoomWatches:
                     watch.joint = True
         return gone
 
-    def _served(self, watch: Watch, rows: Ints, more: Ints) -> list[Lane]:
+    def _served(self, watch: Watch, rows: Ints, more: Ints | int) -> list[Lane]:
         """Lanes for which there may be enough now."""
         topology = self._state.topology
         won: Bools | None = None

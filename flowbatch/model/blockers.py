@@ -104,7 +104,8 @@ class NeedsHeadroom(Blocker, frozen=True):
     """So much is promised to admitted gangs already that pods of more would only wait. Cure: anything ends.
 
     It asks for `needs`; of the cluster's `total`, `taken` is in use or promised, and so it is `short` of room to start.
-    `hopeless` means that the whole cluster, empty, is too small.
+    `hopeless` means that the whole cluster, empty, is too small. It is not let in before no more than `passes_at` is
+    taken; empty where that is not known.
     """
 
     short: Amounts
@@ -112,6 +113,7 @@ class NeedsHeadroom(Blocker, frozen=True):
     total: Amounts = ()
     taken: Amounts = ()
     hopeless: bool = False
+    passes_at: Amounts = ()
 
 
 class NeedsNode(Blocker, frozen=True):

@@ -187,6 +187,10 @@ class NodeTable:
         result: Ints = np.maximum(ratio.min(axis=0), 0) * (self.ready[rows] & ~self.over[rows])
         return result
 
+    def open_at(self, row: Row) -> bool:
+        """Whether one row may receive anything."""
+        return bool(self.ready[row]) and not self.over[row]
+
     def free_at(self, axis: int, row: Row) -> int:
         """Free units of one axis on one node."""
         return int(self.free[axis, row])

@@ -88,4 +88,6 @@ class Overcommit:
         names = view.axes.amounts
         asked = {axis: amount for axis, amount in minimum if axis in tight}
         there, used = ({axis: sums[axis] for axis in tight} for sums in (total, taken))
-        return NeedsHeadroom(names(short), names(asked), names(there), names(used), bool(shortfall(minimum, {}, limit)))
+        hopeless = bool(shortfall(minimum, {}, limit))
+        passes_at = tuple((view.axes.names[axis], limit[axis] - amount) for axis, amount in asked.items())
+        return NeedsHeadroom(names(short), names(asked), names(there), names(used), hopeless, passes_at)
