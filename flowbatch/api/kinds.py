@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from flowbatch.api import batch, bus, coordination, core, scheduling, topology
+from flowbatch.api import batch, bus, coordination, core, disruption, scheduling, topology
 from flowbatch.api.meta import JsonObject, Wire
 
 T = TypeVar("T", bound=Wire)
@@ -111,6 +111,14 @@ HYPER_NODE = Kind(
     namespaced=False,
     short_names=("hn",),
 )
+POD_DISRUPTION_BUDGET = Kind(
+    "policy",
+    "v1",
+    "PodDisruptionBudget",
+    "poddisruptionbudgets",
+    disruption.PodDisruptionBudget,
+    short_names=("pdb",),
+)
 COMMAND = Kind("bus.volcano.sh", "v1alpha1", "Command", "commands", bus.Command, status=False)
 
 #: The kinds flowbatch brings along as CustomResourceDefinitions.
@@ -125,6 +133,7 @@ KINDS: tuple[Kind[Any], ...] = (
     EVENT,
     PERSISTENT_VOLUME_CLAIM,
     RESOURCE_QUOTA,
+    POD_DISRUPTION_BUDGET,
     NETWORK_POLICY,
     PRIORITY_CLASS,
     LEASE,

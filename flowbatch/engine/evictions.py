@@ -19,7 +19,7 @@ from flowbatch.engine.guard import Guard
 from flowbatch.engine.pending import Entry
 from flowbatch.engine.search import Found, Search, wants
 from flowbatch.engine.standing import Demand, LaneKey
-from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsQuota, NeedsTime, NeedsTopology, NeedsVictims
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsQuota, NeedsTime, NeedsTopology, NeedsVictims, Spared
 from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.ids import Instant, Row
 from flowbatch.model.resources import Sums, add
@@ -58,6 +58,16 @@ class Refusal:
             self.soonest = who.soonest if self.soonest is None else min(self.soonest, who.soonest)
 
 
+@dataclass(slots=True)
+class Pause:
+    """After so many searches in vain, none before `until`; what the last one found."""
+
+    failures: int
+    until: Instant
+    spared: Spared = ()
+    soonest: Instant | None = None
+
+
 class Evictions:
     """Looks for victims. Changes nothing: carrying it out is the engine's."""
 
@@ -84,7 +94,7 @@ class Evictions:
         self.ways = tuple(
             replace(WAYS[action], whole=whole.get(action, False)) for action in policy.actions if action in WAYS
         )
-        self._pauses: dict[LaneKey, tuple[int, Instant]] = {}
+        self._pauses: dict[LaneKey, Pause] = {}
 
     def concerns(self, gang: Gang, demand: Demand, blocker: Blocker | None) -> bool:
         """Whether somebody's going could help, and the gang is one for whom others may be sent away."""
@@ -95,30 +105,31 @@ class Evictions:
     def relieve(self, entry: Entry, demand: Demand, outcome: Outcome) -> Relief | None:
         """Whom to evict so that the gang can start; None, and reasons in `outcome`, where nobody is to go."""
         gang, key, now = entry.gang, entry.lane.key, self._view.now
-        failures, until = self._pauses.get(key, (0, now))
-        if now < until:
-            outcome.also.append(NeedsVictims(until))
-            return None
-        refusal = Refusal()
-        for way in self.ways:
-            relief = self._search(gang, demand, way, refusal)
-            if relief is not None:
-                self._pauses.pop(key, None)
-                return relief
-        until = Instant(now + min(MOST_PAUSE_MS, FIRST_PAUSE_MS << min(failures, 16)))
-        self._pause(key, failures + 1, until)
-        outcome.also.append(NeedsVictims(until))
-        if refusal.soonest is not None:
-            outcome.also.append(NeedsTime(refusal.soonest))
+        pause = self._pauses.get(key, Pause(0, now))
+        if now >= pause.until:
+            refusal = Refusal()
+            for way in self.ways:
+                relief = self._search(gang, demand, way, refusal)
+                if relief is not None:
+                    self._pauses.pop(key, None)
+                    return relief
+            pause = self._pause(key, pause.failures, refusal)
+        outcome.also.append(NeedsVictims(pause.until))
+        if pause.soonest is not None:
+            outcome.also.append(NeedsTime(max(pause.soonest, pause.until)))
         if isinstance(outcome.blocker, NeedsCapacity | NeedsTopology | NeedsQuota):
-            spared = tuple(sorted((reason, count) for reason, count in refusal.spared.items()))
-            outcome.blocker = msgspec.structs.replace(outcome.blocker, spared=spared)
+            outcome.blocker = msgspec.structs.replace(outcome.blocker, spared=pause.spared)
         return None
 
-    def _pause(self, key: LaneKey, failures: int, until: Instant) -> None:
+    def _pause(self, key: LaneKey, failures: int, refusal: Refusal) -> Pause:
+        """How long the next search rests."""
+        now = self._view.now
         if len(self._pauses) >= PAUSES_KEPT:
-            self._pauses = {each: pause for each, pause in self._pauses.items() if pause[1] > self._view.now}
-        self._pauses[key] = failures, until
+            self._pauses = {each: pause for each, pause in self._pauses.items() if pause.until > now}
+        until = Instant(now + min(MOST_PAUSE_MS, FIRST_PAUSE_MS << min(failures, 16)))
+        spared = tuple(sorted((reason, count) for reason, count in refusal.spared.items()))
+        pause = self._pauses[key] = Pause(failures + 1, until, spared, refusal.soonest)
+        return pause
 
     def _search(self, gang: Gang, demand: Demand, way: Way, refusal: Refusal) -> Relief | None:
         """The cheapest place for the gang, of all that are near enough."""

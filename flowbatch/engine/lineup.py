@@ -49,6 +49,7 @@ class LineUp:
         """Under another policy every line is empty again."""
         self._policy = policy
         self._evicts = any(action in WAYS for action in policy.actions)
+        self._reclaims = any(action in WAYS and WAYS[action].across for action in policy.actions)
         self._placement = placement
         self._parking = parking
         self._reservations = reservations
@@ -166,7 +167,7 @@ class LineUp:
             self._line_up(gang)
             return
         self._state.unclaim(gang)
-        self._state.set_awaited(gang, {})
+        self._state.set_awaited(gang, self._foreseen(gang))
         if gang.phase == "Completed":
             self.blockers.pop(gang_id, None)
         else:
@@ -252,6 +253,12 @@ class LineUp:
         end = self._state.windows.end_of(gang)
         return key if end is None else structs.replace(key, estimate_ms=end - self._state.windows.now)
 
+    def _foreseen(self, gang: Gang) -> Sums:
+        """Where queues take back what is theirs, they ask for what stands at the gate too, without pods."""
+        if not self._reclaims or gang.phase == "Completed":
+            return {}
+        return positive_difference(dict(gang.minimum), gang.wanted)
+
     def _stand_at_gate(self, gang: Gang) -> None:
         assert gang.queue is not None
         asked = self.questions.open(gang.id)
@@ -263,6 +270,8 @@ class LineUp:
         key = LaneKey(
             gang.queue.name, "enqueue", minimum=gang.minimum, solo=None if alike else gang.id, owners=owners_of(gang)
         )
+        if self._evicts and gang.fact is not None and gang.fact.preempts:
+            key = structs.replace(key, rank=gang.priority)
         if gang.queue.fifo:
             key = LaneKey(gang.queue.name, "enqueue", fifo=True)
         self._put(self.gate, gang, key, None)

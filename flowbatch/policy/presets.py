@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flowbatch.policy.evictable import UnlessEvictable
 from flowbatch.policy.fragmentation import Fragmentation
 from flowbatch.policy.gates import Overcommit, QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
@@ -63,6 +64,9 @@ PREEMPTING = replace(
     DEFAULT,
     name="preempting",
     actions=(*DEFAULT.actions, "preempt", "reclaim", "gangpreempt", "gangreclaim"),
+    enqueue=tuple(
+        UnlessEvictable(gate) if isinstance(gate, QueueRoom | Overcommit) else gate for gate in DEFAULT.enqueue
+    ),
     preemptable=(Surplus(), LowerPriority(), Conformance(), Cooldown(), WithinBudget()),
     reclaimable=(Surplus(), OverShare(), Conformance(), Cooldown(), WithinBudget()),
 )

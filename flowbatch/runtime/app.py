@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio
 import structlog
 
-from flowbatch.api.kinds import HYPER_NODE, NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
+from flowbatch.api.kinds import (
+    HYPER_NODE,
+    NAMESPACE,
+    NODE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    POD_GROUP,
+    PRIORITY_CLASS,
+    QUEUE,
+    RESOURCE_QUOTA,
+)
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 from flowbatch.metrics import LEADING
@@ -83,6 +93,7 @@ async def run_all(
             quotas=shared.base(client, RESOURCE_QUOTA),
             namespaces=shared.base(client, NAMESPACE),
             hyper_nodes=shared.base(client, HYPER_NODE),
+            budgets=shared.base(client, POD_DISRUPTION_BUDGET),
         )
     )
     controllers = program.controllers(shared)

@@ -193,13 +193,26 @@ class Bindings:
         self._tell(self._late.pop(uid))
 
     async def evict(self, order: Evict) -> None:
-        """Ask for the pod's end; one that is gone already is a success."""
+        """Say on the pod why, then ask for its end; one that is gone already is a success.
+
+        First the condition: whoever sees the pod end must know then that it was not its own doing.
+        """
         try:
+            await self._sender.send(requests.disruption_request(order, self._moment()))
             await self._sender.send(requests.evict_request(order))
         except (NotFound, Fenced):
             return
         except (ApiError, TransportError) as error:
             self._tell_late(order.uid, events.EvictFailed(order.uid, str(error)))
+            if isinstance(error, ApiError) and not isinstance(error, ServerError):
+                await self._take_back(order)
+
+    async def _take_back(self, order: Evict) -> None:
+        """The pod stays: if it fails later, that is its own doing again. Best effort."""
+        try:
+            await self._sender.send(requests.disruption_request(order, self._moment(), going=False))
+        except (ApiError, TransportError, Fenced):
+            return
 
     async def nominate(self, order: Nominate) -> None:
         """Write whose room is being made; losing it costs a restarted scheduler only its memory of that."""

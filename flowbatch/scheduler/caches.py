@@ -6,7 +6,18 @@ from typing import Any
 import anyio
 
 from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
-from flowbatch.api.kinds import HYPER_NODE, NAMESPACE, NODE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, RESOURCE_QUOTA
+from flowbatch.api.disruption import PodDisruptionBudget
+from flowbatch.api.kinds import (
+    HYPER_NODE,
+    NAMESPACE,
+    NODE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    POD_GROUP,
+    PRIORITY_CLASS,
+    QUEUE,
+    RESOURCE_QUOTA,
+)
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
 from flowbatch.informer import Informer
@@ -26,6 +37,7 @@ class Caches:
     quotas: Informer[ResourceQuota] | None = None
     namespaces: Informer[Namespace] | None = None
     hyper_nodes: Informer[HyperNode] | None = None
+    budgets: Informer[PodDisruptionBudget] | None = None
 
     @property
     def required(self) -> list[Informer[Any]]:
@@ -41,6 +53,7 @@ class Caches:
                 self.quotas,
                 self.namespaces,
                 self.hyper_nodes,
+                self.budgets,
             )
             if each is not None
         ]
@@ -57,6 +70,7 @@ class Caches:
             quotas=Informer(client, RESOURCE_QUOTA),
             namespaces=Informer(client, NAMESPACE),
             hyper_nodes=Informer(client, HYPER_NODE),
+            budgets=Informer(client, POD_DISRUPTION_BUDGET),
         )
 
     async def run(self) -> None:

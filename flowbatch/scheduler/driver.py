@@ -172,6 +172,8 @@ class Scheduler:
         if self.caches.hyper_nodes is not None:
             self.caches.hyper_nodes.on_change(self.feed.hyper_node)
             self.caches.hyper_nodes.on_change(self.dispatch.forget_hyper_node)
+        if self.caches.budgets is not None:
+            self.caches.budgets.on_change(self.feed.budget)
 
     async def _catch_up(self) -> None:
         """Read all pods by quorum: what an earlier leader bound may not have reached our watch yet."""
@@ -208,6 +210,7 @@ class Scheduler:
             caches.quotas.store.values() if caches.quotas is not None else (),
             caches.namespaces.store.values() if caches.namespaces is not None else (),
             caches.hyper_nodes.store.values() if caches.hyper_nodes is not None else (),
+            caches.budgets.store.values() if caches.budgets is not None else (),
         )
 
     def _tell(self, fact: events.Event) -> None:

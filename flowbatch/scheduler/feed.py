@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Literal
 
 from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
+from flowbatch.api.disruption import PodDisruptionBudget
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
-from flowbatch.model.ids import GangId, HyperNodeName, NodeName, QueueName
+from flowbatch.model.ids import BudgetId, GangId, HyperNodeName, NodeName, QueueName
 from flowbatch.scheduler import queue_facts, topology_facts, translate
+from flowbatch.scheduler.budgets import budget_fact, labels_asked_by
 from flowbatch.scheduler.devices import GroupsOf, uncut
 from flowbatch.scheduler.images import MentionedImages
 from flowbatch.scheduler.labels import MentionedLabels
@@ -190,6 +192,18 @@ class Feed:
         if old is None or topology_facts.hyper_node_fact(old) != after:
             self._mailbox.post(("hypernode", after.name), after)
 
+    def budget(self, old: PodDisruptionBudget | None, new: PodDisruptionBudget | None) -> None:
+        """A PodDisruptionBudget appeared, changed or went. The labels it looks at are told first."""
+        if new is None:
+            if old is not None:
+                gone = BudgetId(old.metadata.key)
+                self._mailbox.post(("budget", gone), events.BudgetGone(gone))
+            return
+        self.mention(labels_asked_by(new))
+        after = budget_fact(new)
+        if old is None or budget_fact(old) != after:
+            self._mailbox.post(("budget", after.id), after)
+
     def quota(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
         """A ResourceQuota appeared, changed or went; one that cannot be read limits nothing here."""
         before = None if old is None else self._quota_fact(old)
@@ -221,7 +235,9 @@ class Feed:
         before, self._priorities = self._priorities, Priorities(self._classes.values())
         for group in self.gangs():
             name = group.spec.priority_class_name
-            if before.of(name) != self._priorities.of(name) and (fact := self._gang_fact(group)) is not None:
+            now = self._priorities
+            changed = (before.of(name), before.preempts(name)) != (now.of(name), now.preempts(name))
+            if changed and (fact := self._gang_fact(group)) is not None:
                 self._mailbox.post(("gang", fact.id), fact)
 
     def everything(
@@ -233,6 +249,7 @@ class Feed:
         quotas: Iterable[ResourceQuota] = (),
         namespaces: Iterable[Namespace] = (),
         hyper_nodes: Iterable[HyperNode] = (),
+        budgets: Iterable[PodDisruptionBudget] = (),
     ) -> Iterator[events.Event]:
         """All facts from scratch, for an engine that starts anew."""
         yield from map(translate.namespace_fact, namespaces)
@@ -240,6 +257,7 @@ class Feed:
         yield from map(topology_facts.hyper_node_fact, hyper_nodes)
         yield from map(self._queue_fact, queues)
         yield from filter(None, map(self._quota_fact, quotas))
+        yield from map(budget_fact, budgets)
         yield from filter(None, map(self._gang_fact, groups))
         yield from filter(None, map(self._pod_fact, pods))
 

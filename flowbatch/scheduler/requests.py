@@ -33,6 +33,8 @@ EPOCH_ANNOTATION: Final = "flowbatch.dev/epoch"
 #: What says on a Queue that something is wrong with it.
 SOUND: Final = "Sound"
 COMPONENT: Final = "flowbatch-scheduler"
+#: Why a pod was disrupted, as Kubernetes' own scheduler says it.
+PREEMPTION: Final = "PreemptionByScheduler"
 #: Longest message written to a condition.
 MESSAGE_CHARS: Final = 1024
 
@@ -101,6 +103,20 @@ def _is_locked(text: str | None, moment: datetime) -> bool:
 def evict_request(order: Evict) -> Request:
     """An eviction rather than a delete, so that disruption budgets are asked."""
     return evict_pod(order.namespace, order.name, order.uid)
+
+
+def disruption_request(order: Evict, moment: datetime, *, going: bool = True) -> Request:
+    """Say on the pod that it goes for others' sake, so that nobody charges its end to it; or that it stays."""
+    for_whom = f" for {order.beneficiary}" if order.beneficiary else ""
+    condition = Condition(
+        type="DisruptionTarget",
+        status="True" if going else "False",
+        reason=PREEMPTION if going else "EvictionRefused",
+        message=f"{order.reason}{for_whom}" if going else "its eviction was refused",
+        last_transition_time=moment,
+    )
+    body = {"metadata": {"uid": order.uid}, "status": {"conditions": [wire_condition(condition)]}}
+    return patch_object(POD, order.name, body, order.namespace, subresource="status", content="strategic")
 
 
 def nominate_request(order: Nominate) -> Request:

@@ -52,7 +52,11 @@ class Priorities:
     def __init__(self, classes: Iterable[PriorityClass] = ()) -> None:
         self._values: dict[str, int] = dict(SYSTEM_PRIORITIES)
         self.default = 0
+        #: Classes whose pods others are not evicted for.
+        self._meek: dict[str, None] = {}
         for each in sorted(classes, key=lambda each: (each.value, each.metadata.name)):
+            if each.preemption_policy == "Never":
+                self._meek[each.metadata.name] = None
             self._values[each.metadata.name] = each.value
             if each.global_default:
                 # Several global defaults are legal; Kubernetes takes the smallest.
@@ -61,6 +65,10 @@ class Priorities:
     def of(self, name: str) -> int:
         """The value of the class `name`; the default for an empty or unknown one, as Volcano does."""
         return self._values.get(name, self.default) if name else self.default
+
+    def preempts(self, name: str) -> bool:
+        """Whether others may be evicted for what is of the class `name`."""
+        return name not in self._meek
 
 
 def no_labels(_labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -108,6 +116,9 @@ def pod_fact(
         preemptable=is_preemptable(meta),
         labels=labels_of(meta.labels),
         started=instant(status.start_time),
+        preempts=spec.preemption_policy != "Never",
+        cooldown_ms=_cooldown_ms(meta) if gang is not None else 0,
+        priority_class=spec.priority_class_name,
         deadline_ms=max(0, spec.active_deadline_seconds or 0) * 1000,
         devices=devices.held(shape, meta.annotations) if node is not None and shape.devices else (),
     )
@@ -157,6 +168,21 @@ def is_preemptable(meta: ObjectMeta) -> bool:
     """Volcano's rule for pods: absent means yes, a value that is no boolean means no."""
     text = meta.annotations.get(names.PREEMPTABLE, meta.labels.get(names.PREEMPTABLE))
     return True if text is None else text in _TRUE
+
+
+def _cooldown_ms(meta: ObjectMeta) -> int:
+    """How long a pod is let work before it may be evicted; what is no time is none, as in Volcano."""
+    text = marked(meta, names.COOLDOWN_TIME)
+    try:
+        return max(0, parse_duration(text) // timedelta(milliseconds=1)) if text else 0
+    except ValueError:
+        return 0
+
+
+def _says_preemptable(meta: ObjectMeta) -> bool | None:
+    """What a PodGroup says about its pods; None where it says nothing."""
+    said = names.PREEMPTABLE in meta.annotations or names.PREEMPTABLE in meta.labels
+    return is_preemptable(meta) if said else None
 
 
 def no_images(_images: Iterable[ContainerImage]) -> Images:
@@ -231,6 +257,8 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         min_quota=in_quotas,
         must_keep=meta.annotations.get(names.JDB_MIN_AVAILABLE, ""),
         may_lack=meta.annotations.get(names.JDB_MAX_UNAVAILABLE, ""),
+        preemptable=_says_preemptable(meta),
+        preempts=priorities.preempts(spec.priority_class_name),
         estimate_ms=_time_of(meta, (names.RUNNING_ESTIMATE,)),
         topology=task_topology(meta),
     )

@@ -112,3 +112,15 @@ async def test_an_eviction_that_is_refused_is_told(cluster, bindings, told):
     cluster.server.rule = Rules([Rule(fault=Fault("status", code=403, reason="Forbidden"), subresource="eviction")])
     await bindings.evict(Evict((await order(cluster)).uid, "default", "p", "preempted"))
     assert [type(each) for each in await until_told(told)] == [events.EvictFailed]
+    conditions = {each.type: each for each in (await cluster.pods())["p"].status.conditions}
+    assert conditions["DisruptionTarget"].status == "False", "its end would be charged to nobody"
+
+
+async def test_an_eviction_says_on_the_pod_that_it_is_not_its_own_doing(cluster, bindings, told):
+    cluster.server.rule = Rules([Rule(fault=Fault("status", code=500, reason="InternalError"), subresource="eviction")])
+    await bindings.evict(Evict((await order(cluster)).uid, "default", "p", "preempt", "ns/high"))
+    assert [type(each) for each in await until_told(told)] == [events.EvictFailed]
+    conditions = {each.type: each for each in (await cluster.pods())["p"].status.conditions}
+    found = conditions["DisruptionTarget"]
+    assert (found.status, found.reason) == ("True", "PreemptionByScheduler"), "it may have been accepted all the same"
+    assert found.message == "preempt for ns/high"

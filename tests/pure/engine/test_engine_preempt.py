@@ -360,3 +360,16 @@ def test_deleting_the_beneficiary_gives_the_room_back():
     assert cycle(engine, 3_000).decisions is not None
     assert engine.state.table.claims == 0
     assert gangs_bound(more(engine, "gang thief: 1x cpu=1", now=4_000)) == {"thief": 1}
+
+
+def test_the_gate_counts_on_those_who_would_have_to_leave():
+    engine = full("gang low: 4x cpu=1, min 1")
+    plan = more(engine, "gang high: 2x cpu=1, priority 10, needs(cpu=2)")
+    assert len(evicted(plan)) == 2
+    assert gangs_bound(let_go(engine, plan)) == {"high": 2}
+
+
+def test_the_gate_stays_shut_where_too_few_would_have_to_leave():
+    engine = full("gang low: 1x cpu=1, min 1", "gang firm: 3x cpu=1, priority 20")
+    assert evicted(more(engine, "gang high: 2x cpu=1, priority 10, needs(cpu=2)")) == []
+    assert phase(engine, "high") == "Pending"

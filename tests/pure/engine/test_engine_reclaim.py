@@ -207,3 +207,12 @@ def test_minimum_run_time_is_another_for_reclaim():
     node = engine.state.tasks[PodUid("rich0-0")].node
     assert node is not None
     assert len(evicted(cycle(engine, 61_000))) == 1
+
+
+def test_the_gate_counts_on_what_others_hold_above_their_share():
+    engine = held("queue rich", "queue poor", *singles(4))
+    plan = more(engine, "gang g: 2x cpu=1, queue poor, needs(cpu=2)")
+    assert len(evicted(plan)) == 2
+    assert gangs_bound(let_go(engine, plan)) == {"g": 2}
+    assert evicted(more(engine, "gang h: 1x cpu=1, queue poor, needs(cpu=1)", now=9_000)) == []
+    assert phase(engine, "h") == "Pending"
