@@ -147,6 +147,20 @@ class PodSchedulingGate(Wire, frozen=True, kw_only=True):
     name: str
 
 
+class ClaimVolume(Wire, frozen=True, kw_only=True):
+    """A volume that is a claim, by name."""
+
+    claim_name: str = ""
+
+
+class Volume(Wire, frozen=True, kw_only=True):
+    """A pod's volume, as far as it is a claim: a named one, or one made for the pod (`<pod>-<volume>`)."""
+
+    name: str = ""
+    persistent_volume_claim: ClaimVolume | None = None
+    ephemeral: dict[str, Any] | None = None
+
+
 class PodSpec(Wire, frozen=True, kw_only=True):
     """core/v1 PodSpec as schedulers and controllers read it."""
 
@@ -158,6 +172,7 @@ class PodSpec(Wire, frozen=True, kw_only=True):
     affinity: Affinity | None = None
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     scheduling_gates: tuple[PodSchedulingGate, ...] = ()
     overhead: dict[str, str | int | float] = {}
     #: Of the pod as a whole (KEP-2837): they stand in for what its containers add up to.
@@ -333,6 +348,17 @@ class NetworkPolicy(Wire, frozen=True, kw_only=True):
     metadata: ObjectMeta = ObjectMeta()
 
 
+class PersistentVolumeClaimSpec(Wire, frozen=True, kw_only=True):
+    """core/v1 PersistentVolumeClaimSpec. A missing class is the empty one, once the API server has filled it in."""
+
+    access_modes: tuple[str, ...] = ()
+    resources: ResourceRequirements = ResourceRequirements()
+    volume_name: str = ""
+    storage_class_name: str = ""
+    volume_mode: str = "Filesystem"
+    selector: LabelSelector | None = None
+
+
 class PersistentVolumeClaimStatus(Wire, frozen=True, kw_only=True):
     """core/v1 PersistentVolumeClaimStatus."""
 
@@ -340,10 +366,91 @@ class PersistentVolumeClaimStatus(Wire, frozen=True, kw_only=True):
 
 
 class PersistentVolumeClaim(Wire, frozen=True, kw_only=True):
-    """core/v1 PersistentVolumeClaim: the job controller waits for named ones to exist."""
+    """core/v1 PersistentVolumeClaim."""
 
     metadata: ObjectMeta = ObjectMeta()
+    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
     status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
+
+
+class VolumeNodeAffinity(Wire, frozen=True, kw_only=True):
+    """Which nodes reach a volume."""
+
+    required: NodeSelector | None = None
+
+
+class CSIVolumeSource(Wire, frozen=True, kw_only=True):
+    """Which driver attaches a volume."""
+
+    driver: str = ""
+
+
+class PersistentVolumeSpec(Wire, frozen=True, kw_only=True):
+    """core/v1 PersistentVolumeSpec."""
+
+    capacity: dict[str, str | int | float] = {}
+    access_modes: tuple[str, ...] = ()
+    claim_ref: "ObjectReference | None" = None
+    storage_class_name: str = ""
+    volume_mode: str = "Filesystem"
+    node_affinity: VolumeNodeAffinity | None = None
+    csi: CSIVolumeSource | None = None
+
+
+class PersistentVolume(Wire, frozen=True, kw_only=True):
+    """core/v1 PersistentVolume."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PersistentVolumeSpec = PersistentVolumeSpec()
+    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
+
+
+class TopologySelectorLabelRequirement(Wire, frozen=True, kw_only=True):
+    """One node label that must have one of these values."""
+
+    key: str
+    values: tuple[str, ...] = ()
+
+
+class TopologySelectorTerm(Wire, frozen=True, kw_only=True):
+    """All of them."""
+
+    match_label_expressions: tuple[TopologySelectorLabelRequirement, ...] = ()
+
+
+class StorageClass(Wire, frozen=True, kw_only=True):
+    """storage.k8s.io/v1 StorageClass."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    provisioner: str = ""
+    volume_binding_mode: str = "Immediate"
+    allowed_topologies: tuple[TopologySelectorTerm, ...] = ()
+
+
+class VolumeNodeResources(Wire, frozen=True, kw_only=True):
+    """How many volumes; absent for no limit."""
+
+    count: int | None = None
+
+
+class CSINodeDriver(Wire, frozen=True, kw_only=True):
+    """One driver of a node."""
+
+    name: str
+    allocatable: VolumeNodeResources | None = None
+
+
+class CSINodeSpec(Wire, frozen=True, kw_only=True):
+    """storage.k8s.io/v1 CSINodeSpec."""
+
+    drivers: tuple[CSINodeDriver, ...] = ()
+
+
+class CSINode(Wire, frozen=True, kw_only=True):
+    """storage.k8s.io/v1 CSINode; has its node's name."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: CSINodeSpec = CSINodeSpec()
 
 
 class ObjectReference(Wire, frozen=True, kw_only=True):

@@ -63,6 +63,20 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", core.PersistentVolumeClaim, short_names=("pvc",)
 )
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", core.ResourceQuota, short_names=("quota",))
+PERSISTENT_VOLUME = Kind(
+    "", "v1", "PersistentVolume", "persistentvolumes", core.PersistentVolume, namespaced=False, short_names=("pv",)
+)
+STORAGE_CLASS = Kind(
+    "storage.k8s.io",
+    "v1",
+    "StorageClass",
+    "storageclasses",
+    core.StorageClass,
+    namespaced=False,
+    short_names=("sc",),
+    status=False,
+)
+CSI_NODE = Kind("storage.k8s.io", "v1", "CSINode", "csinodes", core.CSINode, namespaced=False, status=False)
 NETWORK_POLICY = Kind(
     "networking.k8s.io",
     "v1",
@@ -132,6 +146,9 @@ KINDS: tuple[Kind[Any], ...] = (
     SECRET,
     EVENT,
     PERSISTENT_VOLUME_CLAIM,
+    PERSISTENT_VOLUME,
+    STORAGE_CLASS,
+    CSI_NODE,
     RESOURCE_QUOTA,
     POD_DISRUPTION_BUDGET,
     NETWORK_POLICY,

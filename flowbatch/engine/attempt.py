@@ -29,6 +29,7 @@ from flowbatch.model.blockers import (
     NeedsQuota,
     NeedsTime,
     NeedsTopology,
+    NeedsVolume,
 )
 from flowbatch.model.buckets import Buckets
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
@@ -423,7 +424,8 @@ class Attempts:
         if not mask.any():
             return NeedsNode(shape.id)
         if self._placement.social(shape) and int(self._placement.room(shape).anyway.sum()) + placed >= needs:
-            return NeedsPeers((shape.id,), fits, needs)
+            whom = NeedsVolume if shape.spec.claims else NeedsPeers
+            return whom((shape.id,), fits, needs)
         return self._capacity(shape, fits, needs)
 
     def _capacity(self, shape: Shape, fits: int, needs: int) -> NeedsCapacity:

@@ -18,9 +18,14 @@ from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Plan, QueueRe
 from flowbatch.engine.domains import Domains
 from flowbatch.engine.events import (
     Answered,
+    AttachSeen,
     BindFailed,
     BudgetGone,
     BudgetSeen,
+    ClaimGone,
+    ClaimSeen,
+    ClassGone,
+    ClassSeen,
     Event,
     EvictFailed,
     GangGone,
@@ -41,6 +46,8 @@ from flowbatch.engine.events import (
     StepFailed,
     Synced,
     UsageSeen,
+    VolumeGone,
+    VolumeSeen,
 )
 from flowbatch.engine.evictions import Evictions
 from flowbatch.engine.fits import Fits
@@ -93,6 +100,13 @@ Rare = (
     | Synced
     | HyperNodeSeen
     | HyperNodeGone
+    | AttachSeen
+    | ClaimSeen
+    | ClaimGone
+    | VolumeSeen
+    | VolumeGone
+    | ClassSeen
+    | ClassGone
     | NamespaceSeen
     | NamespaceGone
 )
@@ -197,6 +211,8 @@ class Engine:
                 self.state.observe_quota(event)
             case QuotaGone():
                 self.state.forget_quota(event)
+            case AttachSeen() | ClaimSeen() | ClaimGone() | VolumeSeen() | VolumeGone() | ClassSeen() | ClassGone():
+                self.state.observe_storage(event)
             case NamespaceSeen() | NamespaceGone():
                 self.state.observe_namespace(event)
             case HyperNodeSeen() | HyperNodeGone():

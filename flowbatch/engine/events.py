@@ -4,8 +4,13 @@ Tagged msgspec unions, so a journal of them is plain JSON lines and replays byte
 """
 
 from flowbatch.model.facts import (
+    AttachSeen,
     BudgetGone,
     BudgetSeen,
+    ClaimGone,
+    ClaimSeen,
+    ClassGone,
+    ClassSeen,
     DeclaredTask,
     DequeueStrategy,
     Fact,
@@ -33,6 +38,8 @@ from flowbatch.model.facts import (
     Reach,
     SubGroups,
     TaskTopology,
+    VolumeGone,
+    VolumeSeen,
 )
 from flowbatch.model.ids import Amounts, Instant, NodeName, PodUid
 from flowbatch.model.shapes import (
@@ -50,9 +57,14 @@ from flowbatch.model.shapes import (
 
 __all__ = [
     "Answered",
+    "AttachSeen",
     "BindFailed",
     "BudgetGone",
     "BudgetSeen",
+    "ClaimGone",
+    "ClaimSeen",
+    "ClassGone",
+    "ClassSeen",
     "DeclaredTask",
     "DequeueStrategy",
     "Event",
@@ -96,6 +108,8 @@ __all__ = [
     "Toleration",
     "UsageSeen",
     "Value",
+    "VolumeGone",
+    "VolumeSeen",
 ]
 
 
@@ -165,6 +179,13 @@ Event = (
     | HyperNodeGone
     | QueueSeen
     | QueueGone
+    | AttachSeen
+    | ClaimSeen
+    | ClaimGone
+    | VolumeSeen
+    | VolumeGone
+    | ClassSeen
+    | ClassGone
     | NamespaceSeen
     | NamespaceGone
     | QuotaSeen

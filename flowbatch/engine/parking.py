@@ -62,6 +62,7 @@ class Parking:
         self._nodes: Lanes = {}
         self._topology: Lanes = {}
         self._company = CompanyWatches()
+        self._storage: Lanes = {}
         self._any: Lanes = {}
         self._room = RoomWatches(state, fits)
         self._clock: list[tuple[Instant, int, Lane]] = []
@@ -102,7 +103,10 @@ class Parking:
                 self._room.add(lane, needs, rooms or {})
             case NeedsPeers():
                 self._nodes[lane] = None
-                self._company.add(lane, [shape for shape, _ in (rooms or {}).values()])
+                shapes = [shape for shape, _ in (rooms or {}).values()]
+                self._company.add(lane, shapes)
+                if any(shape.spec.claims for shape in shapes):
+                    self._storage[lane] = None
             case Refused():
                 self._any[lane] = None
             case _:
@@ -145,6 +149,7 @@ class Parking:
             case NeedsPeers():
                 self._nodes.pop(lane, None)
                 self._company.remove(lane)
+                self._storage.pop(lane, None)
             case NeedsAnswer(ask=ask):
                 self._asks.pop(ask, None)
             case _:
@@ -178,6 +183,8 @@ class Parking:
         if changes.freed:
             found |= dict.fromkeys(lane for lane in self._claiming if self._cleared(lane, changes.freed))
         self._reconsider(found, changes, now)
+        if changes.storage:
+            found |= self._storage
         return list(found | self._overdue(now))
 
     def hopeful(self, changes: StateChanges) -> list[Lane]:

@@ -27,6 +27,7 @@ from flowbatch.model.blockers import (
     NeedsRoom,
     NeedsTime,
     NeedsTopology,
+    NeedsVolume,
     QueueClosed,
     QueueMissing,
     QueueNotLeaf,
@@ -105,8 +106,8 @@ class Words:
             case NeedsTopology():
                 return self._topology(blocker, gang)
             case NeedsPeers(fits=fits, needs=needs):
-                nodes = self._nodes(gang, blocker)
-                return f"other pods leave a place for {fits} of {needs} pods (affinity, spread). {nodes}"
+                who = "volumes leave" if isinstance(blocker, NeedsVolume) else "other pods (affinity, spread) leave"
+                return f"{who} a place for {fits} of {needs} pods. {self._nodes(gang, blocker)}"
             case NeedsRoom(pods=pods, nodes=nodes):
                 return f"waits for {pods} pods to leave on {nodes} nodes"
             case NeedsTime(until=until, why=why):
@@ -323,6 +324,8 @@ class Words:
             ):
                 where = f" {blocker.limit}" if isinstance(blocker, NeedsTopology) else ""
                 return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods{where}"
+            case NeedsVolume():
+                return "a claim, volume or storage class that comes or changes"
             case NeedsPeers(fits=fits, needs=needs):
                 return f"pods that come or go as the affinity and spread rules of {needs - fits} more pods ask"
             case NeedsRoom(pods=pods):

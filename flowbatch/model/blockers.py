@@ -182,6 +182,13 @@ class NeedsPeers(Blocker, frozen=True):
     needs: int
 
 
+class NeedsVolume(NeedsPeers, frozen=True):
+    """There is room, but not where the pods' volumes are or can be: `fits` of `needs` found a place.
+
+    Cure: a claim, a volume or a storage class comes or changes.
+    """
+
+
 class NeedsTime(Blocker, frozen=True):
     """Not before `until`. Cure: the clock."""
 

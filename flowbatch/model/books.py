@@ -28,6 +28,7 @@ from flowbatch.model.resources import Axes, Sums, add
 from flowbatch.model.shapes import Shape, ShapeTable
 from flowbatch.model.table import NodeTable
 from flowbatch.model.topology import Topology
+from flowbatch.model.volumes import Volumes
 from flowbatch.model.windows import Windows
 
 
@@ -41,6 +42,7 @@ class Books:
         self.peers = Peers(self.columns)
         self.shapes = ShapeTable(self.axes, self.peers)
         self.ports = HostPorts()
+        self.volumes = Volumes()
         self.devices = DeviceTable()
         self.census = Census()
         self.nodes: dict[NodeName, Node] = {}
@@ -187,6 +189,7 @@ class Books:
             self._account_leaving(task, node, 1)
         if task.shape.stake is not None:
             self.peers.move(task.shape.stake, node.row, 1)
+            self.volumes.take(task.shape.spec.claims, node)
         self._settle(task, node)
         self._account(task, 1)
         if self.table.over[node.row] or (self.table.claims and not self.table.kept(node.row)):
@@ -230,6 +233,9 @@ class Books:
         if task.shape.stake is not None:
             self.peers.move(task.shape.stake, node.row, -1)
             self.changes.note(task.shape.stake.moved(), -1)
+            if task.shape.spec.claims:
+                self.volumes.give(task.shape.spec.claims, node.row)
+                self.changes.storage = True
         task.node = None
         task.confirmed = False
         del node.tasks[task.fact.uid]

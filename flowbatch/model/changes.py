@@ -27,6 +27,8 @@ class StateChanges:
     nodes: dict[Row, None] = field(default_factory=dict)
     #: Tallies on which somebody waits, with the ways in which they moved.
     tallies: dict[Tally, int] = field(default_factory=dict)
+    #: Claims, volumes, their classes or users are not what they were.
+    storage: bool = False
     #: The capacity of all ready nodes is not what it was.
     total: bool = False
     #: Less is used or promised in the whole cluster than before.
@@ -52,6 +54,7 @@ class StateChanges:
             or self.budgets
             or self.topology
             or self.tallies
+            or self.storage
         )
 
     def note(self, tallies: Iterable[Tally], amount: int) -> None:

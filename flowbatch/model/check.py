@@ -50,6 +50,7 @@ def check(state: ClusterState) -> None:
     leaving = [uid for uid, task in state.tasks.items() if task.state is TaskState.RELEASING and task.node is not None]
     _same(wrong, "leaving", sorted(state.leaving), sorted(leaving))
     _check_peers(state, wrong)
+    _check_volumes(state, wrong)
     if wrong:
         raise InvariantBroken("; ".join(wrong))
 
@@ -320,6 +321,22 @@ def _check_accounts(state: ClusterState, wrong: list[str]) -> None:
                     found.charge(gang.id, gang.owners, held.items(), 1)
         _same(wrong, f"owners' sums of queue {name}", queue.accounts.held, found.held)
         _same(wrong, f"owners' jobs of queue {name}", queue.accounts.jobs, found.jobs)
+
+
+def _check_volumes(state: ClusterState, wrong: list[str]) -> None:
+    """Who uses which claim; promises only to claims in use."""
+    users: dict[str, dict[int, int]] = {}
+    for task in state.tasks.values():
+        for claim in task.shape.spec.claims if task.node is not None else ():
+            assert task.node is not None
+            rows = users.setdefault(claim, {})
+            rows[task.node.row] = rows.get(task.node.row, 0) + 1
+    _same(wrong, "users of claims", state.volumes.users, users)
+    for volume, claim in state.volumes.promised.items():
+        choice = state.volumes.decided.get(claim)
+        _same(wrong, f"promise of volume {volume}", choice.volume if choice is not None else "", volume)
+    attached = sum(len(rows) for rows in users.values())
+    _same(wrong, "attached volumes", sum(state.volumes.attached()), attached)
 
 
 def _check_peers(state: ClusterState, wrong: list[str]) -> None:

@@ -145,6 +145,73 @@ class HyperNodeGone(Fact, frozen=True):
     name: HyperNodeName
 
 
+class ClaimSeen(Fact, frozen=True):
+    """A PersistentVolumeClaim as it now is. `volume` is what it is bound to; `selected` the node it is made for."""
+
+    id: str
+    uid: str = ""
+    volume: str = ""
+    storage_class: str = ""
+    capacity: int = 0
+    modes: tuple[str, ...] = ()
+    block: bool = False
+    #: Of volumes that would do; None for any.
+    tests: tuple[LabelTest, ...] | None = None
+    selected: NodeName = NodeName("")
+    deleting: bool = False
+    lost: bool = False
+
+
+class ClaimGone(Fact, frozen=True):
+    """The claim no longer exists."""
+
+    id: str
+
+
+class VolumeSeen(Fact, frozen=True):
+    """A PersistentVolume as it now is. `terms` say which nodes it reaches (none: all), `claim` whose it is."""
+
+    name: str
+    uid: str = ""
+    terms: tuple[Term, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    storage_class: str = ""
+    capacity: int = 0
+    modes: tuple[str, ...] = ()
+    block: bool = False
+    claim: str = ""
+    driver: str = ""
+    phase: str = "Available"
+
+
+class VolumeGone(Fact, frozen=True):
+    """The volume no longer exists."""
+
+    name: str
+
+
+class ClassSeen(Fact, frozen=True):
+    """A StorageClass as it now is: `late` binds after scheduling, an empty `provisioner` makes no volumes."""
+
+    name: str
+    provisioner: str = ""
+    late: bool = False
+    topologies: tuple[Term, ...] = ()
+
+
+class ClassGone(Fact, frozen=True):
+    """The class no longer exists."""
+
+    name: str
+
+
+class AttachSeen(Fact, frozen=True):
+    """How many volumes each driver of a node may attach (CSINode); none where there is no limit."""
+
+    node: NodeName
+    limits: tuple[tuple[str, int], ...] = ()
+
+
 class NamespaceSeen(Fact, frozen=True):
     """A namespace as it now is: selectors of namespaces ask for its labels."""
 

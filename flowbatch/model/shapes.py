@@ -109,6 +109,8 @@ class ShapeSpec(Value, frozen=True):
     marks: tuple[tuple[str, str], ...] = ()
     #: Container images, where a policy looks at them.
     images: tuple[str, ...] = ()
+    #: PersistentVolumeClaims, as "namespace/name", sorted.
+    claims: tuple[str, ...] = ()
 
     @property
     def sociable(self) -> bool:
@@ -182,7 +184,7 @@ class ShapeTable:
         request = self._axes.request(spec.requests)
         best_effort = all(axis == PODS for axis, _ in request)
         shape = Shape(ShapeId(self._next), spec, request, best_effort)
-        if self._peers is not None and (kind is not None or spec.sociable):
+        if self._peers is not None and (kind is not None or spec.sociable or spec.claims):
             shape.stake = self._peers.stake(spec, kind)
         self._next += 1
         return shape

@@ -8,7 +8,12 @@ import msgspec
 from flowbatch.model.asks import Device
 from flowbatch.model.books import Books
 from flowbatch.model.facts import (
+    AttachSeen,
     BudgetSeen,
+    ClaimGone,
+    ClaimSeen,
+    ClassGone,
+    ClassSeen,
     DeclaredTask,
     GangSeen,
     HyperNodeGone,
@@ -20,6 +25,8 @@ from flowbatch.model.facts import (
     QueueSeen,
     QuotaGone,
     QuotaSeen,
+    VolumeGone,
+    VolumeSeen,
 )
 from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid, QueueName, Row
@@ -312,6 +319,30 @@ class ClusterState(Books):
             self._set_declared(gang, role, None)
             self._drop_role_if_idle(gang, role)
         self._drop_gang_if_idle(gang)
+
+    # -- storage
+
+    def observe_storage(
+        self, fact: ClaimSeen | ClaimGone | VolumeSeen | VolumeGone | ClassSeen | ClassGone | AttachSeen
+    ) -> None:
+        """A claim, a volume, a class of them, or a node's limits: those who wait for storage are tried again."""
+        self.changes.storage = True
+        volumes = self.volumes
+        match fact:
+            case ClaimSeen():
+                volumes.claims[fact.id] = fact
+            case ClaimGone():
+                volumes.claims.pop(fact.id, None)
+            case VolumeSeen():
+                volumes.volumes[fact.name] = fact
+            case VolumeGone():
+                volumes.volumes.pop(fact.name, None)
+            case ClassSeen():
+                volumes.classes[fact.name] = fact
+            case ClassGone():
+                volumes.classes.pop(fact.name, None)
+            case AttachSeen():
+                volumes.see_limits(fact)
 
     # -- namespaces
 

@@ -66,6 +66,9 @@ class Trial:
         stake = shape.stake
         if stake is not None:
             state.peers.move_rows(stake, rows, counts)
+        claims = shape.spec.claims
+        for row in placed[1].tolist() if claims else ():
+            state.volumes.take(claims, state.node_at[Row(row)])
         loans = state.windows.placed(gang, tasks, placed[1]) if state.windows else ()
         groups = state.group_use
         if groups is not None:
@@ -76,6 +79,8 @@ class Trial:
                 groups.move(gang, shape.request, rows.tolist(), counts.tolist(), -1)
             for window, uid in loans:
                 window.settle(uid)
+            for row in placed[1].tolist() if claims else ():
+                state.volumes.give(claims, Row(row))
             if stake is not None:
                 state.peers.move_rows(stake, rows, -counts)
             for row in placed[1].tolist() if ports else ():

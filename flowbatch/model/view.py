@@ -19,6 +19,7 @@ from flowbatch.model.resources import Axes, Sums
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import NodeTable
 from flowbatch.model.topology import Topology
+from flowbatch.model.volumes import Volumes
 
 
 class ClusterView(Protocol):
@@ -67,6 +68,11 @@ class ClusterView(Protocol):
     @property
     def topology(self) -> Topology:
         """Network domains; read only."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes:
+        """Claims, volumes, classes and who uses them; read only."""
         ...
 
     @property
@@ -143,6 +149,7 @@ class View:
         self.axes = state.axes
         self.table = state.table
         self.columns = state.columns
+        self.volumes = state.volumes
         self.devices = state.devices
         self.census = state.census
         self.topology = state.topology

@@ -17,6 +17,7 @@ from flowbatch.policy.share import Capability, FairShare, Proportion
 from flowbatch.policy.sla import WaitingTime
 from flowbatch.policy.spread import TopologySpread, TopologySpreadScore
 from flowbatch.policy.victims import Conformance, Cooldown, LowerPriority, OverShare, Surplus, WithinBudget
+from flowbatch.policy.volumes import VolumeFit, VolumeSteps
 
 #: Gangs by priority, then need, then dominant share; queues by their share of it; nodes packed tightly, because what is
 #: left over in one piece is what the next gang needs.
@@ -29,7 +30,8 @@ DEFAULT = Policy(
     limits=(Capability(), FairShare()),
     gang_limits=(Borrowing(), OwnerShare()),
     shares=Proportion(),
-    filters=(Schedulable(), Selector(), Taints(), PodAffinity(), TopologySpread()),
+    filters=(Schedulable(), Selector(), Taints(), PodAffinity(), TopologySpread(), VolumeFit()),
+    steps=(VolumeSteps(),),
     scores=(BinPack(), PreferredAffinity(), PreferredTaints(), PodAffinityScore(), TopologySpreadScore()),
 )
 

@@ -14,15 +14,19 @@ import anyio
 import structlog
 
 from flowbatch.api.kinds import (
+    CSI_NODE,
     HYPER_NODE,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
     RESOURCE_QUOTA,
+    STORAGE_CLASS,
 )
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
@@ -92,6 +96,10 @@ async def run_all(
             classes=shared.base(client, PRIORITY_CLASS),
             quotas=shared.base(client, RESOURCE_QUOTA),
             namespaces=shared.base(client, NAMESPACE),
+            claims=shared.base(client, PERSISTENT_VOLUME_CLAIM),
+            volumes=shared.base(client, PERSISTENT_VOLUME),
+            storage_classes=shared.base(client, STORAGE_CLASS),
+            csi_nodes=shared.base(client, CSI_NODE),
             hyper_nodes=shared.base(client, HYPER_NODE),
             budgets=shared.base(client, POD_DISRUPTION_BUDGET),
         )

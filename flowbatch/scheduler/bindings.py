@@ -23,6 +23,7 @@ from flowbatch.metrics import BIND_FAILURES, BIND_SECONDS, BINDS, UNKNOWN_OUTCOM
 from flowbatch.scheduler import requests
 from flowbatch.scheduler.requests import NoSuchStep
 from flowbatch.scheduler.timers import Timers
+from flowbatch.scheduler.volumewrites import VolumeWrites
 
 #: How often a binding is sent before the engine hears that it cannot be done now.
 ATTEMPTS = 4
@@ -62,6 +63,7 @@ class Bindings:
         moment: Callable[[], datetime],
     ) -> None:
         self._sender = sender
+        self._volume_writes = VolumeWrites(sender)
         self._moment = moment
         self._tell = tell
         self._epoch = epoch
@@ -84,18 +86,26 @@ class Bindings:
             BIND_SECONDS.observe(time.perf_counter() - decided_at)
 
     async def _steps(self, order: Bind) -> bool:
+        done: list[Step] = []
         for step in order.before:
             try:
-                if step.kind == "lock":
-                    await self._lock(step)
-                else:
-                    await self._sender.send(requests.step_request(order, step))
+                await self._do(order, step)
             except Fenced:
                 return False
             except (ApiError, TransportError, NoSuchStep) as error:
+                await self._volume_writes.take_back(done)
                 self._tell_late(order.uid, events.StepFailed(order.uid, step.name, str(error)))
                 return False
+            done.append(step)
         return True
+
+    async def _do(self, order: Bind, step: Step) -> None:
+        if step.kind == "lock":
+            await self._lock(step)
+        elif step.kind == "volume":
+            await self._volume_writes.do(step)
+        else:
+            await self._sender.send(requests.step_request(order, step))
 
     async def _lock(self, step: Step) -> None:
         """Wait a little for a node that is locked. Raises NoSuchStep if it stays so, and what sending raises."""

@@ -5,18 +5,32 @@ from typing import Any
 
 import anyio
 
-from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
+from flowbatch.api.core import (
+    CSINode,
+    Namespace,
+    Node,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    PriorityClass,
+    ResourceQuota,
+    StorageClass,
+)
 from flowbatch.api.disruption import PodDisruptionBudget
 from flowbatch.api.kinds import (
+    CSI_NODE,
     HYPER_NODE,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
     RESOURCE_QUOTA,
+    STORAGE_CLASS,
 )
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
@@ -36,6 +50,10 @@ class Caches:
     #: May be missing: not asked for, not served, or not allowed.
     quotas: Informer[ResourceQuota] | None = None
     namespaces: Informer[Namespace] | None = None
+    claims: Informer[PersistentVolumeClaim] | None = None
+    volumes: Informer[PersistentVolume] | None = None
+    storage_classes: Informer[StorageClass] | None = None
+    csi_nodes: Informer[CSINode] | None = None
     hyper_nodes: Informer[HyperNode] | None = None
     budgets: Informer[PodDisruptionBudget] | None = None
 
@@ -52,6 +70,10 @@ class Caches:
             for each in (
                 self.quotas,
                 self.namespaces,
+                self.claims,
+                self.volumes,
+                self.storage_classes,
+                self.csi_nodes,
                 self.hyper_nodes,
                 self.budgets,
             )
@@ -69,6 +91,10 @@ class Caches:
             classes=Informer(client, PRIORITY_CLASS),
             quotas=Informer(client, RESOURCE_QUOTA),
             namespaces=Informer(client, NAMESPACE),
+            claims=Informer(client, PERSISTENT_VOLUME_CLAIM),
+            volumes=Informer(client, PERSISTENT_VOLUME),
+            storage_classes=Informer(client, STORAGE_CLASS),
+            csi_nodes=Informer(client, CSI_NODE),
             hyper_nodes=Informer(client, HYPER_NODE),
             budgets=Informer(client, POD_DISRUPTION_BUDGET),
         )

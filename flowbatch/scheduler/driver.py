@@ -165,6 +165,7 @@ class Scheduler:
         self.caches.groups.on_change(self.feed.gang)
         self.caches.groups.on_change(self.dispatch.forget_group)
         self.caches.pods.on_change(self.feed.pod)
+        self._subscribe_storage()
         if self.caches.namespaces is not None:
             self.caches.namespaces.on_change(self.feed.namespace)
         if self.caches.quotas is not None:
@@ -174,6 +175,17 @@ class Scheduler:
             self.caches.hyper_nodes.on_change(self.dispatch.forget_hyper_node)
         if self.caches.budgets is not None:
             self.caches.budgets.on_change(self.feed.budget)
+
+    def _subscribe_storage(self) -> None:
+        caches, feed = self.caches, self.feed
+        if caches.claims is not None:
+            caches.claims.on_change(feed.claim)
+        if caches.volumes is not None:
+            caches.volumes.on_change(feed.volume)
+        if caches.storage_classes is not None:
+            caches.storage_classes.on_change(feed.storage_class)
+        if caches.csi_nodes is not None:
+            caches.csi_nodes.on_change(feed.csi_node)
 
     async def _catch_up(self) -> None:
         """Read all pods by quorum: what an earlier leader bound may not have reached our watch yet."""
@@ -209,6 +221,12 @@ class Scheduler:
             caches.pods.store.values(),
             caches.quotas.store.values() if caches.quotas is not None else (),
             caches.namespaces.store.values() if caches.namespaces is not None else (),
+            [
+                each
+                for informer in (caches.storage_classes, caches.volumes, caches.claims, caches.csi_nodes)
+                if informer is not None
+                for each in informer.store.values()
+            ],
             caches.hyper_nodes.store.values() if caches.hyper_nodes is not None else (),
             caches.budgets.store.values() if caches.budgets is not None else (),
         )

@@ -6,15 +6,25 @@ An unreadable object is isolated: counted, remembered with its reason, and never
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
-from flowbatch.api.core import Namespace, Node, Pod, PriorityClass, ResourceQuota
+from flowbatch.api.core import (
+    CSINode,
+    Namespace,
+    Node,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    PriorityClass,
+    ResourceQuota,
+    StorageClass,
+)
 from flowbatch.api.disruption import PodDisruptionBudget
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
 from flowbatch.model.ids import BudgetId, GangId, HyperNodeName, NodeName, QueueName
-from flowbatch.scheduler import queue_facts, topology_facts, translate
+from flowbatch.scheduler import queue_facts, topology_facts, translate, volumes
 from flowbatch.scheduler.budgets import budget_fact, labels_asked_by
 from flowbatch.scheduler.devices import GroupsOf, uncut
 from flowbatch.scheduler.images import MentionedImages
@@ -28,6 +38,8 @@ Subject = Literal["pod", "node", "gang", "queue", "quota"]
 Subjected = Pod | Node | PodGroup | Queue | ResourceQuota
 #: (the object, why it cannot be read): called once per object and reason.
 Complain = Callable[[Subjected, str], None]
+
+S = TypeVar("S", PersistentVolumeClaim, PersistentVolume, StorageClass, CSINode)
 
 
 class Feed:
@@ -204,6 +216,38 @@ class Feed:
         if old is None or budget_fact(old) != after:
             self._mailbox.post(("budget", after.id), after)
 
+    def claim(self, old: PersistentVolumeClaim | None, new: PersistentVolumeClaim | None) -> None:
+        """A claim appeared, changed or went."""
+        self._storage("claim", old, new, volumes.claim_fact, lambda each: events.ClaimGone(each.metadata.key))
+
+    def volume(self, old: PersistentVolume | None, new: PersistentVolume | None) -> None:
+        """A volume appeared, changed or went."""
+        self._storage("volume", old, new, volumes.volume_fact, lambda each: events.VolumeGone(each.metadata.name))
+
+    def storage_class(self, old: StorageClass | None, new: StorageClass | None) -> None:
+        """A storage class appeared, changed or went."""
+        self._storage("class", old, new, volumes.class_fact, lambda each: events.ClassGone(each.metadata.name))
+
+    def csi_node(self, old: CSINode | None, new: CSINode | None) -> None:
+        """What a node can attach is known, has changed, or is unlimited again."""
+        gone = lambda each: events.AttachSeen(NodeName(each.metadata.name))  # noqa: E731
+        self._storage("attach", old, new, volumes.attach_fact, gone)
+
+    def _storage(
+        self,
+        kind: str,
+        old: S | None,
+        new: S | None,
+        fact: Callable[[S], events.Event],
+        gone: Callable[[S], events.Event],
+    ) -> None:
+        after = None if new is None else fact(new)
+        if new is not None and after is not None:
+            if old is None or fact(old) != after:
+                self._mailbox.post((kind, new.metadata.key), after)
+        elif old is not None:
+            self._mailbox.post((kind, old.metadata.key), gone(old))
+
     def quota(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
         """A ResourceQuota appeared, changed or went; one that cannot be read limits nothing here."""
         before = None if old is None else self._quota_fact(old)
@@ -248,10 +292,12 @@ class Feed:
         pods: Iterable[Pod],
         quotas: Iterable[ResourceQuota] = (),
         namespaces: Iterable[Namespace] = (),
+        storage: Iterable[PersistentVolumeClaim | PersistentVolume | StorageClass | CSINode] = (),
         hyper_nodes: Iterable[HyperNode] = (),
         budgets: Iterable[PodDisruptionBudget] = (),
     ) -> Iterator[events.Event]:
         """All facts from scratch, for an engine that starts anew."""
+        yield from map(volumes.storage_fact, storage)
         yield from map(translate.namespace_fact, namespaces)
         yield from map(self._node_fact, nodes)
         yield from map(topology_facts.hyper_node_fact, hyper_nodes)

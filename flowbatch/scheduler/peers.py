@@ -62,11 +62,11 @@ def preferred_peers(affinity: Affinity | None, meta: ObjectMeta) -> tuple[tuple[
 
 def peer_term(term: PodAffinityTerm, meta: ObjectMeta) -> events.PeerTerm:
     """One term, as of a pod with this namespace and these labels."""
-    of_namespaces = None if term.namespace_selector is None else _tests(term.namespace_selector)
+    of_namespaces = None if term.namespace_selector is None else selector_tests(term.namespace_selector)
     namespaces = term.namespaces
     if not namespaces and of_namespaces is None:
         namespaces = (meta.namespace,)
-    tests = None if term.label_selector is None else _tests(term.label_selector)
+    tests = None if term.label_selector is None else selector_tests(term.label_selector)
     if tests is not None:
         own = _keyed(term.match_label_keys, "In", meta.labels), _keyed(term.mismatch_label_keys, "NotIn", meta.labels)
         tests = _sorted((*tests, *own[0], *own[1]))
@@ -79,7 +79,7 @@ def spreads(constraints: Iterable[TopologySpreadConstraint], meta: ObjectMeta) -
 
 
 def _spread(each: TopologySpreadConstraint, meta: ObjectMeta) -> events.Spread:
-    tests = None if each.label_selector is None else _tests(each.label_selector)
+    tests = None if each.label_selector is None else selector_tests(each.label_selector)
     own = _keyed(each.match_label_keys, "In", meta.labels)
     if tests is not None or own:
         tests = _sorted((*(tests or ()), *own))
@@ -94,7 +94,8 @@ def _spread(each: TopologySpreadConstraint, meta: ObjectMeta) -> events.Spread:
     )
 
 
-def _tests(selector: LabelSelector) -> events.Term:
+def selector_tests(selector: LabelSelector) -> events.Term:
+    """A label selector as tests, in one order."""
     labels = (events.LabelTest(key, "In", (value,)) for key, value in selector.match_labels.items())
     expressions = (
         events.LabelTest(each.key, each.operator, tuple(sorted(each.values))) for each in selector.match_expressions

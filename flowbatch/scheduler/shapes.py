@@ -19,6 +19,7 @@ from flowbatch.engine import events
 from flowbatch.model.ids import Amounts
 from flowbatch.scheduler import devices, peers
 from flowbatch.scheduler.images import normal_name
+from flowbatch.scheduler.volumes import claims_of
 
 #: Larger amounts of one pod or node are cut to this, so that sums over a cluster stay inside int64.
 MAX_UNITS: Final = 2**50
@@ -77,11 +78,14 @@ class Shapes:
         images = self.images_matter()
         if images:
             key += b"images"
+        claims = claims_of(spec, meta) if spec.volumes else ()
+        if claims:
+            key += _encode(claims)
         if peers.is_sociable(spec):
             key += _encode(peers.own_labels(spec, meta))
         shape = self._by_bytes.get(key)
         if shape is None:
-            shape = self._intern(pod_shape(spec, meta, images=images))
+            shape = self._intern(pod_shape(spec, meta, images=images, claims=claims))
             self._by_bytes[key] = shape
         return shape
 
@@ -115,7 +119,9 @@ class Shapes:
         return known
 
 
-def pod_shape(spec: PodSpec, meta: ObjectMeta = NOBODY, *, images: bool = False) -> events.ShapeSpec:
+def pod_shape(
+    spec: PodSpec, meta: ObjectMeta = NOBODY, *, images: bool = False, claims: tuple[str, ...] = ()
+) -> events.ShapeSpec:
     """All of `spec` that placement looks at, uncached. Raises QuantityError."""
     wanted = devices.asks(spec)
     return events.ShapeSpec(
@@ -127,6 +133,7 @@ def pod_shape(spec: PodSpec, meta: ObjectMeta = NOBODY, *, images: bool = False)
         ports=host_ports(spec),
         devices=wanted,
         images=tuple(sorted({normal_name(each.image) for each in spec.containers if each.image})) if images else (),
+        claims=claims,
         **peer_fields(spec.affinity, spec.topology_spread_constraints, meta),
     )
 

@@ -7,6 +7,7 @@ from flowbatch.policy.plugins.parts import Parts
 from flowbatch.policy.podaffinity import PodAffinity
 from flowbatch.policy.spread import TopologySpread
 from flowbatch.policy.strategies import Proportional
+from flowbatch.policy.volumes import VolumeFit, VolumeSteps
 
 GIGABYTE = 1_000_000_000
 
@@ -27,8 +28,19 @@ def read(arguments: Arguments) -> Parts:
         filters.append(PodAffinity())
     if arguments.flag("predicate.PodTopologySpreadEnable", default=True):
         filters.append(TopologySpread())
+    volumes, steps = _volumes(arguments)
     kept = _proportions(arguments)
-    return Parts(filters=tuple(filters), caps=(Proportional(kept),) if kept else ())
+    return Parts(filters=(*filters, *volumes), steps=steps, caps=(Proportional(kept),) if kept else ())
+
+
+def _volumes(arguments: Arguments) -> tuple[tuple[VolumeFit, ...], tuple[VolumeSteps, ...]]:
+    """Three switches, and how long a binding waits for its claims."""
+    binding = arguments.flag("predicate.VolumeBindingEnable", default=True)
+    zones = arguments.flag("predicate.VolumeZoneEnable", default=True)
+    limits = arguments.flag("predicate.NodeVolumeLimitsEnable", default=True)
+    timeout_s = arguments.whole("volumebinding.bindTimeoutSeconds", 600, most=86_400)
+    fit = (VolumeFit(binding, zones, limits),) if binding or limits else ()
+    return fit, (VolumeSteps(timeout_s),) if binding else ()
 
 
 def _proportions(arguments: Arguments) -> tuple[tuple[str, int, int], ...]:

@@ -1,0 +1,86 @@
+"""Binds claims before their pods are bound: gives volumes away, has others made, and waits until both sides agree.
+
+What has been written is taken back, last first, when a later step fails: somebody else may then have the volume.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import anyio
+import msgspec
+
+from flowbatch.api.core import PersistentVolumeClaim
+from flowbatch.api.kinds import PERSISTENT_VOLUME_CLAIM
+from flowbatch.engine.decisions import Step
+from flowbatch.kube.errors import ApiError, Fenced, TransportError
+from flowbatch.kube.request import Request, get_object
+from flowbatch.kube.watch import EventDecoder, Malformed
+from flowbatch.scheduler.requests import NoSuchStep
+from flowbatch.scheduler.volumes import VolumeStep, step_requests, undo_request
+
+#: How often a claim is looked at while it is being bound.
+FIRST_LOOK_S, LAST_LOOK_S = 0.05, 2.0
+
+_claims = EventDecoder(PERSISTENT_VOLUME_CLAIM)
+_steps = msgspec.json.Decoder(VolumeStep)
+
+
+class Sender(Protocol):
+    """The part of `kube.Client` that writes need."""
+
+    async def send(self, request: Request) -> bytes:
+        """Send and return the body. Raises ApiError, TransportError or Fenced."""
+        ...
+
+
+class VolumeWrites:
+    """Does the steps of kind "volume"."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def do(self, step: Step) -> None:
+        """Write what the step says, or wait. Raises NoSuchStep where that came to nothing, and what sending raises."""
+        said = _steps.decode(step.value)
+        if not said.bound:
+            await self._sender.send(step_requests(said))
+            return
+        try:
+            with anyio.fail_after(said.seconds):
+                for claim in said.bound:
+                    await self._until_bound(claim)
+        except TimeoutError as error:
+            names = ", ".join(said.bound)
+            raise NoSuchStep(f"claims {names} were not bound within {said.seconds} s") from error
+
+    async def _until_bound(self, claim_id: str) -> None:
+        wait_s = FIRST_LOOK_S
+        while True:
+            claim = await self._look(claim_id)
+            if claim is not None and claim.status.phase == "Bound":
+                return
+            if claim is not None and claim.status.phase == "Lost":
+                raise NoSuchStep(f"claim {claim_id} has lost its volume")
+            await anyio.sleep(wait_s)
+            wait_s = min(LAST_LOOK_S, 2 * wait_s)
+
+    async def _look(self, claim_id: str) -> PersistentVolumeClaim | None:
+        namespace, _, name = claim_id.partition("/")
+        body = await self._sender.send(get_object(PERSISTENT_VOLUME_CLAIM, name, namespace))
+        try:
+            return _claims.plain(body)
+        except Malformed:
+            return None
+
+    async def take_back(self, done: Sequence[Step]) -> None:
+        """Undo what was done, last first; what is bound by now stays, and what cannot be undone is left alone."""
+        for step in reversed(done):
+            if step.kind != "volume":
+                continue
+            said = _steps.decode(step.value)
+            try:
+                claim = await self._look(said.claim) if said.claim else None
+                if claim is not None and claim.status.phase != "Bound":
+                    await self._sender.send(undo_request(said))
+            except (ApiError, TransportError, Fenced):
+                continue
