@@ -12,6 +12,7 @@ from typing import assert_never
 
 import msgspec
 
+from flowbatch.engine.answers import Answers
 from flowbatch.engine.attempt import Attempts, Found, Outcome
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Plan, QueueReport, Report, Step, Tick
@@ -73,7 +74,7 @@ from flowbatch.model.devices import Bank, fullest
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
-from flowbatch.model.lifecycle import Stimulus, TaskState
+from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.nodes import Node
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
@@ -130,6 +131,7 @@ class Engine:
         self._lineup = LineUp(self.state, self._view, self.guard, self.counters, self._outbox)
         self.questions = self._lineup.questions
         self._view.advice = self.questions.advice
+        self._answers = Answers(self.state, self._view, self.questions, self._send, self._ask)
         self._holds = Holds(self.state, self._outbox)
         self.adopt(policy)
 
@@ -156,6 +158,7 @@ class Engine:
             self.counters,
         )
         self._shuffle = Shuffle(self._view, policy, self.guard)
+        self._answers.adopt(self._attempts, self._fits)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self.state.devices.order = self._rank_devices
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
@@ -232,7 +235,7 @@ class Engine:
             case StepFailed():
                 self._step_failed(event.uid)
             case Answered():
-                self._answered(event)
+                self._answers.hear(event)
             case UsageSeen():
                 self._measured(event)
             case PolicyDropped():
@@ -281,37 +284,6 @@ class Engine:
         if task is not None and task.node is not None:
             self.state.refuse(uid, task.node.name, permanent=False)
 
-    def _answered(self, event: Answered) -> None:
-        questions, now = self._lineup.questions, self._view.now
-        question = questions.take(event.ask)
-        gang = self.state.gangs.get(question.gang) if question else None
-        if question is None or gang is None:
-            return
-        self.state.changes.gangs[gang.id] = gang
-        held = [task for uid in question.tasks if (task := gang.tasks.get(uid)) and task.state is TaskState.HELD]
-        if event.answer != "yes":
-            questions.refuse(gang.id, question.text, event.answer, now)
-        elif gang.fact is not None and questions.advise(question, event, now):
-            self._ask_next(gang, held, question.index + 1)
-            return
-        elif questions.exhausted(gang.id):
-            questions.refuse(gang.id, question.text, "it goes on refusing nodes", now)
-        for task in held:
-            self.state.give_back(task.uid)
-
-    def _ask_next(self, gang: Gang, held: list[Task], index: int) -> None:
-        """The places stand, as far as those are concerned who were asked: ask the next, or send the bindings."""
-        placed = [(task, task.node) for task in held if task.node is not None]
-        found = self._attempts.question(gang, placed, index) if placed else None
-        if found is not None:
-            self._ask(gang, found, [task.uid for task in held])
-            return
-        for task in held:
-            self.state.move(task, Stimulus.PLACE)
-            self._outbox.bind(self._bind(gang, task.uid))
-        if placed:
-            self._lineup.questions.settled(gang.id)
-
     # -- decisions out
 
     def cycle(self, tick: Tick) -> Plan:
@@ -322,6 +294,7 @@ class Engine:
             return Plan(self.counters.cycles)
         self._words.fresh()
         self.guard.meter.begin()
+        self._answers.settle()
         budget = tick.budget
         self._memories.begin(tick.now)
         if self._memories.resort_due(tick.now):
@@ -524,8 +497,7 @@ class Engine:
             if outcome.question is None or task.shape.best_effort:
                 self._outbox.bind(self._bind(gang, task.fact.uid))
         if outcome.question is not None:
-            held = [task.uid for task, _ in outcome.placed if not task.shape.best_effort]
-            self._ask(gang, outcome.question, held)
+            self._ask(gang, outcome.question, [task for task, _ in outcome.placed if not task.shape.best_effort])
         elif outcome.placed and self.policy.confirmations:
             self._lineup.questions.settled(gang.id)
         if self.policy.reserving:
@@ -590,10 +562,13 @@ class Engine:
         if due is not None and due > self._view.now:
             outcome.also.append(NeedsTime(due, "room is kept for it from then on"))
 
-    def _ask(self, gang: Gang, found: Found, held: list[PodUid]) -> None:
+    def _ask(self, gang: Gang, found: Found, held: list[Task]) -> None:
         index, question = found
-        opened = self._lineup.questions.put(question, gang, held, index)
+        opened = self.questions.put(question, gang, [task.uid for task in held], index)
         self._outbox.ask(Ask(opened.ask, opened.text, opened.inquiry))
+
+    def _send(self, gang: Gang, task: Task) -> None:
+        self._outbox.bind(self._bind(gang, task.uid))
 
     def _bind(self, gang: Gang, uid: PodUid) -> Bind:
         self.counters.binds += 1

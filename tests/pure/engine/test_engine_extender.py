@@ -21,6 +21,7 @@ from tests.textcluster import (
     gangs_bound,
     nodes_used,
     phase,
+    queue,
     why,
 )
 
@@ -269,3 +270,42 @@ def test_plain_questions_and_extenders_go_together():
     assert (plain.question, plain.inquiry) == ("well?", None)
     engine.observe([Answered(plain.ask, "yes")])
     assert gangs_bound(cycle(engine)) == {"a": 1}
+
+
+def test_a_yes_that_comes_after_the_node_was_cordoned_moves_the_gang():
+    engine = engine_with("2 nodes: cpu=1", "gang a: 1x cpu=1", policy=extended())
+    ask = the_ask(cycle(engine))
+    answer(engine, ask)
+    engine.observe([replace_node(engine, "n1", unschedulable=True)])
+    plan = cycle(engine)
+    assert bound(plan) == {}
+    again = the_ask(plan)
+    assert again.inquiry.subjects[0].nodes == ("n2",)
+    answer(engine, again)
+    assert bound(cycle(engine)) == {"a-0": "n2"}
+
+
+def test_a_yes_that_comes_after_a_member_has_gone_binds_no_broken_gang():
+    engine = engine_with("1 nodes: cpu=2", "gang a: 2x cpu=1", policy=extended())
+    ask = the_ask(cycle(engine))
+    answer(engine, ask)
+    engine.observe([PodGone("a-1")])
+    assert bound(cycle(engine)) == {}
+    assert blocker(engine, "a") == "NeedsMembers"
+    assert engine.state.used.get(1, 0) == 0
+
+
+def test_a_yes_that_comes_after_the_queue_was_cut_binds_nothing():
+    lines = ("1 nodes: cpu=2", "queue q: capability(cpu=2)", "gang a: 2x cpu=1, queue q")
+    engine = engine_with(*lines, policy=extended())
+    ask = the_ask(cycle(engine))
+    answer(engine, ask)
+    engine.observe([queue("q", "capability(cpu=1)")])
+    assert bound(cycle(engine)) == {}
+    assert blocker(engine, "a") == "NeedsQuota"
+
+
+def replace_node(engine, name, **changes):
+    import msgspec
+
+    return msgspec.structs.replace(engine.state.nodes[name].fact, **changes)
