@@ -33,6 +33,17 @@ class Sender(Protocol):
         ...
 
 
+def _read(step: Step) -> VolumeStep:
+    """What a step says; raises NoSuchStep where somebody's policy has made it up."""
+    try:
+        said = _steps.decode(step.value)
+    except msgspec.MsgspecError as error:
+        raise NoSuchStep(f"this scheduler knows no such volume step: {step.name}: {error}") from error
+    if not said.bound and not (said.claim and (said.volume or said.node)):
+        raise NoSuchStep(f"this scheduler knows no such volume step: {step.name}")
+    return said
+
+
 class VolumeWrites:
     """Does the steps of kind "volume"."""
 
@@ -41,7 +52,7 @@ class VolumeWrites:
 
     async def do(self, step: Step) -> None:
         """Write what the step says, or wait. Raises NoSuchStep where that came to nothing, and what sending raises."""
-        said = _steps.decode(step.value)
+        said = _read(step)
         if not said.bound:
             await self._sender.send(step_requests(said))
             return
@@ -77,7 +88,7 @@ class VolumeWrites:
         for step in reversed(done):
             if step.kind != "volume":
                 continue
-            said = _steps.decode(step.value)
+            said = _read(step)
             try:
                 claim = await self._look(said.claim) if said.claim else None
                 if claim is not None and claim.status.phase != "Bound":
