@@ -44,6 +44,7 @@ class Answers:
         """Under another policy others may have a say."""
         self._attempts = attempts
         self._fits = fits
+        self._questions.era += 1
 
     def hear(self, answer: Answered) -> None:
         """Keep it until the engine decides."""
@@ -65,6 +66,9 @@ class Answers:
         held = [task for uid in question.tasks if (task := gang.tasks.get(uid)) and task.state is TaskState.HELD]
         if answer.answer != "yes":
             questions.refuse(gang.id, question.text, answer.answer, now)
+        elif question.era != questions.era:
+            # Asked under another policy: whoever has a say now is asked from the first on.
+            questions.settled(gang.id)
         elif questions.advise(question, answer, now) and self._stand(gang, held):
             self._go_on(gang, held, question.index + 1)
             return

@@ -30,6 +30,8 @@ class Question:
     inquiry: Inquiry | None = None
     #: Shapes of the pods that the inquiry's subjects name.
     shapes: tuple[ShapeId, ...] = ()
+    #: Under which policy it was asked, counted from the first.
+    era: int = 0
 
 
 class Questions:
@@ -44,6 +46,8 @@ class Questions:
         self._due: list[tuple[Instant, GangId]] = []
         self.advice: dict[GangId, Advice] = {}
         self._count = 0
+        #: Policies adopted so far: who has a say may be others under each.
+        self.era = 0
 
     def put(self, question: str | Inquiry, gang: Gang, tasks: Sequence[PodUid], index: int = 0) -> Question:
         """Open a question."""
@@ -51,7 +55,7 @@ class Questions:
         inquiry = question if isinstance(question, Inquiry) else None
         text = inquiry.text if inquiry is not None else str(question)
         shapes = tuple(gang.tasks[each.uid].shape.id for each in inquiry.subjects) if inquiry is not None else ()
-        opened = Question(f"ask-{self._count}", gang.id, text, tuple(tasks), index, inquiry, shapes)
+        opened = Question(f"ask-{self._count}", gang.id, text, tuple(tasks), index, inquiry, shapes, self.era)
         self._open[opened.ask] = self._of_gang[gang.id] = opened
         return opened
 

@@ -10,9 +10,9 @@ import msgspec
 from flowbatch.engine.decisions import Ask, PolicyReport, Step
 from flowbatch.engine.engine import Engine
 from flowbatch.engine.events import Answered, Event, NodeSeen, PolicyDropped, Synced
-from flowbatch.engine.replay import Cycled, Observed, decode, digest_of, encode, record, replay
+from flowbatch.engine.replay import Adopted, Cycled, Observed, decode, digest_of, encode, record, replay
 from flowbatch.model.blockers import NeedsTime
-from flowbatch.policy.presets import DEFAULT, FIFO
+from flowbatch.policy.presets import DEFAULT, FIFO, SPREAD
 from tests.textcluster import (
     TICK,
     binds,
@@ -63,6 +63,23 @@ def test_replay_finds_the_first_difference():
     assert found is not None
     assert found.cycle == 1
     assert "cycle 1" in str(found)
+
+
+def test_a_journal_that_names_its_policies_replays_across_changes_of_them_and_across_a_new_engine():
+    engine, events = engine_with(policy=FIFO), [*facts(*LINES), Synced()]
+    entries: list = [Observed((*facts(), Synced())), Adopted("fifo"), Observed(tuple(events))]
+    engine.observe(events)
+    entries.append(Cycled(TICK, 1, digest_of(engine.cycle(TICK))))
+    engine.adopt(SPREAD)
+    engine.observe([node("n9")])
+    entries += [Adopted("spread"), Observed((node("n9"),)), Cycled(TICK, 2, digest_of(engine.cycle(TICK)))]
+    fresh = engine_with(*LINES, policy=SPREAD)
+    entries += [Adopted({"preset": "spread", "name": "spread"}, anew=True), Observed(tuple(events))]
+    entries.append(Cycled(TICK, 1, digest_of(fresh.cycle(TICK))))
+    lines = [encode(entry) for entry in entries]
+    assert replay(decode(lines)) is None
+    assert replay(decode(lines), FIFO) is not None
+    assert replay([each for each in entries if each != Adopted("spread")]) is not None
 
 
 def test_journal_lines_are_read_back_as_they_were():

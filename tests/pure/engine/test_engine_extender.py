@@ -305,6 +305,19 @@ def test_a_yes_that_comes_after_the_queue_was_cut_binds_nothing():
     assert blocker(engine, "a") == "NeedsQuota"
 
 
+def test_an_answer_to_a_policy_that_is_no_longer_in_force_leads_to_the_question_of_the_new_one():
+    engine = engine_with("1 nodes: cpu=1", "gang a: 1x cpu=1", policy=extended())
+    ask = the_ask(cycle(engine))
+    engine.adopt(replace(DEFAULT, confirmations=(Extender(url="http://new", verbs=VERBS),)))
+    answer(engine, ask)
+    plan = cycle(engine)
+    assert bound(plan) == {}
+    assert the_ask(plan).inquiry.url == "http://new"
+    engine.adopt(DEFAULT)
+    answer(engine, the_ask(plan))
+    assert gangs_bound(cycle(engine)) == {"a": 1}
+
+
 def replace_node(engine, name, **changes):
     import msgspec
 
