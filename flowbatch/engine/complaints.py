@@ -7,26 +7,46 @@ the root, what is deserved above the capability cannot be had) and says so on it
 from collections.abc import Iterator
 
 from flowbatch.engine.reasons import format_amount
+from flowbatch.model.ids import QueueName
 from flowbatch.model.queues import ROOT, Queue
 from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
 
+#: Branches of the drf plugin's tree by path, each with every weight that is stated and the first queue to state it.
+Branches = dict[tuple[str, ...], dict[float, QueueName]]
 
-def complaints(queue: Queue, state: ClusterState) -> tuple[str, ...]:
-    """Everything that is wrong with `queue` now; empty where nothing is, or where the queue is not there."""
-    fact = queue.fact
-    if fact is None:
-        return ()
-    words = Complaints(queue, state)
-    return (*fact.problems, *words.place(), *words.claims(), *words.children(), *words.resources(), *words.branch())
+
+def complaints(state: ClusterState) -> dict[QueueName, tuple[str, ...]]:
+    """Everything that is wrong with queues now; those that are sound are left out."""
+    found: dict[QueueName, tuple[str, ...]] = {}
+    branches = stated_branches(state)
+    for name, queue in state.queues.by_name.items():
+        if queue.fact is not None:
+            words = Complaints(queue, state, branches)
+            wrong = (*words.place(), *words.claims(), *words.children(), *words.resources(), *words.branch())
+            if queue.fact.problems or wrong:
+                found[name] = (*queue.fact.problems, *wrong)
+    return found
+
+
+def stated_branches(state: ClusterState) -> Branches:
+    """What all queues say about the drf plugin's tree."""
+    branches: Branches = {}
+    for queue in sorted(state.queues.by_name.values(), key=lambda queue: queue.name):
+        names: tuple[str, ...] = ()
+        for name, weight in queue.fact.hierarchy if queue.fact else ():
+            names = (*names, name)
+            branches.setdefault(names, {}).setdefault(weight, queue.name)
+    return branches
 
 
 class Complaints:
     """Looks at one queue."""
 
-    def __init__(self, queue: Queue, state: ClusterState) -> None:
+    def __init__(self, queue: Queue, state: ClusterState, branches: Branches) -> None:
         self._queue = queue
         self._state = state
+        self._branches = branches
 
     def place(self) -> Iterator[str]:
         """Its parent."""
@@ -76,13 +96,12 @@ class Complaints:
     def branch(self) -> Iterator[str]:
         """The drf plugin's tree: one branch has one weight."""
         path = self._queue.fact.hierarchy if self._queue.fact else ()
-        for other in sorted(self._state.queues.by_name.values(), key=lambda queue: queue.name) if path else ():
-            theirs = other.fact.hierarchy if other.fact and other is not self._queue else ()
-            for (name, mine), (their_name, weight) in zip(path, theirs, strict=False):
-                if name != their_name:
-                    break
-                if mine != weight:
-                    yield f'its branch "{name}" has weight {mine:g} here and {weight:g} in queue "{other.name}"'
+        names: tuple[str, ...] = ()
+        for name, mine in path:
+            names = (*names, name)
+            for weight, whose in self._branches[names].items():
+                if weight != mine:
+                    yield f'its branch "{name}" has weight {mine:g} here and {weight:g} in queue "{whose}"'
                     return
 
     def _above(self, what: str, claim: Sums, than: str, bound: Sums, then: str) -> Iterator[str]:

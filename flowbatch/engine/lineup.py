@@ -73,6 +73,8 @@ class LineUp:
         if changes.total:
             self._state.refresh_total()
             self._rekey()
+        if changes.claims:
+            self._state.retally(changes)
         if changes.topology:
             changes.topology = self._state.topology.refresh()
         for gang_id, gang in changes.gangs.items():

@@ -117,7 +117,7 @@ class Outbox:
         tree = state.queues
         if self._judged != tree.version:
             self._judged = tree.version
-            self._wrong = {name: wrong for name, each in tree.by_name.items() if (wrong := complaints(each, state))}
+            self._wrong = complaints(state)
         news: list[QueueReport] = []
         for name, queue in tree.by_name.items():
             if queue.fact is None:

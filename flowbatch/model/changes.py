@@ -35,6 +35,8 @@ class StateChanges:
     headroom: bool = False
     #: What queues ask for, or what they may have, is not what it was.
     shares: bool = False
+    #: What queues are guaranteed, deserve or lend, or how they hang together, is not what it was.
+    claims: bool = False
     #: A disruption budget allows something else than before.
     budgets: bool = False
     #: HyperNodes came, went or changed, or nodes did that may belong to some.
@@ -52,6 +54,7 @@ class StateChanges:
             or self.headroom
             or self.shares
             or self.budgets
+            or self.claims
             or self.topology
             or self.tallies
             or self.storage

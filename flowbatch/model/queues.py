@@ -114,6 +114,8 @@ class QueueTree:
         root.path = (root,)
         self.root = root
         self.by_name: dict[QueueName, Queue] = {ROOT: root}
+        #: How many queues hang under the root because their parents do not do.
+        self.orphans = 0
         #: Counts up when a queue's own facts, the tree or the cluster's capacity change.
         self.version = 0
         #: What policies have worked out from the sums as they are; emptied when those move.
@@ -152,6 +154,7 @@ class QueueTree:
                 below.setdefault(queue.parent.name, []).append(queue)
         for queue in self.by_name.values():
             queue.children = tuple(below.get(queue.name, ()))
+        self.orphans = sum(queue.orphaned for queue in self.by_name.values())
         self.note_owners()
 
     def note_owners(self) -> None:
@@ -161,7 +164,7 @@ class QueueTree:
 
     def join(self, queue: Queue) -> bool:
         """Link one new queue alone; False where others hang on its coming, and all must be linked."""
-        if queue is self.root or any(each.orphaned for each in self.by_name.values()):
+        if queue is self.root or self.orphans:
             return False
         path, orphaned = self._path(queue)
         if orphaned or (queue.gangs and path != queue.path):

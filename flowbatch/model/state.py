@@ -7,6 +7,7 @@ import msgspec
 
 from flowbatch.model.asks import Device
 from flowbatch.model.books import Books
+from flowbatch.model.changes import StateChanges
 from flowbatch.model.facts import (
     AttachSeen,
     BudgetSeen,
@@ -147,7 +148,7 @@ class ClusterState(Books):
         if not joined:
             self._relink()
         if not joined or _claims(before) != _claims(fact):
-            self._retally()
+            self.changes.claims = True
         if (before.limits if before else ()) != fact.limits or (before is None and self.tracked_owners):
             self._reopen_accounts(queue)
         self._queue_changed(queue)
@@ -169,7 +170,7 @@ class ClusterState(Books):
         self._limits(queue, QueueSeen(name))
         self.queues.forget(queue)
         self._relink()
-        self._retally()
+        self.changes.claims = True
         self._queue_changed(queue)
 
     def _queue_changed(self, queue: Queue) -> None:
@@ -180,10 +181,13 @@ class ClusterState(Books):
         for gang in queue.gangs.values():
             self.changes.gangs[gang.id] = gang
 
-    def _retally(self) -> None:
-        """What one queue is guaranteed or lends is what others may not, or may, have: all are looked at."""
+    def retally(self, changes: StateChanges) -> None:
+        """What one queue is guaranteed or lends is what others may not, or may, have: all are looked at.
+
+        The engine calls it once per cycle in which claims changed: queues come in bursts.
+        """
         self.queues.tally()
-        self.changes.queues.update(dict.fromkeys(self.queues.by_name))
+        changes.queues.update(dict.fromkeys(self.queues.by_name))
 
     def track_owners(self, kinds: tuple[Kind, ...]) -> None:
         """Count what owners of these kinds hold in every queue, from now on."""
