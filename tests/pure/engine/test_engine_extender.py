@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from flowbatch.engine.decisions import Ask
+from flowbatch.engine.decisions import Ask, Evict
 from flowbatch.engine.events import Answered, GangGone, NodeSeen, PodGone, Synced
 from flowbatch.engine.replay import record, replay
-from flowbatch.policy.extender import Extender
-from flowbatch.policy.presets import DEFAULT
+from flowbatch.policy.extender import Extender, Unasked
+from flowbatch.policy.presets import DEFAULT, PREEMPTING
 from tests.textcluster import (
     TICK,
     binds,
@@ -18,6 +18,7 @@ from tests.textcluster import (
     cycle,
     engine_with,
     facts,
+    gang,
     gangs_bound,
     nodes_used,
     phase,
@@ -316,6 +317,17 @@ def test_an_answer_to_a_policy_that_is_no_longer_in_force_leads_to_the_question_
     engine.adopt(DEFAULT)
     answer(engine, the_ask(plan))
     assert gangs_bound(cycle(engine)) == {"a": 1}
+
+
+@pytest.mark.parametrize(("resources", "evicts"), [((), False), (("x/gpu",), True)])
+def test_whom_an_extender_would_have_to_be_asked_about_is_not_evicted(resources, evicts):
+    spared = (*PREEMPTING.preemptable, Unasked(url="http://x", resources=resources))
+    policy = replace(PREEMPTING, preemptable=spared, preempt_min_runtime_ms=0)
+    engine = engine_with("1 nodes: cpu=1", "gang low: 1x cpu=1, priority 1", policy=policy)
+    confirm(engine, cycle(engine))
+    engine.observe(gang("high", "1x cpu=1, priority 9, phase Inqueue", 9))
+    plan = cycle(engine, 600_000)
+    assert any(isinstance(each, Evict) for each in plan.decisions) is evicts
 
 
 def replace_node(engine, name, **changes):
