@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from flowbatch.engine.fits import Fits
+from flowbatch.model.asks import WHOLE, DeviceAsk
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import Amounts, ShapeId
 from flowbatch.model.resources import PODS
@@ -39,6 +40,22 @@ def opening(window: Window) -> str:
         return "as they become free"
     moment = datetime.fromtimestamp(window.until / 1000, UTC)
     return f"from {moment.strftime('%Y-%m-%dT%H:%M:%SZ')} on"
+
+
+def device_words(shape: Shape) -> str:
+    """What a shape asks for of devices: "2 whole gpu", "0.46 of a gpu", "4Gi of a vgpu"."""
+    return ", ".join(_ask_words(ask) for ask in shape.spec.devices)
+
+
+def _ask_words(ask: DeviceAsk) -> str:
+    if ask.whole:
+        return f"{ask.count} whole {ask.kind}"
+    parts = [f"{ask.milli / WHOLE:g}"] if ask.milli else []
+    if ask.percent:
+        parts.append(f"{ask.percent} % of the memory")
+    elif ask.memory:
+        parts.append(format_amount("memory", ask.memory << 20).removesuffix(" memory"))
+    return f"{' and '.join(parts) or 'a place'} of {f'each of {ask.count}' if ask.count > 1 else 'a'} {ask.kind}"
 
 
 class Reasons:
@@ -77,7 +94,7 @@ class Reasons:
             available &= ~lacking
         if shape.spec.devices and available.any():
             lacking = available & (state.devices.limit(shape, available.astype(np.int64)) == 0)
-            self._note(counts, "node(s) didn't have a device with enough left", lacking)
+            self._note(counts, f"node(s) didn't have devices with enough left for {device_words(shape)}", lacking)
             available &= ~lacking
         if shape.spec.ports:
             taken = np.zeros(table.size, np.bool_)

@@ -10,6 +10,8 @@ from flowbatch.engine.decisions import Bind, Plan
 from flowbatch.engine.events import DeclaredTask, GangSeen, NodeGone, NodeSeen, PodGone, PodSeen, QueueSeen, ShapeSpec
 from flowbatch.model.asks import Device, DeviceAsk, DeviceShare
 from flowbatch.model.state import ClusterState
+from flowbatch.policy.policy import Policy
+from flowbatch.policy.presets import DEFAULT, GPU
 from tests.factworld import DONE, World, digest
 
 CPU = (("cpu", 1000),)
@@ -31,8 +33,8 @@ SHAPES = tuple(ShapeSpec(CPU, devices=asks) for asks in ASKS)
 class DeviceWorld(World):
     """Bound pods carry what their Bind's patch said; every new place is judged against what others hold."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, policy: Policy = DEFAULT) -> None:
+        super().__init__(policy)
         self.shares: dict[str, tuple[DeviceShare, ...]] = {}
 
     def judge(self, plan: Plan, before: dict[str, dict[str, int]]) -> None:
@@ -77,9 +79,11 @@ class DeviceWorld(World):
 class DeviceMachine(RuleBasedStateMachine):
     """Nodes, gangs and ends at random."""
 
+    policy = DEFAULT
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = DeviceWorld()
+        self.world = DeviceWorld(self.policy)
         self.count = 0
 
     @initialize()
@@ -138,6 +142,7 @@ class DeviceMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         world = self.world
         world.settle()
+        assert not world.engine.guard.failures
         here, fresh = world.engine.state, world.fresh().state
         if not any(gang.reservations for gang in here.gangs.values()):
             assert digest(world.engine) == digest(world.fresh())
@@ -154,7 +159,14 @@ def node(name: str, gpus: int) -> NodeSeen:
     return NodeSeen(name, (("cpu", 9000), ("pods", 20)), devices=devices)
 
 
+class CarefulMachine(DeviceMachine):
+    """The same under a policy that looks at devices, place by place."""
+
+    policy = GPU
+
+
 TestDevices = DeviceMachine.TestCase
-TestDevices.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+TestCareful = CarefulMachine.TestCase
+TestDevices.settings = TestCareful.settings = settings(
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -83,7 +83,7 @@ async def test_a_new_scheduler_knows_who_has_what(cluster):
 
 async def waits(cluster, name):
     group = await cluster.see_group(name)
-    return any("device with enough left" in each.message for each in group.status.conditions)
+    return any("devices with enough left for 8.8Gi of a vgpu" in each.message for each in group.status.conditions)
 
 
 async def test_a_locked_node_is_waited_for(cluster):

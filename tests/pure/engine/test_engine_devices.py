@@ -79,7 +79,7 @@ def test_the_fullest_device_that_fits_is_taken():
 def test_a_node_without_devices_takes_nobody_who_asks_for_one():
     engine = engine_with("node n1: cpu=8", "gang g: 1x cpu=1 [0.4 gpu]")
     assert not binds(cycle(engine))
-    assert "device with enough left" in why(engine, "g")
+    assert "1 node(s) didn't have devices with enough left for 0.4 of a gpu" in why(engine, "g")
     engine.observe([node("n2", "cpu=8 [1 gpu]")])
     assert bound(cycle(engine)) == {"g-0": "n2"}
 

@@ -94,3 +94,17 @@ def test_the_tables_say_what_a_sum_over_all_shapes_says(weighed, left, cpu):
     row, here = np.zeros(1, np.int64), np.array([cpu])
     found = tables.at(row, here, np.zeros(1, np.int64)).of(np.array([left]))
     assert abs(float(found[0]) - expected) < 1e-6
+
+
+def test_a_gang_is_placed_as_its_members_would_be_one_after_the_other():
+    nodes = ("2 nodes: cpu=20 [2 gpu]", "pod a: cpu=1 [0.4 gpu] on n2 has 0:400")
+    together = engine_with(*nodes, "gang g: 4x cpu=1 [0.3 gpu]", policy=CAREFUL)
+    where = bound(cycle(together))
+    apart = engine_with(*nodes, policy=CAREFUL)
+    one_by_one = {}
+    for index in range(4):
+        apart.observe(facts(f"gang s{index}: 1x cpu=1 [0.3 gpu]")[2:])
+        one_by_one |= bound(cycle(apart))
+    assert sorted(where.values()) == sorted(one_by_one.values())
+    assert together.state.devices.content() == apart.state.devices.content()
+    assert not together.guard.failures
