@@ -112,8 +112,9 @@ class Fragmentation:
         return view.census.counts
 
     def _outlook(self, view: ClusterView) -> Outlook | None:
-        census = view.census
-        version = (census.epoch, view.columns.version, view.devices.version, view.table.size)
+        census, size = view.census, view.table.size
+        ready = int(np.count_nonzero(view.table.ready[:size]))
+        version = (census.epoch, view.columns.version, view.devices.version, size, ready)
         return census.derived(self, version, lambda: self._look(view))
 
     def _look(self, view: ClusterView) -> Outlook | None:

@@ -1,7 +1,9 @@
 """Pods that share devices: what fits on which GPU, who holds which, and that every way back gives it back."""
 
-from flowbatch.engine.events import NodeGone, PodGone
-from flowbatch.model.asks import DeviceShare
+import msgspec
+
+from flowbatch.engine.events import Event, NodeGone, NodeSeen, PodGone, PodSeen, ShapeSpec
+from flowbatch.model.asks import Device, DeviceAsk, DeviceShare, MigGroup
 from flowbatch.model.ids import NodeName, PodUid
 from flowbatch.policy.presets import PREEMPTING
 from tests.textcluster import (
@@ -158,3 +160,13 @@ def test_nobody_goes_for_a_device_that_no_going_would_free():
 def test_as_few_go_as_will_do_for_a_share_of_one_device():
     engine = running("node n1: cpu=9 [2 gpu]", "gang low: 4x cpu=1 [0.5 gpu], min 1", policy=PREEMPTING)
     assert len(evicted(more(engine, "gang high: 1x cpu=1 [0.4 gpu], priority 10"))) == 1
+
+
+def test_facts_about_devices_survive_a_journal():
+    cards = (Device("GPU-a", "vgpu", 40960, 7, "A100", "mig", groups=(MigGroup("one", (40960,)),)),)
+    shape = ShapeSpec((("cpu", 1000),), devices=(DeviceAsk("vgpu", 2, milli=500, models=("A100",)),))
+    events = [
+        NodeSeen(NodeName("n1"), devices=cards),
+        PodSeen(PodUid("p"), "ns", "p", shape, node=NodeName("n1"), devices=(DeviceShare("GPU-a[one-0]", 500, 40960),)),
+    ]
+    assert msgspec.json.decode(msgspec.json.encode(events), type=list[Event]) == events
