@@ -99,13 +99,28 @@ class Domains:
             yield Area(asked.inside.place, asked.inside.mask, near=True)
 
     def domains(self, gang: Gang) -> list[Area]:
-        """Every area that `gang` may be in, tightest first, however full: where an eviction would have to make room."""
+        """Every area that `gang` may be in, however full: where an eviction would have to make room.
+
+        Low tiers come first, and of one tier where least is missing.
+        """
         if gang.reach is None:
             return [EVERYWHERE]
+        index = self._state.topology.index
         asked = Asked(gang.reach, {}, placed_rows(gang.tasks.values()))
         places = np.flatnonzero(self.admissible(asked))
-        areas = [self._area(place) for place in places.tolist()]
+        for task in gang.pending.values():
+            asked.counts[task.shape] = asked.counts.get(task.shape, 0) + 1
+        order = np.lexsort([places, -self._fitting(asked)[places], index.tiers[places]])
+        areas = [self._area(place) for place in places[order].tolist()]
         return [*areas, Area(near=True)] if gang.reach.soft else areas
+
+    def _fitting(self, asked: Asked) -> Ints:
+        """By domain, how many of those asked for would find room now, each shape by itself."""
+        index = self._state.topology.index
+        fits: Ints = np.zeros(len(index), np.int64)
+        for shape, count in asked.counts.items():
+            fits += np.minimum(index.sums(self._placement.reach(shape, asked.inside.mask)), count)
+        return fits
 
     def widest(self, asked: Asked) -> Area | None:
         """Where members that go in one by one may go: the tightest area for all of them, or else the roomiest."""
@@ -117,11 +132,7 @@ class Domains:
         allowed = np.flatnonzero(self.admissible(asked))
         if not allowed.size:
             return None
-        index = self._state.topology.index
-        room = np.zeros(len(index), np.int64)
-        for shape, count in asked.counts.items():
-            room += np.minimum(index.sums(self._placement.reach(shape, asked.inside.mask)), count)
-        return self._area(int(allowed[np.argmax(room[allowed])]))
+        return self._area(int(allowed[np.argmax(self._fitting(asked)[allowed])]))
 
     def distance(self, asked: Asked, masks: dict[Shape, Bools]) -> NeedsTopology:
         """How far the best admissible domain is from holding them all; `masks` are the nodes that admit each shape."""
@@ -131,10 +142,8 @@ class Domains:
         limit = words_of(asked.reach)
         if not allowed.size:
             return NeedsTopology(shapes, limit, 0, needs, hopeless=True)
-        fits, most = np.zeros(len(index), np.int64), np.zeros(len(index), np.int64)
+        fits, most = self._fitting(asked), np.zeros(len(index), np.int64)
         for shape, count in asked.counts.items():
-            now = index.sums(self._placement.reach(shape, asked.inside.mask))
-            fits += np.minimum(now, count)
             most += np.minimum(index.sums(copies_empty(self._state, masks[shape], shape)), count)
         best = int(allowed[np.argmax(fits[allowed])])
         domain = index.domains[best]

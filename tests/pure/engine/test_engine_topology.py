@@ -18,6 +18,7 @@ from tests.textcluster import (
     node,
     nodes_used,
     pod,
+    seen_again,
     shape,
     why,
 )
@@ -126,6 +127,8 @@ def test_tiers_can_be_named():
     engine = engine_with(*named, "gang a: 5x cpu=4, hard block", "gang b: 5x cpu=4, hard rack, phase Inqueue")
     assert gangs_bound(cycle(engine)) == {"a": 5}
     assert 'inside one HyperNode of tier "rack"' in why(engine, "b")
+    engine = engine_with(*named, "gang c: 3x cpu=4, hard block")
+    assert len({int(name[1:]) // 2 for name in nodes_used(cycle(engine))}) == 1, "lower than the named tier is better"
 
 
 def test_room_outside_every_domain_that_would_do_wakes_nobody():
@@ -209,6 +212,7 @@ def test_neighbouring_ranks_come_to_neighbouring_nodes():
     racks = [int(where[f"job-{rank}"][1:]) // 2 for rank in range(14)]
     changes = sum(one != other for one, other in pairwise(racks))
     assert changes == len({*racks}) - 1, racks
+    assert racks == sorted(racks), "in the order of a walk over the tree"
     blocks = [rack // 2 for rack in racks]
     assert sum(one != other for one, other in pairwise(blocks)) == 1
 
@@ -280,3 +284,39 @@ def test_equal_gangs_that_do_not_fit_cost_one_attempt():
     cycle(engine)
     assert engine.counters.attempts == 1
     assert blocker(engine, "g19") == "NeedsTopology"
+
+
+def test_areas_for_an_eviction_come_tightest_first_and_where_least_is_missing():
+    engine = engine_with(*TREE, *taken(n0=8, n1=8, n2=8, n3=4, n4=8), "gang job: 7x cpu=4, hard 2, phase Inqueue")
+    cycle(engine)
+    index = engine.state.topology.index
+    areas = engine.domains.domains(engine.state.gangs["ns/job"])
+    assert [index.domains[area.place].name for area in areas] == ["s3", "s2", "s1", "s0", "s5", "s4"]
+    assert areas[0].mask.sum() == 2
+
+
+def test_looking_for_a_domain_takes_two_searches_however_many_there_are():
+    engine = engine_with(*TREE, "gang job: 4x cpu=4, hard 1")
+    cycle(engine)
+    assert engine.counters.shapes_evaluated == 2
+
+
+def running(engine, places):
+    """Members that run already, by a scheduler before us."""
+    engine.observe([seen_again(engine, name, node=place, phase="Running") for name, place in places.items()])
+
+
+def test_a_replacement_goes_where_most_of_its_gang_is():
+    engine = engine_with(*TREE, *taken(n0=4, n1=8), "gang job: 5x cpu=2, hard 2, phase Running")
+    running(engine, {"job-0": "n0", "job-1": "n2", "job-2": "n2", "job-3": "n3"})
+    assert bound(cycle(engine))["job-4"] in ("n2", "n3"), "s0 would be filled to the brim, but only one member is there"
+
+
+def test_a_gang_larger_than_a_block_fills_the_roomiest_and_then_as_little_as_can_be():
+    engine = engine_with(*TREE, *taken(n0=8, n1=4, n2=4), "gang job: 10x cpu=4, hard 3")
+    assert {int(name[1:]) // 2 for name in nodes_used(cycle(engine))} == {1, 2, 3}
+
+
+def test_gangs_that_differ_only_in_closeness_do_not_speak_for_each_other():
+    engine = engine_with(*TREE, "gang a: 5x cpu=4, hard 1, phase Inqueue", "gang b: 5x cpu=4, hard 2, phase Inqueue")
+    assert gangs_bound(cycle(engine)) == {"b": 5}

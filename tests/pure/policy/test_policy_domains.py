@@ -2,7 +2,9 @@
 
 import pytest
 
+from flowbatch.engine.events import ShapeSpec
 from flowbatch.errors import SpecErrors
+from flowbatch.model.view import View
 from flowbatch.policy.domains import Fullest, HyperNodePacking, LeastLeft
 from flowbatch.policy.volcano import read_volcano
 from tests.pure.engine.test_engine_topology import TREE, taken
@@ -70,3 +72,14 @@ def test_low_tiers_weigh_most_and_strangers_to_the_tree_come_first():
         *TREE, "node n9: cpu=4", *taken(n4=8, n5=6, n0=4, n2=6), "gang job: 2x cpu=4", policy=configured()
     )
     assert nodes_used(cycle(engine))[-1] == "n9"
+
+
+def test_each_tier_weighs_less_than_the_one_below():
+    engine = engine_with(*TREE, *taken(n0=6, n1=6, n4=4, n5=4, n6=8, n7=4), policy=configured())
+    cycle(engine)
+    shape = engine.state.shapes.acquire(ShapeSpec((("cpu", 1000),)))
+    score = HyperNodePacking(1.0, (("cpu", 1.0),), 0.5).score(shape, slice(0, 8), 0, View(engine.state))
+    rack, block, spine = 13 / 16, 13 / 32, 33 / 64
+    assert score[0] == pytest.approx((rack + 0.5 * block + 0.25 * spine) / 1.75)
+    rack, block = 9 / 16, 21 / 32
+    assert score[4] == pytest.approx((rack + 0.5 * block + 0.25 * spine) / 1.75)
