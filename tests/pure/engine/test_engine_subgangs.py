@@ -212,15 +212,19 @@ def test_sub_gangs_beyond_the_minimum_come_when_there_is_room():
     assert gangs_bound(cycle(engine)) == {"job": 2}
 
 
-def test_a_lost_member_returns_to_its_team_though_another_rack_would_be_tighter():
-    engine = engine_with(*TREE, *taken(n3=8, n4=8, n5=8, n6=8, n7=8), "gang job: 4x t cpu=2, hard 2, split t 2 hard 1")
+def test_a_lost_member_returns_to_its_team_though_another_rack_would_come_first():
+    full = taken(n1=8, n3=8, n4=8, n5=8, n6=8, n7=8)
+    engine = engine_with(*TREE, *full, "gang job: 4x t cpu=4, hard 2, split t 2 hard 1")
     first = cycle(engine)
-    (home,) = {int(place[1:]) // 2 for name, place in bound(first).items() if name in ("job-t-0", "job-t-1")}
+    assert racks(first) == {"s0": 2, "s1": 2}
     confirm(engine, first)
-    other = {"n0": 6, "n1": 8} if home else {"n2": 4}
-    busy = [pod(f"busy-{name}", shape(f"cpu={cpu}"), node=name, phase="Running") for name, cpu in other.items()]
-    engine.observe([PodGone("job-t-0"), *busy, partition("job-new-0", 0, 2, 2)])
-    assert {int(place[1:]) // 2 for place in bound(cycle(engine)).values()} == {home}
+    lost = next(name for name, place in bound(first).items() if place == "n2")
+    finish(engine, ["on-n1"])
+    index = int(lost.rpartition("-")[2])
+    engine.observe(
+        [PodGone(lost), pod("busy", shape("cpu=4"), node="n1", phase="Running"), partition("new", index, 2, 4)]
+    )
+    assert bound(cycle(engine)) == {"new": "n2"}
 
 
 def test_gangs_that_differ_only_in_their_sub_gangs_do_not_speak_for_each_other():
