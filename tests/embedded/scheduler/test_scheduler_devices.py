@@ -5,7 +5,7 @@ from functools import partial
 
 import anyio
 
-from flowbatch.api.kinds import NODE, POD
+from flowbatch.api.kinds import CONFIG_MAP, NODE, POD
 from flowbatch.engine.engine import Engine
 from flowbatch.informer import Informer
 from flowbatch.policy.devicescores import NodeLock
@@ -101,3 +101,31 @@ async def test_a_locked_node_is_waited_for(cluster):
         assert not await cluster.bound("b-")
         await cluster.user.patch(NODE, "n0", {"metadata": {"annotations": {"hamivgpu": None}}})
         await cluster.until(lambda: len_is(cluster, "b-", 1), timeout_s=20)
+
+
+CONFIG = """
+nvidia:
+  knownMigGeometries:
+  - models: ["A100"]
+    allowedGeometries:
+    - group: seven
+      geometries: [{name: 1g.5gb, memory: 5120, count: 7}]
+    - group: two
+      geometries: [{name: 3g.20gb, memory: 20480, count: 2}]
+"""
+
+
+async def test_known_geometries_are_read_where_some_node_cuts_its_cards(cluster):
+    config = {"metadata": {"name": "volcano-vgpu-device-config"}, "data": {"device-config.yaml": CONFIG}}
+    await cluster.user.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", **config}, "kube-system")
+    await gpu_node(cluster)
+    register = "GPU-a,7,40960,NVIDIA-A100,true,mig:"
+    annotations = {"volcano.sh/node-vgpu-register": register}
+    await cluster.user.patch(NODE, "n0", {"metadata": {"annotations": annotations}})
+    await cluster.group("a", 2)
+    async with cluster.scheduler():
+        for name in ("a-0", "a-1"):
+            await gpu_pod(cluster, name, "a", 8000)
+        await cluster.until(lambda: len_is(cluster, "a-", 2))
+    pods = await cluster.pods()
+    assert {card_of(pods["a-0"]), card_of(pods["a-1"])} == {"GPU-a[two-0]", "GPU-a[two-1]"}
