@@ -5,8 +5,10 @@
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from flowbatch import __version__
@@ -63,7 +65,20 @@ def build() -> "App":
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `flowbatch` and `kubectl flowbatch`."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
     sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """Ctrl-C while modules are still being imported: nothing has been done yet, and some imports swallow exceptions."""
+    os._exit(EXIT_INTERRUPTED)
+
+
+def heed_interrupts() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt, as everywhere in Python: called before anything is begun."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def invoke(arguments: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import yaml
 
 from flowbatch.api.meta import JsonObject
+from flowbatch.cli import heed_interrupts
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 
 #: A manifest file larger than this is refused before it is parsed: the API server takes 3 MiB at most.
@@ -143,6 +144,7 @@ def _import(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.resolve().parent))
+    heed_interrupts()  # the file may do anything, and clean up after itself
     try:
         spec.loader.exec_module(module)
     except (SpecError, SpecErrors):

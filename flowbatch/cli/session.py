@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import anyio
 
-from flowbatch.cli import Unreachable
+from flowbatch.cli import Unreachable, heed_interrupts
 from flowbatch.cli.options import ClusterOptions
 from flowbatch.errors import SpecError
 from flowbatch.kube.client import Client
@@ -65,7 +65,9 @@ def _configured() -> bool:
 
 def run_async(work: Callable[[], Awaitable[T]]) -> T:
     """Run one command's coroutine on a loop of its own."""
-    return anyio.run(work, backend_options={"use_uvloop": _has_uvloop()})
+    uvloop = _has_uvloop()
+    heed_interrupts()
+    return anyio.run(work, backend_options={"use_uvloop": uvloop})
 
 
 def _has_uvloop() -> bool:

@@ -274,7 +274,7 @@ def test_control_c_detaches_and_says_how_to_go_on(cluster, tmp_path):
     cluster.until(lambda: "long" in cluster.kubectl("get", "vcjob", "-o", "name"), "the job")
     cluster.wait_phase("long", "Running")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "flowbatch logs -f long" in said
     assert "Traceback" not in said
