@@ -26,7 +26,9 @@ What pods are to each other (`tests.peertext`): `#app=web` is a label of the pod
 In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
 `~ps` after it says that they wait for task "ps". `hard 1`, `hard rack` or `soft` say how close its members must be,
 `home rack` where it was before. `split worker 2 min 1 hard 1` cuts task "worker" into sub-groups of 2.
-A gang "team/mpi" is in namespace "team", others are in "ns".
+A gang "team/mpi" is in namespace "team", others are in "ns". Further words after the amounts: `gated`; `kept` (not
+preemptable), `meek` (preemptionPolicy Never), `rank 5` (pod priority), `cooldown 60` (seconds). Of the gang:
+`preemptable no`, `preempts no` (its priority class).
 """
 
 import itertools

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flowbatch.engine.guard import Guard
-from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.gangs import PLACED, Gang, Task, key_of
 from flowbatch.model.ids import Instant, PodUid, QueueName
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.queues import Queue, QueueTree
@@ -20,7 +20,7 @@ from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
 from flowbatch.policy.contract import VictimFilter
 from flowbatch.policy.policy import Policy
-from flowbatch.policy.victims import may_lose
+from flowbatch.policy.victims import may_lose, may_lose_team
 
 EVICTABLE: Final = (TaskState.BOUND, TaskState.RUNNING)
 
@@ -105,6 +105,7 @@ class Candidates:
         self._divided = {axis: amount for axis, amount in asked.items() if axis in divided(state.queues)}
         self._within: dict[QueueName, bool] = {}
         self._whole: dict[str, Unit | None] = {}
+        self._teams: dict[tuple[object, ...], Unit | None] = {}
         self.by_row: dict[int, list[Unit]] = {}
         #: Reason -> pods spared for it.
         self.spared: dict[str, int] = {}
@@ -142,7 +143,7 @@ class Candidates:
         assert task.node is not None
         if not self._way.gang or may_lose(task):
             self.add(task.node.row, Unit.of([task], whole=False))
-        elif (unit := self.whole(task.gang)) is not None:
+        elif (unit := self._team(task)) is not None or (unit := self.whole(task.gang)) is not None:
             self.add(task.node.row, unit)
         else:
             self._spare("needed by their gang")
@@ -150,7 +151,7 @@ class Candidates:
     def add(self, row: int, unit: Unit) -> None:
         """One more unit that gives room on `row`; a gang is there once."""
         units = self.by_row.setdefault(row, [])
-        if not unit.whole or unit not in units:
+        if len(unit.tasks) == 1 or unit not in units:
             units.append(unit)
 
     def whole(self, gang: Gang | None) -> Unit | None:
@@ -165,10 +166,29 @@ class Candidates:
             self._whole[gang.id] = Unit.of(going, whole=True) if going and fine else None
         return self._whole[gang.id]
 
+    def _team(self, task: Task) -> Unit | None:
+        """All of its sub-gang, where the gang can do without."""
+        gang = task.gang
+        key = key_of(task, gang.fact.sub_groups) if gang is not None and gang.fact is not None else None
+        if gang is None or gang.fact is None or key is None:
+            return None
+        name = (gang.id, *key)
+        if name not in self._teams:
+            rules = gang.fact.sub_groups
+            members = [each for each in gang.tasks.values() if each.state in PLACED and key_of(each, rules) == key]
+            fine = all(each.state in EVICTABLE and self._veto(each) is None for each in members)
+            fine = fine and may_lose_team(members) and self._guarantee(members) is None
+            self._teams[name] = Unit.of(members, whole=False) if fine else None
+        return self._teams[name]
+
     def rebuild(self, unit: Unit) -> None:
         """Some of a gang have gone one by one: what is left of it takes its place."""
         gang = unit.tasks[0].gang
         assert gang is not None
+        if not unit.whole:
+            for row in unit.gives:
+                self.by_row[row].remove(unit)
+            return
         self._whole.pop(gang.id, None)
         left = self.whole(gang)
         for row in unit.gives:
@@ -270,7 +290,12 @@ class Candidates:
             gang = unit.tasks[0].gang
             assert gang is not None
             return self._gang_law(gang) or self._guarantee(unit.tasks)
-        (task,) = unit.tasks
+        task = unit.tasks[0]
+        if len(unit.tasks) > 1:
+            gang = task.gang
+            assert gang is not None
+            lost = None if may_lose_team(unit.tasks) else "needed by their gang"
+            return lost or self._gang_law(gang) or self._guarantee(unit.tasks)
         if self._way.gang and not may_lose(task):
             return "needed by their gang"
         assert task.gang is not None

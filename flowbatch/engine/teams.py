@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowbatch.model.blockers import Blocker, NeedsMembers
 from flowbatch.model.facts import SubGroups
-from flowbatch.model.gangs import PLACED, Gang, Task
-from flowbatch.model.labels import passes
+from flowbatch.model.gangs import PLACED, Gang, Task, key_of
 from flowbatch.model.lifecycle import TaskState
 
 if TYPE_CHECKING:
@@ -129,15 +128,6 @@ def _take(team: Team, lack: dict[str, int]) -> int:
         part.must = musts.get(id(part.tasks), 0)
         lack[part.role.name] = lack.get(part.role.name, 0) - part.must
     return team.lacking
-
-
-def key_of(task: Task, rules: tuple[SubGroups, ...]) -> tuple[int, tuple[str, ...]] | None:
-    """The first policy that takes `task`, with the values that its team shares; None where none does."""
-    labels = dict(task.fact.labels)
-    for group, rule in enumerate(rules):
-        if all(key in labels for key in rule.keys) and passes(rule.labels, labels):
-            return group, tuple(labels[key] for key in rule.keys)
-    return None
 
 
 def natural(value: str) -> tuple[int, int, str]:

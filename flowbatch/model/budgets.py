@@ -4,11 +4,9 @@ The API server counts an eviction when it accepts it; until the pod is seen leav
 decisions of one cycle never spend the same allowance. Where there are no budgets nothing of this is done.
 """
 
-from collections.abc import Iterable, Mapping
-
 from flowbatch.model.facts import BudgetSeen, PodSeen
 from flowbatch.model.ids import BudgetId, PodUid
-from flowbatch.model.shapes import LabelTest
+from flowbatch.model.labels import passes
 
 
 class Budgets:
@@ -44,7 +42,7 @@ class Budgets:
         if not budgets:
             return []
         labels = dict(pod.labels)
-        return [each for each in budgets.values() if each.selector is not None and selects(each.selector, labels)]
+        return [each for each in budgets.values() if each.selector is not None and passes(each.selector, labels)]
 
     def left(self, budget: BudgetSeen) -> int:
         """How many more of its pods may go, our own orders counted."""
@@ -64,22 +62,3 @@ class Budgets:
             self._spent[each] -= 1
             if not self._spent[each]:
                 del self._spent[each]
-
-
-def selects(tests: Iterable[LabelTest], labels: Mapping[str, str]) -> bool:
-    """Whether a label selector selects an object: every test holds."""
-    return all(_holds(test, labels.get(test.key)) for test in tests)
-
-
-def _holds(test: LabelTest, value: str | None) -> bool:
-    match test.operator:
-        case "In":
-            return value in test.values
-        case "NotIn":
-            return value not in test.values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case _:
-            return False

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flowbatch.model.asks import DeviceShare
-from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen, Reach
+from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen, Reach, SubGroups
 from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid
+from flowbatch.model.labels import passes
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
 from flowbatch.model.owners import Owner
@@ -236,3 +237,12 @@ class Gang:
     def idle(self) -> bool:
         """Nothing needs this name any more."""
         return self.fact is None and not self.tasks
+
+
+def key_of(task: Task, rules: tuple[SubGroups, ...]) -> tuple[int, tuple[str, ...]] | None:
+    """The first policy that takes `task`, with the values that its team shares; None where none does."""
+    labels = dict(task.fact.labels)
+    for group, rule in enumerate(rules):
+        if all(key in labels for key in rule.keys) and passes(rule.labels, labels):
+            return group, tuple(labels[key] for key in rule.keys)
+    return None

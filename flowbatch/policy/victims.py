@@ -4,9 +4,12 @@ They are asked inside a trial: victims chosen before are leaving already, so wha
 holds less what is leaving. The engine has laws of its own besides: who may evict whom, guarantees, `preemptable`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.facts import SubGroups
+from flowbatch.model.gangs import PLACED, Gang, Task, key_of
+from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums, positive_difference
 from flowbatch.model.view import ClusterView
@@ -20,13 +23,47 @@ SHARE_DELTA = 1e-6
 
 
 def may_lose(task: Task) -> bool:
-    """Its gang keeps its minimum, and its task's, without this member."""
+    """Its gang keeps its minimum without this member, and so do its task and its sub-gang."""
     gang, role = task.gang, task.role
     if gang is None or gang.fact is None or role is None:
         return True
-    if gang.ready <= gang.min_members:
+    if gang.ready <= gang.min_members or role.ready <= role_minimum(gang, role.name):
         return False
-    return role.ready > role_minimum(gang, role.name)
+    return not gang.fact.sub_groups or _beyond_team(task, gang, gang.fact.sub_groups)
+
+
+def may_lose_team(members: Sequence[Task]) -> bool:
+    """Its gang keeps all of its minima without this whole sub-gang."""
+    gang = members[0].gang
+    assert gang is not None
+    fact = gang.fact
+    assert fact is not None
+    key = key_of(members[0], fact.sub_groups)
+    if key is None or gang.ready - len(members) < gang.min_members:
+        return False
+    rule = fact.sub_groups[key[0]]
+    ready: dict[tuple[str, ...], int] = {}
+    for task in gang.tasks.values():
+        if (task.state in PLACED or task.state is TaskState.SUCCEEDED) and (other := key_of(task, fact.sub_groups)):
+            ready[other[1]] = ready.get(other[1], 0) + (other[0] == key[0])
+    losing: dict[str, int] = {}
+    for task in members:
+        losing[task.fact.task] = losing.get(task.fact.task, 0) + 1
+    if any(gang.roles[name].ready - count < role_minimum(gang, name) for name, count in losing.items()):
+        return False
+    return sum(count >= rule.size for count in ready.values()) > rule.minimum
+
+
+def _beyond_team(task: Task, gang: Gang, rules: tuple[SubGroups, ...]) -> bool:
+    """Its sub-gang, if it is in one, stays whole without it."""
+    key = key_of(task, rules)
+    if key is None:
+        return True
+    ready = sum(
+        (other.state in PLACED or other.state is TaskState.SUCCEEDED) and key_of(other, rules) == key
+        for other in gang.tasks.values()
+    )
+    return ready > rules[key[0]].size
 
 
 def role_minimum(gang: Gang, name: str) -> int:

@@ -185,3 +185,76 @@ def test_grr1_a_role_at_its_own_minimum_is_spared_while_another_has_surplus():
     plan = more(engine, "gang g: 4x cpu=1, queue poor")
     assert len(evicted(plan)) == 4
     assert all("worker" in name for name in evicted(plan))
+
+
+SPLIT = "gang low: 8x worker cpu=1, min 4, split worker 2 min 2"
+
+
+def test_gps1_a_sub_gang_goes_whole_where_the_gang_can_do_without():
+    engine = full(SPLIT)
+    plan = more(engine, f"gang high: 3x cpu=1, {HIGH}")
+    split = [int(name.rsplit("-", 1)[1]) // 2 for name in evicted(plan)]
+    assert len(split) == 4
+    assert len(dict.fromkeys(split)) == 2, "two sub-gangs, not halves of four"
+    assert starts(engine, plan, "high", 3)
+
+
+def test_gps1_no_more_sub_gangs_go_than_there_are_beyond_the_minimum():
+    engine = full("gang low: 8x worker cpu=1, min 4, split worker 2 min 3")
+    plan = more(engine, f"gang high: 2x cpu=1, {HIGH}")
+    assert len(evicted(plan)) == 2
+    engine = full("gang low: 8x worker cpu=1, min 4, split worker 2 min 3")
+    assert victims(more(engine, f"gang high: 3x cpu=1, {HIGH}")) == {"low": 8}
+
+
+def test_grs1_the_same_between_queues():
+    engine = full(*QUEUES, f"{SPLIT}, queue rich", policy=RECLAIM)
+    plan = more(engine, "gang g: 3x cpu=1, queue poor")
+    assert len(evicted(plan)) == 4
+    assert starts(engine, plan, "g", 3)
+
+
+# -- topology
+
+TREE = ("hypernode s1: tier 1, n1 n2", "hypernode s2: tier 1, n3 n4", "hypernode s0: tier 2, hypernodes s1 s2")
+
+
+def domain(engine: Engine, plan: Plan) -> set[str]:
+    return {"s1" if engine.state.tasks[name].node.name in ("n1", "n2") else "s2" for name in evicted(plan)}
+
+
+def test_gpt1_and_grt1_victims_of_one_domain_for_a_gang_that_must_stay_in_one():
+    engine = full(*TREE, "gang low: 8x cpu=1, min 0")
+    plan = more(engine, f"gang high: 4x cpu=1, {HIGH}, hard 1")
+    assert len(evicted(plan)) == 4
+    assert len(domain(engine, plan)) == 1
+    assert starts(engine, plan, "high", 4)
+    engine = full(*TREE, *QUEUES, "gang low: 8x cpu=1, min 0, queue rich", policy=RECLAIM)
+    plan = more(engine, "gang g: 4x cpu=1, queue poor, hard 1")
+    assert len(domain(engine, plan)) == 1
+    assert starts(engine, plan, "g", 4)
+
+
+def test_gpt2_and_grt2_nobody_goes_where_no_domain_is_large_enough():
+    engine = full(*TREE, "gang low: 8x cpu=1, min 0")
+    assert evicted(more(engine, f"gang high: 5x cpu=1, {HIGH}, hard 1")) == []
+    engine = full(*TREE, "queue rich", "queue poor: weight=9", "gang low: 8x cpu=1, min 0, queue rich", policy=RECLAIM)
+    assert evicted(more(engine, "gang g: 5x cpu=1, queue poor, hard 1")) == []
+
+
+def test_gpt3_and_grt3_a_wider_domain_will_do_where_it_is_allowed():
+    engine = full(*TREE, "gang low: 8x cpu=1, min 0")
+    plan = more(engine, f"gang high: 5x cpu=1, {HIGH}, hard 2")
+    assert len(evicted(plan)) == 5
+    assert starts(engine, plan, "high", 5)
+    engine = full(*TREE, "queue rich", "queue poor: weight=9", "gang low: 8x cpu=1, min 0, queue rich", policy=RECLAIM)
+    plan = more(engine, "gang g: 5x cpu=1, queue poor, hard 2")
+    assert len(evicted(plan)) == 5
+    assert starts(engine, plan, "g", 5)
+
+
+def test_gpt4_and_grt4_the_tighter_domain_is_taken_where_it_does():
+    engine = full(*TREE, "gang low: 8x cpu=1, min 0")
+    assert len(domain(engine, more(engine, f"gang high: 4x cpu=1, {HIGH}, hard 2"))) == 1
+    engine = full(*TREE, *QUEUES, "gang low: 8x cpu=1, min 0, queue rich", policy=RECLAIM)
+    assert len(domain(engine, more(engine, "gang g: 4x cpu=1, queue poor, hard 2"))) == 1
