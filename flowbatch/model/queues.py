@@ -138,6 +138,7 @@ class QueueTree:
         if queue is None:
             queue = self.by_name[name] = Queue(name)
             queue.path = (queue, self.root)
+            queue.limits_owners = self.root.limits_owners
         return queue
 
     def forget(self, queue: Queue) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from flowbatch.model.blockers import Blocker, NeedsQuota
 from flowbatch.model.gangs import Gang
-from flowbatch.model.owners import Owner
+from flowbatch.model.owners import Accounts, Owner
+from flowbatch.model.resources import Sums, add
 from flowbatch.model.view import ClusterView
 from flowbatch.policy.contract import Ceiling
 
@@ -20,12 +21,28 @@ class OwnerShare:
         if queue is None or not queue.limits_owners:
             return ()
         return [
-            Ceiling(each, "owner", each.accounts.held.get(owner, {}), allowance.most, named(owner))
+            Ceiling(
+                each,
+                "owner",
+                each.accounts.held.get(owner, {}),
+                allowance.most,
+                named(owner),
+                leaving=leaving(each.accounts, owner, view) if each.leaving else {},
+            )
             for each in queue.path
             if each.accounts is not None
             for owner in gang.owners
             if (allowance := each.accounts.allowance(owner)) is not None and allowance.most
         ]
+
+
+def leaving(accounts: Accounts, owner: Owner, view: ClusterView) -> Sums:
+    """What gangs of this owner are about to give back."""
+    total: Sums = {}
+    for gang_id in accounts.jobs.get(owner, {}):
+        gang = view.gangs.get(gang_id)
+        add(total, gang.leaving.items() if gang else ())
+    return total
 
 
 @dataclass(frozen=True)

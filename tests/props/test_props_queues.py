@@ -14,11 +14,13 @@ from tests.props.test_props_walk import Walk
 from tests.pure.policy.test_policy_capacity import FLAT, TREE
 from tests.pure.policy.test_policy_hierarchy import DIVIDED, HDRF
 from tests.pure.policy.test_policy_pastuse import BY_USER, FAIR
+from tests.pure.policy.test_policy_reclaim_tree import policy as reclaim_tree
 
 WALKS = int(os.environ.get("FLOWBATCH_WALKS", "160"))
 BLOCK = 20
+RECLAIMING = reclaim_tree()
 STRICT = read_policy({"preset": "fifo", "strictTurns": True})
-POLICIES = (TREE, TREE, FLAT, DIVIDED, HDRF, DEFAULT, FIFO, STRICT, FAIR, BY_USER)
+POLICIES = (TREE, TREE, FLAT, DIVIDED, HDRF, DEFAULT, FIFO, STRICT, FAIR, BY_USER, RECLAIMING)
 NAMES = ("default", "ads", "lab", "one", "two")
 
 
