@@ -3,6 +3,7 @@
 `tests.reference_peers` is the judge: it counts pods in plain loops and shares no code with the engine.
 """
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,3 +203,87 @@ def greedy(nodes: dict[str, ref.Node], placed: list[ref.Pod], members: list[ref.
     if not found:
         return False
     return all(greedy(nodes, [*placed, ref.Pod(**{**vars(first), "node": name})], rest) for name in found)
+
+
+def plain(app: str, kind: str, key: str, wanted: str) -> ref.Pod:
+    """A pod with one label and at most one term, so that many of them wait for each other."""
+    term = ref.Term(key, {"app": (wanted,)}, ("ns",))
+    return ref.Pod(
+        "",
+        "ns",
+        {"app": app},
+        [term] if kind == "near" else [],
+        [term] if kind == "apart" else [],
+        [ref.Even(key, {"app": (wanted,)}, 1)] if kind == "even" else [],
+    )
+
+
+AB = st.sampled_from(("a", "b"))
+FEW = st.builds(plain, AB, st.sampled_from(("near", "apart", "even", "none")), st.sampled_from(KEYS), AB)
+CHANGE = st.one_of(
+    st.tuples(st.just("come"), FEW, st.integers(1, 3)),
+    st.tuples(st.just("come"), PODS, st.integers(1, 3)),
+    st.tuples(st.just("elsewhere"), FEW, st.integers(0, 4)),
+    st.tuples(st.just("end"), st.integers(0, 20)),
+    st.tuples(st.just("leave"), st.integers(0, 20)),
+    st.tuples(st.just("relabel"), st.integers(0, 20), LABELS),
+    st.tuples(st.just("node"), st.integers(0, 4), st.sampled_from(("a", "b", "c", "")), st.booleans()),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(NODES, st.lists(CHANGE, min_size=3, max_size=14))
+def test_nobody_sleeps_who_could_be_placed(nodes, changes):
+    """After every change and a cycle, an engine that looks at everything anew finds nothing to do.
+
+    The books are recounted in every cycle (`validate`), so this is also the test that tallies follow what happens.
+    """
+    known, events = world(nodes)
+    engine = Engine(validate=True)
+    engine.observe([*events, Synced()])
+    seen_nodes = {event.name: event for event in events if isinstance(event, NodeSeen)}
+    pods: dict[str, PodSeen] = {}
+    for number, change in enumerate(changes):
+        happened: list[Event] = []
+        match change:
+            case ("come", pod, count):
+                name = f"{pod.namespace}/g{number}"
+                happened.append(gang(f"g{number}", count, pod.namespace))
+                for index in range(count):
+                    pod.name = f"p{number}-{index}"
+                    pods[pod.name] = seen(pod, name, index=index)
+                    happened.append(pods[pod.name])
+            case ("elsewhere", pod, where):
+                pod.name = f"p{number}"
+                pods[pod.name] = seen(pod, node=f"n{where % len(known)}", phase="Running")
+                happened.append(pods[pod.name])
+            case ("node", where, zone, hosted):
+                old = seen_nodes[f"n{where % len(known)}"]
+                labels = {**dict(old.labels), "zone": zone, "host": old.name if hosted else ""}
+                kept = tuple(sorted((key, value) for key, value in labels.items() if value))
+                seen_nodes[old.name] = msgspec.structs.replace(old, labels=kept)
+                happened.append(seen_nodes[old.name])
+            case (what, which, *more) if pods:
+                name = list(pods)[which % len(pods)]
+                if what == "end":
+                    del pods[name]
+                    happened.append(PodGone(name))
+                else:
+                    new = {"deleting": True} if what == "leave" else {"labels": tuple(sorted(more[0].items()))}
+                    pods[name] = msgspec.structs.replace(pods[name], **new)
+                    happened.append(pods[name])
+        engine.observe(happened)
+        follow(engine, pods, 2 * number + 1)
+        engine.adopt(engine.policy)
+        late = follow(engine, pods, 2 * number + 2)
+        assert not late, f"{late} slept, though there was a place"
+
+
+def follow(engine: Engine, pods: dict[str, PodSeen], now: int) -> list[str]:
+    """One cycle; what it binds, runs at once."""
+    plan = engine.cycle(Tick(now, 10_000))
+    placed = [each for each in plan.decisions if isinstance(each, Bind)]
+    for bind in placed:
+        pods[bind.uid] = msgspec.structs.replace(pods[bind.uid], node=bind.node, phase="Running")
+    engine.observe([pods[bind.uid] for bind in placed])
+    return [bind.uid for bind in placed]

@@ -19,6 +19,10 @@ def read(arguments: Arguments) -> Parts:
     """
     arguments.flag("predicate.CacheEnable", default=True)
     arguments.flag("predicate.NodePortsEnable", default=True)
+    if arguments.flag("predicate.DynamicResourceAllocationEnable", default=False):
+        arguments.problem(
+            "predicate.DynamicResourceAllocationEnable", "is not to be had: device claims are not looked at", value=True
+        )
     filters: list[NodeFilter] = [Schedulable()]
     if arguments.flag("predicate.NodeAffinityEnable", default=True):
         filters.append(Selector())

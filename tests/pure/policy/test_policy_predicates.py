@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
-from flowbatch.engine.events import PodSeen
+from flowbatch.engine.events import AttachSeen, ClaimSeen, PodSeen, VolumeSeen
+from flowbatch.errors import SpecErrors
 from flowbatch.policy.volcano import read_volcano
+from flowbatch.policy.volumes import VolumeSteps
 from tests.textcluster import bound, cycle, engine_with, facts, label_test, node, shape, why
 
 SWITCHES = {
@@ -120,3 +122,49 @@ def test_nodes_that_have_a_large_image_come_first_the_more_so_the_more_of_them_h
         (seen,) = (each for each in facts(f"gang {name}: 1x cpu=1") if isinstance(each, PodSeen))
         engine.observe([msgspec.structs.replace(seen, shape=msgspec.structs.replace(seen.shape, images=(image,)))])
     assert bound(cycle(engine)) == {"g-0": "n3", "h-0": "n1"}
+
+
+def mounting(name: str, claim: str = "ns/data"):
+    (seen,) = (each for each in facts(f"gang {name}: 1x cpu=1") if isinstance(each, PodSeen))
+    return msgspec.structs.replace(seen, shape=msgspec.structs.replace(seen.shape, claims=(claim,)))
+
+
+VOLUME_SWITCHES = {
+    "VolumeBinding": ([], "not found"),
+    "VolumeZone": (
+        [
+            VolumeSeen("v", labels=(("topology.kubernetes.io/zone", "b"),), claim="ns/data", phase="Bound"),
+            ClaimSeen("ns/data", volume="v"),
+        ],
+        "no available volume zone",
+    ),
+    "NodeVolumeLimits": (
+        [
+            VolumeSeen("v", driver="d", claim="ns/data", phase="Bound"),
+            ClaimSeen("ns/data", volume="v"),
+            AttachSeen("n1", (("d", 0),)),
+        ],
+        "exceed max volume count",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VOLUME_SWITCHES)
+def test_each_switch_of_volumes_takes_its_check_away(name: str) -> None:
+    storage, reason = VOLUME_SWITCHES[name]
+    for on in (True, False):
+        policy = policy_of("predicates", **{f"predicate.{name}Enable": on})
+        engine = engine_with("node n1: cpu=4 topology.kubernetes.io/zone:a", policy=policy)
+        engine.observe([*storage, *facts("gang g: 1x cpu=1"), mounting("g")])
+        assert bound(cycle(engine)) == ({} if on else {"g-0": "n1"})
+        assert not on or reason in why(engine, "g")
+
+
+def test_how_long_a_binding_waits_for_claims_is_an_argument() -> None:
+    assert policy_of("predicates", **{"volumebinding.bindTimeoutSeconds": 30}).steps == (VolumeSteps(30),)
+
+
+def test_device_claims_are_not_to_be_had_and_asking_for_them_says_so() -> None:
+    with pytest.raises(SpecErrors, match="device claims are not looked at"):
+        policy_of("predicates", **{"predicate.DynamicResourceAllocationEnable": "true"})
+    assert policy_of("predicates", **{"predicate.DynamicResourceAllocationEnable": False}).filters
