@@ -173,6 +173,8 @@ class PodSpec(Wire, frozen=True, kw_only=True):
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    #: Claims of devices (resource.k8s.io): only that there are some matters here.
+    resource_claims: tuple[dict[str, Any], ...] = ()
     scheduling_gates: tuple[PodSchedulingGate, ...] = ()
     overhead: dict[str, str | int | float] = {}
     #: Of the pod as a whole (KEP-2837): they stand in for what its containers add up to.

@@ -111,6 +111,8 @@ class ShapeSpec(Value, frozen=True):
     images: tuple[str, ...] = ()
     #: PersistentVolumeClaims, as "namespace/name", sorted.
     claims: tuple[str, ...] = ()
+    #: It has resource claims (dynamic resource allocation).
+    device_claims: bool = False
 
     @property
     def sociable(self) -> bool:

@@ -6,7 +6,7 @@ from flowbatch.policy.evictable import UnlessEvictable
 from flowbatch.policy.fragmentation import Fragmentation
 from flowbatch.policy.gates import Overcommit, QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
-from flowbatch.policy.nodefit import Schedulable, Selector, Taints
+from flowbatch.policy.nodefit import NoDeviceClaims, Schedulable, Selector, Taints
 from flowbatch.policy.ordering import DominantShare, LeastServed, Priority, QueuePriority, UnreadyFirst
 from flowbatch.policy.owners import OwnerJobs, OwnerShare
 from flowbatch.policy.podaffinity import PodAffinity, PodAffinityScore
@@ -30,7 +30,7 @@ DEFAULT = Policy(
     limits=(Capability(), FairShare()),
     gang_limits=(Borrowing(), OwnerShare()),
     shares=Proportion(),
-    filters=(Schedulable(), Selector(), Taints(), PodAffinity(), TopologySpread(), VolumeFit()),
+    filters=(Schedulable(), Selector(), Taints(), NoDeviceClaims(), PodAffinity(), TopologySpread(), VolumeFit()),
     steps=(VolumeSteps(),),
     scores=(BinPack(), PreferredAffinity(), PreferredTaints(), PodAffinityScore(), TopologySpreadScore()),
 )

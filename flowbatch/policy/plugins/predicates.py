@@ -2,7 +2,7 @@
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import NodeFilter
-from flowbatch.policy.nodefit import Schedulable, Selector, Taints
+from flowbatch.policy.nodefit import NoDeviceClaims, Schedulable, Selector, Taints
 from flowbatch.policy.plugins.parts import Parts
 from flowbatch.policy.podaffinity import PodAffinity
 from flowbatch.policy.spread import TopologySpread
@@ -19,10 +19,6 @@ def read(arguments: Arguments) -> Parts:
     """
     arguments.flag("predicate.CacheEnable", default=True)
     arguments.flag("predicate.NodePortsEnable", default=True)
-    if arguments.flag("predicate.DynamicResourceAllocationEnable", default=False):
-        arguments.problem(
-            "predicate.DynamicResourceAllocationEnable", "is not to be had: device claims are not looked at", value=True
-        )
     filters: list[NodeFilter] = [Schedulable()]
     if arguments.flag("predicate.NodeAffinityEnable", default=True):
         filters.append(Selector())
@@ -32,6 +28,8 @@ def read(arguments: Arguments) -> Parts:
         filters.append(PodAffinity())
     if arguments.flag("predicate.PodTopologySpreadEnable", default=True):
         filters.append(TopologySpread())
+    if arguments.flag("predicate.DynamicResourceAllocationEnable", default=False):
+        filters.append(NoDeviceClaims())
     volumes, steps = _volumes(arguments)
     kept = _proportions(arguments)
     return Parts(filters=(*filters, *volumes), steps=steps, caps=(Proportional(kept),) if kept else ())

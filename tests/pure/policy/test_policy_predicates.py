@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from flowbatch.engine.events import AttachSeen, ClaimSeen, PodSeen, VolumeSeen
-from flowbatch.errors import SpecErrors
 from flowbatch.policy.volcano import read_volcano
 from flowbatch.policy.volumes import VolumeSteps
 from tests.textcluster import bound, cycle, engine_with, facts, label_test, node, shape, why
@@ -164,7 +163,12 @@ def test_how_long_a_binding_waits_for_claims_is_an_argument() -> None:
     assert policy_of("predicates", **{"volumebinding.bindTimeoutSeconds": 30}).steps == (VolumeSteps(30),)
 
 
-def test_device_claims_are_not_to_be_had_and_asking_for_them_says_so() -> None:
-    with pytest.raises(SpecErrors, match="device claims are not looked at"):
-        policy_of("predicates", **{"predicate.DynamicResourceAllocationEnable": "true"})
-    assert policy_of("predicates", **{"predicate.DynamicResourceAllocationEnable": False}).filters
+def test_pods_with_device_claims_wait_and_are_told_why() -> None:
+    (seen,) = (each for each in facts("gang g: 1x cpu=1") if isinstance(each, PodSeen))
+    asking = msgspec.structs.replace(seen, shape=msgspec.structs.replace(seen.shape, device_claims=True))
+    for on in (True, False):
+        policy = policy_of("predicates", **{"predicate.DynamicResourceAllocationEnable": on})
+        engine = engine_with("node n1: cpu=4", policy=policy)
+        engine.observe([*facts("gang g: 1x cpu=1"), asking])
+        assert bound(cycle(engine)) == ({} if on else {"g-0": "n1"})
+        assert not on or "does not allocate devices" in why(engine, "g")
