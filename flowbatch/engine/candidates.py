@@ -58,6 +58,8 @@ class Unit:
     key: tuple[int, int, int, int, PodUid]
     #: It has been told to go in this search.
     going: bool = False
+    #: It must go for more than its room.
+    pinned: bool = False
     #: Row -> what it gives there.
     gives: dict[int, Sums] = field(default_factory=dict)
 

@@ -155,6 +155,7 @@ class Engine:
             self._fits,
             self._attempts,
             self.domains,
+            self.placement,
             self.counters,
         )
         self._shuffle = Shuffle(self._view, policy, self.guard)
@@ -520,6 +521,7 @@ class Engine:
         gang = entry.gang
         assert outcome.blocker is not None
         if self.state.claims_are_free(gang):
+            self._evictions.let_down(gang)
             self.state.unclaim(gang)
         else:
             outcome.also.insert(0, outcome.blocker)

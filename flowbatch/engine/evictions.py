@@ -17,11 +17,22 @@ from flowbatch.engine.domains import Area, Domains
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.pending import Entry
+from flowbatch.engine.placement import Placement
 from flowbatch.engine.search import Found, Search, wants
 from flowbatch.engine.standing import Demand, LaneKey
-from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsQuota, NeedsTime, NeedsTopology, NeedsVictims, Spared
+from flowbatch.model.blockers import (
+    Blocker,
+    NeedsCapacity,
+    NeedsPeers,
+    NeedsQuota,
+    NeedsTime,
+    NeedsTopology,
+    NeedsVictims,
+    NeedsVolume,
+    Spared,
+)
 from flowbatch.model.gangs import Gang, Reservation, Task
-from flowbatch.model.ids import Instant, Row
+from flowbatch.model.ids import EPOCH, GangId, Instant, Row
 from flowbatch.model.resources import Sums, add
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
@@ -80,6 +91,7 @@ class Evictions:
         fits: Fits,
         attempts: Attempts,
         domains: Domains,
+        placement: Placement,
         counters: Counters,
     ) -> None:
         self._state = state
@@ -89,6 +101,9 @@ class Evictions:
         self._fits = fits
         self._attempts = attempts
         self._domains = domains
+        self._placement = placement
+        #: Gangs that could not start where others had left for them, and until when nobody leaves for them again.
+        self._let_down: dict[GangId, Instant] = {}
         self._counters = counters
         whole = {"gangpreempt": policy.gangpreempt.whole_gangs, "gangreclaim": policy.gangreclaim.whole_gangs}
         self.ways = tuple(
@@ -100,7 +115,19 @@ class Evictions:
         """Whether somebody's going could help, and the gang is one for whom others may be sent away."""
         if not self.ways or demand.surplus or gang.fact is None or not gang.fact.preempts:
             return False
+        if self._view.now < self._let_down.get(gang.id, EPOCH) or any(
+            part.must and part.shape.spec.devices for part in demand.parts
+        ):
+            return False
+        if isinstance(blocker, NeedsPeers):
+            return not isinstance(blocker, NeedsVolume)
         return isinstance(blocker, NeedsCapacity | NeedsTopology | NeedsQuota) and not blocker.hopeless
+
+    def let_down(self, gang: Gang) -> None:
+        """Others have left for it and it could not start: something keeps it out that no eviction can change."""
+        now = self._view.now
+        self._let_down = {each: until for each, until in self._let_down.items() if until > now}
+        self._let_down[gang.id] = Instant(now + self._policy.hold_ms)
 
     def relieve(self, entry: Entry, demand: Demand, outcome: Outcome) -> Relief | None:
         """Whom to evict so that the gang can start; None, and reasons in `outcome`, where nobody is to go."""
@@ -167,7 +194,7 @@ class Evictions:
             return looked[0]
 
         ceilings = self._attempts.ceilings
-        search = Search(self._state, self._fits, ceilings, gang, needs, way, area, self._overdue())
+        search = Search(self._state, self._fits, self._placement, ceilings, gang, needs, way, area, self._overdue())
         found = search.run(find, first)
         for who in looked if found is None else ():
             refusal.join(who)

@@ -15,6 +15,7 @@ import numpy as np
 from flowbatch.engine.candidates import Candidates, Unit, Way
 from flowbatch.engine.domains import Area
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.placement import Placement
 from flowbatch.engine.standing import Demand
 from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.ids import GangId, Row
@@ -27,6 +28,8 @@ from flowbatch.model.table import Bools, Ints
 from flowbatch.model.trial import Trial
 from flowbatch.policy.contract import Ceiling
 
+#: Rows that are tried for one member whom others keep away.
+MOST_TRIED = 64
 #: Whole gangs and pods for each member that gains by it, with priority between them; then start and row.
 Cost = tuple[float, int, float, int, int]
 Ceilings = Callable[[Gang], Iterable[Ceiling]]
@@ -92,6 +95,7 @@ class Search:
         self,
         state: ClusterState,
         fits: Fits,
+        placement: Placement,
         ceilings: Ceilings,
         gang: Gang,
         needs: list[Want],
@@ -101,6 +105,7 @@ class Search:
     ) -> None:
         self._state = state
         self._fits = fits
+        self._placement = placement
         self._ceilings = ceilings
         self._gang = gang
         self._needs = needs
@@ -192,12 +197,15 @@ class Search:
 
     # -- room
 
-    def _mask(self, shape: Shape) -> Bools:
+    def _mask(self, shape: Shape, *, social: bool = True) -> Bools:
+        """Rows that admit the shape; not `social`: if those who keep it away by being there were gone."""
         table = self._state.table
         result: Bools = self._fits.of(shape).mask & table.ready[: table.size]
         if self._area.mask is not None:
             result = result & self._area.mask
-        for refused, _ in self._fits.refusals(shape, by_placement=True):
+        if self._fits.momentary:
+            self._fits.close(shape, result)
+        for refused, _ in self._fits.refusals(shape, by_placement=True) if social else ():
             result = result & ~refused
         return result
 
@@ -226,6 +234,8 @@ class Search:
         ]
 
     def _place(self, want: Want) -> bool:
+        if self._placement.social(want.shape):
+            return self._place_singly(want)
         copies = self._copies(want.shape)
         rows = np.flatnonzero(copies)
         filled = np.minimum(np.cumsum(copies[rows]), want.count)
@@ -235,6 +245,52 @@ class Search:
                 self._put(want, row, count)
         placed = int(filled[-1]) if filled.size else 0
         return placed == want.count or (placed >= want.meek and self._make_room(want, want.count - placed))
+
+    def _place_singly(self, want: Want) -> bool:
+        """One by one: each may open or close places for the next."""
+        for placed in range(want.count):
+            rows = np.flatnonzero(self._copies(want.shape))
+            if rows.size:
+                self._put(want, int(rows[0]), 1)
+            elif placed < want.meek or not self._make_room_among(want):
+                return False
+        return True
+
+    def _make_room_among(self, want: Want) -> bool:
+        """It is not enough that there is room: those must go, too, who keep it away by being there."""
+        mask = self._mask(want.shape, social=False)
+        costs = ((self._cost(row, want.shape, 1), row) for row in self._who.by_row if mask[row])
+        for _, row in sorted((cost, row) for cost, row in costs if cost is not None)[:MOST_TRIED]:
+            before, mark = len(self._victims), self._trial.mark()
+            units = self._enough(row, want.shape)
+            if units is not None and self._clear(row, units) is not None and self._let_in(row, want.shape):
+                for unit in self._victims[before:]:
+                    unit.pinned = True
+                self._put(want, row, 1)
+                return True
+            self._undo(before, mark)
+        return False
+
+    def _let_in(self, row: int, shape: Shape) -> bool:
+        """Nobody on `row` keeps the shape out, once one more has gone, or as many as it takes."""
+        if self._mask(shape)[row]:
+            return True
+        for alone in (True, False):
+            for unit in list(self._who.by_row.get(row, ())):
+                before, mark = len(self._victims), self._trial.mark()
+                if unit.there and self._evict(unit):
+                    if self._mask(shape)[row]:
+                        return True
+                    if alone:
+                        self._undo(before, mark)
+        return False
+
+    def _undo(self, before: int, mark: int) -> None:
+        """All that were told to go since then stay."""
+        for gone in self._victims[before:]:
+            self._return(gone)
+        del self._victims[before:]
+        self._trial.undo(mark)
 
     def _put(self, want: Want, row: int, count: int) -> None:
         """Give `count` members a place on `row`."""
@@ -377,10 +433,7 @@ class Search:
         touched: dict[int, None] = {}
         for unit in units:
             if not self._evict(unit):
-                for gone in self._victims[before:]:
-                    self._return(gone)
-                del self._victims[before:]
-                self._trial.undo(mark)
+                self._undo(before, mark)
                 return None
             touched |= dict.fromkeys(unit.gives)
         return list(touched)
@@ -447,7 +500,7 @@ class Search:
         for row, given in unit.gives.items():
             if any(self._future[axis][row] < amount for axis, amount in given.items()):
                 return False
-        if self._needed_for_port(unit):
+        if unit.pinned or self._needed_for_port(unit):
             return False
         concerned = [slack for ceiling, slack in slacks if _counts_in(unit, ceiling)]
         given = {}

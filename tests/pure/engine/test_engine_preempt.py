@@ -373,3 +373,27 @@ def test_the_gate_stays_shut_where_too_few_would_have_to_leave():
     engine = full("gang low: 1x cpu=1, min 1", "gang firm: 3x cpu=1, priority 20")
     assert evicted(more(engine, "gang high: 2x cpu=1, priority 10, needs(cpu=2)")) == []
     assert phase(engine, "high") == "Pending"
+
+
+def test_who_keeps_it_away_goes_and_nobody_else():
+    engine = running(
+        "1 node: cpu=9",
+        "gang low: 3x cpu=1, 1x foe cpu=1 #app=web, min 0",
+        "gang firm: 1x cpu=1, priority 20",
+        policy=PREEMPTING,
+    )
+    plan = more(engine, "gang high: 1x cpu=1 apart[host app=web], priority 10")
+    assert evicted(plan) == ["low-foe-0"]
+    assert gangs_bound(let_go(engine, plan)) == {"high": 1}
+
+
+def test_who_keeps_it_away_and_may_not_go_keeps_it_away():
+    engine = running("1 node: cpu=9", "gang firm: 1x cpu=1 #app=web, priority 20", policy=PREEMPTING)
+    assert evicted(more(engine, "gang high: 1x cpu=1 apart[host app=web], priority 10")) == []
+
+
+def test_members_that_keep_each_other_away_get_a_node_each():
+    engine = running("3 nodes: cpu=2", "gang low: 6x cpu=1, min 0", policy=PREEMPTING)
+    plan = more(engine, "gang high: 3x cpu=1 #app=web apart[host app=web], priority 10")
+    assert len(evicted(plan)) == 3
+    assert gangs_bound(let_go(engine, plan)) == {"high": 3}
