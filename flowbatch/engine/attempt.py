@@ -471,7 +471,8 @@ class Attempts:
 
     def _needs(self, ceiling: Ceiling, short: Sums, *, hopeless: bool = False) -> NeedsQuota:
         amounts = self._state.axes.amounts
-        holds = amounts({axis: ceiling.held.get(axis, 0) for axis in short}) if ceiling.owner else ()
+        names = self._state.axes.names
+        holds = tuple(sorted((names[axis], ceiling.held.get(axis, 0)) for axis in short))
         return NeedsQuota(ceiling.queue.name, ceiling.kind, amounts(short), hopeless, ceiling.owner, holds)
 
     def _allowance(self, gang: Gang, shape: Shape) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from flowbatch.engine.decisions import NOWHERE, Report, TaskReport
 from flowbatch.engine.domains import placed_rows
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.moment import Moment
 from flowbatch.engine.reasons import Reasons, format_amount, format_amounts, opening
 from flowbatch.model.blockers import (
     Behind,
@@ -82,6 +83,7 @@ class Words:
         self._state = state
         self._fits = fits
         self._reasons = Reasons(state, fits)
+        self._moment = Moment(state, fits)
 
     def fresh(self) -> None:
         """Counts of nodes are current only for one moment."""
@@ -148,9 +150,9 @@ class Words:
 
     def _quota(self, blocker: NeedsQuota) -> str:
         axes, queue = self._state.axes, self._state.queues.by_name.get(blocker.queue)
-        held = blocker.holds if blocker.owner else axes.amounts(queue.held()) if queue else ()
+        held = blocker.holds or (axes.amounts(queue.held()) if queue else ())
         named = dict(blocker.short)
-        holds = format_amounts(tuple((name, units) for name, units in held if name in named))
+        holds = format_amounts(tuple((name, units) for name, units in held if name in named and units))
         whose = f"limit of {blocker.owner}" if blocker.owner else blocker.limit
         text = f'short {format_amounts(blocker.short)} in queue "{blocker.queue}" ({whose}; it holds {holds})'
         return f"it can never fit the limits of its queue: {text}" if blocker.hopeless else text
@@ -186,7 +188,9 @@ class Words:
         if not blocker.hopeless:
             return f"room for {blocker.fits} of {blocker.needs} pods. {nodes}{self._reserved(gang)}"
         if not blocker.most:
-            shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
+            shape = tight_shape(gang, blocker)
+            if shape is not None and not self._above_every_node(shape):
+                return f"it can never fit: no node that is ready and admits it is large enough. {nodes}"
             return f"it can never fit: {self._larger_than_any(shape)}. {nodes}"
         return f"it can never fit: empty nodes would hold {blocker.most} of {blocker.needs} pods. {nodes}"
 
@@ -227,13 +231,8 @@ class Words:
         return f"one pod asks for {pod}, the largest node has {node}"
 
     def _nodes(self, gang: Gang, blocker: Blocker) -> str:
-        tight = (
-            blocker.shapes if isinstance(blocker, NeedsCapacity | NeedsPeers) else (getattr(blocker, "shape", None),)
-        )
-        for shape in shapes_of(gang):
-            if shape.id in tight:
-                return self._reasons.text(shape, gang)
-        return ""
+        shape = tight_shape(gang, blocker)
+        return self._reasons.text(shape, gang) if shape is not None else ""
 
     def message(self, gang: Gang, blocker: Blocker) -> str:
         """The PodGroup condition's message."""
@@ -259,6 +258,7 @@ class Words:
 
     def explain(self, gang: Gang, blocker: Blocker | None, behind: tuple[GangId, ...]) -> Explanation:
         """Everything there is to say."""
+        blocker = self._moment.current(blocker, gang) if blocker else None
         return Explanation(
             gang=gang.id,
             phase=gang.phase,
@@ -285,7 +285,7 @@ class Words:
     def _short(self, gang: Gang, blocker: Blocker | None) -> Amounts:
         if not isinstance(blocker, NeedsCapacity):
             return tuple(getattr(blocker, "short", ()))
-        shape = next((each for each in shapes_of(gang) if each.id in blocker.shapes), None)
+        shape = tight_shape(gang, blocker)
         missing = blocker.needs - blocker.fits
         return self._state.axes.amounts({a: n * missing for a, n in shape.request if a != PODS}) if shape else ()
 
@@ -357,6 +357,7 @@ class Words:
         if blocker is None:
             text = name = reason = ""
         else:
+            blocker = self._moment.current(blocker, gang)
             text, name, reason = self.message(gang, blocker), blocker.name, condition_reason(blocker)
         return Report(
             gang.id,
@@ -388,6 +389,13 @@ def shapes_of(gang: Gang) -> list[Shape]:
         if role.shape is not None:
             shapes.setdefault(role.shape.id, role.shape)
     return list(shapes.values())
+
+
+def tight_shape(gang: Gang, blocker: Blocker) -> Shape | None:
+    """The shape that the blocker's numbers are about: the first it names."""
+    named = getattr(blocker, "shapes", (getattr(blocker, "shape", None),))
+    known = {shape.id: shape for shape in shapes_of(gang)}
+    return next((known[shape] for shape in named if shape in known), None)
 
 
 def condition_reason(blocker: Blocker) -> str:

@@ -72,7 +72,7 @@ class NeedsQuota(Blocker, frozen=True):
     """A queue may not hold so much: `short` is what it lacks. Cure: the queue holds less, or may hold more.
 
     `limit` is the kind of limit ("capability", "share", "borrowing"); `hopeless` means that the gang alone is above it.
-    Where only one namespace or user is limited, `owner` says whom, and `holds` what they hold of what is short.
+    Where only one namespace or user is limited, `owner` says whom. `holds` is what was held of what is short.
     """
 
     queue: QueueName

@@ -1,5 +1,7 @@
 """What queues may hold: capability and guarantee along the path to the root, and the fair share of each queue's own."""
 
+from collections.abc import Iterator
+
 from flowbatch.engine.events import QueueSeen
 from tests.reference.cluster import Amounts, Cluster, asks, plus, total_of, waits
 
@@ -137,10 +139,17 @@ def over_limit(
     cluster: Cluster, queue: str, asked: Amounts, share: dict[str, Amounts]
 ) -> tuple[str, str, Amounts] | None:
     """The first limit that is in the way of `asked`: queue, kind, what is short; None where it may be held."""
+    return next(all_over(cluster, queue, asked, share), None)
+
+
+def all_over(
+    cluster: Cluster, queue: str, asked: Amounts, share: dict[str, Amounts]
+) -> Iterator[tuple[str, str, Amounts]]:
+    """Every limit that is in the way."""
     for name in path(cluster, queue):
         missing = short(asked, held(cluster, name), capability(cluster, name))
         if missing:
-            return name, "capability", missing
+            yield name, "capability", missing
         mine = own(cluster, name)
         if name == queue and mine and name in share:
             # One gang may always start, however large: else two that are larger than their shares wait for ever.
@@ -148,5 +157,4 @@ def over_limit(
             limit = {axis: units for axis, units in share[name].items() if units < whole.get(axis, 0)}
             missing = short(asked, mine, limit)
             if missing:
-                return name, "share", missing
-    return None
+                yield name, "share", missing
