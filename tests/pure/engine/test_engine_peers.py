@@ -14,6 +14,7 @@ from flowbatch.engine.events import (
     ShapeSpec,
 )
 from flowbatch.model.ids import GangId, NodeName, PodUid
+from flowbatch.policy.presets import PREEMPTING
 from tests.textcluster import (
     binds,
     blocker,
@@ -21,12 +22,16 @@ from tests.textcluster import (
     confirm,
     cycle,
     engine_with,
+    evicted,
     facts,
     finish,
     gangs_bound,
     label_test,
+    leave,
+    more,
     node,
     nodes_used,
+    running,
     seen_again,
     why,
 )
@@ -405,3 +410,30 @@ def test_a_pod_that_begins_to_leave_no_longer_counts_for_spreading() -> None:
     assert not binds(cycle(engine))
     engine.observe([seen_again(engine, "x2", deleting=True)])
     assert bound(cycle(engine)) == {"g-0": "a2"}
+
+
+# -- preemption
+
+
+def test_nobody_is_evicted_where_the_beneficiary_may_not_be() -> None:
+    lines = ("2 nodes: cpu=2", "pod y: cpu=1 #app=x on n1", "pod z: cpu=2 on n2", "gang low: 1x cpu=1, min 1")
+    engine = running(*lines, policy=PREEMPTING)
+    assert evicted(more(engine, "gang high: 1x cpu=1 apart[host app=x], priority 10")) == []
+
+
+def test_victims_are_looked_for_where_others_allow_the_beneficiary() -> None:
+    lines = ("2 nodes: cpu=2", "pod y: cpu=1 #app=x on n1", "gang low: 3x cpu=1, min 1")
+    engine = running(*lines, policy=PREEMPTING)
+    gone = evicted(more(engine, "gang high: 1x cpu=1 apart[host app=x], priority 10"))
+    assert len(gone) == 1
+    leave(engine, gone)
+    assert bound(cycle(engine, 3_000)) == {"high-0": "n2"}
+
+
+def test_a_victim_goes_for_being_in_the_way_although_there_is_room() -> None:
+    """Volcano: preempt with an anti-affinity constraint."""
+    engine = running("1 nodes: cpu=4", "gang low: 1x cpu=1 #app=x, min 1", policy=PREEMPTING)
+    gone = evicted(more(engine, "gang high: 1x cpu=1 apart[host app=x], priority 10"))
+    assert gone == ["low-0"]
+    leave(engine, gone)
+    assert bound(cycle(engine, 3_000)) == {"high-0": "n1"}
