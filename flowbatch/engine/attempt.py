@@ -494,6 +494,7 @@ class Attempts:
         outcome = Outcome()
         reasons: list[Blocker] = []
         with Trial(self._state) as trial:
+            trial.unclaim(gang)
             for team in demand.teams:
                 if left > 0 and not team.started:
                     count, reason = self._whole_team(gang, team, outcome, trial)
@@ -509,7 +510,8 @@ class Attempts:
                     reasons.append(reason)
             self._view.buckets = None
             outcome.question = self._question(gang, trial)
-            outcome.placed = trial.keep(Stimulus.HOLD if outcome.question else Stimulus.PLACE)
+            if trial.placing or not gang.claims:
+                outcome.placed = trial.keep(Stimulus.HOLD if outcome.question else Stimulus.PLACE)
         if not outcome.placed and reasons:
             outcome.blocker, *outcome.also = reasons
             outcome.also += self._else(outcome.rooms, reasons)

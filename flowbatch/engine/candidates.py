@@ -30,14 +30,18 @@ class Way:
     """One of Volcano's actions that evict: from the own queue or `across` queues.
 
     `gang`: a gang loses only what it has beyond its minimum, whatever filters there are; `whole`: or all of it.
+    `inside`: only members of the gang itself, of lower priority than the one that waits.
     """
 
     action: str
     across: bool
     gang: bool
     whole: bool = False
+    inside: bool = False
 
 
+#: Volcano's preempt does this too: a member of higher priority takes the place of one of lower priority.
+INSIDE: Final = Way("preempt", across=False, gang=True, inside=True)
 WAYS: Final = {
     way.action: way
     for way in (
@@ -134,6 +138,9 @@ class Candidates:
     def _gangs(self) -> Iterator[Gang]:
         queue = self._gang.queue
         assert queue is not None
+        if self._way.inside:
+            yield self._gang
+            return
         if not self._way.across:
             yield from queue.gangs.values()
             return
@@ -210,6 +217,8 @@ class Candidates:
             return "of gangs that nobody knows"
         if gang.fact.preemptable is False:
             return "not preemptable"
+        if self._way.inside:
+            return None
         if not self._way.across:
             lower = gang.priority < self._gang.priority and gang is not self._gang
             return None if lower else "of the same or higher priority"
@@ -266,6 +275,8 @@ class Candidates:
         fact, now = task.fact, self._view.now
         if not fact.preemptable:
             return "not preemptable"
+        if self._way.inside and fact.priority >= highest(self._gang):
+            return "of the same or higher task priority"
         for until, reason in (
             (task.spared_until, "whose eviction was refused"),
             (fact.started + self._runtime if self._runtime else 0, "that have just started"),
@@ -310,6 +321,17 @@ class Candidates:
     def note(self, reason: str) -> None:
         """One more is spared, on second thoughts."""
         self._spare(reason)
+
+
+def highest(gang: Gang) -> int:
+    """Of its members that wait, the highest priority."""
+    return max((task.fact.priority for task in gang.pending.values()), default=0)
+
+
+def pushes(gang: Gang) -> bool:
+    """A member that waits is of higher priority than one that runs."""
+    most = highest(gang)
+    return any(task.fact.priority < most and task.state in EVICTABLE for task in gang.tasks.values())
 
 
 def divided(queues: QueueTree) -> dict[int, None]:

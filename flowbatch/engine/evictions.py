@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from flowbatch.engine.attempt import Attempts, Outcome
-from flowbatch.engine.candidates import WAYS, Candidates, Way
+from flowbatch.engine.candidates import INSIDE, WAYS, Candidates, Way, pushes
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.domains import Area, Domains
 from flowbatch.engine.fits import Fits
@@ -109,11 +109,14 @@ class Evictions:
         self.ways = tuple(
             replace(WAYS[action], whole=whole.get(action, False)) for action in policy.actions if action in WAYS
         )
+        self._inside = "preempt" in policy.actions
         self._pauses: dict[LaneKey, Pause] = {}
 
     def concerns(self, gang: Gang, demand: Demand, blocker: Blocker | None) -> bool:
         """Whether somebody's going could help, and the gang is one for whom others may be sent away."""
-        if not self.ways or demand.surplus or gang.fact is None or not gang.fact.preempts:
+        if not self.ways or gang.fact is None or not gang.fact.preempts:
+            return False
+        if demand.surplus and not (self._inside and demand.parts and pushes(gang)):
             return False
         if self._view.now < self._let_down.get(gang.id, EPOCH) or any(
             part.must and part.shape.spec.devices for part in demand.parts
@@ -135,7 +138,7 @@ class Evictions:
         pause = self._pauses.get(key, Pause(0, now))
         if now >= pause.until:
             refusal = Refusal()
-            for way in self.ways:
+            for way in (INSIDE,) if demand.surplus else self.ways:
                 relief = self._search(gang, demand, way, refusal)
                 if relief is not None:
                     self._pauses.pop(key, None)

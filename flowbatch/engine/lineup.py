@@ -7,7 +7,7 @@ attempt could not place is *laid down* with all that ask for the same.
 from msgspec import structs
 
 from flowbatch.engine.attempt import Outcome
-from flowbatch.engine.candidates import WAYS
+from flowbatch.engine.candidates import WAYS, pushes
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.outbox import Outbox
@@ -239,7 +239,8 @@ class LineUp:
             if own or self._placement.unknowable or gang.id in self.questions.advice:
                 lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
             if self._evicts and gang.fact is not None and gang.fact.preempts:
-                lane_key = structs.replace(lane_key, rank=gang.priority)
+                alone = gang.id if what.surplus and pushes(gang) else lane_key.solo
+                lane_key = structs.replace(lane_key, rank=gang.priority, solo=alone)
             if self._policy.reserving:
                 lane_key = self._promising(gang, what, lane_key)
             if gang.queue.fifo and not what.surplus:

@@ -50,7 +50,10 @@ class Want:
 
 
 def wants(demand: Demand) -> list[Want]:
-    """What the gang's minimum needs."""
+    """What the gang's minimum needs; of one that has it, the member that comes first."""
+    if demand.surplus:
+        part = demand.parts[0]
+        return [Want(part.role.name, part.shape, 1, part.tasks[:1], int(not part.tasks[0].fact.preempts))]
     found: list[Want] = []
     for part in demand.parts:
         if part.must:

@@ -397,3 +397,21 @@ def test_members_that_keep_each_other_away_get_a_node_each():
     plan = more(engine, "gang high: 3x cpu=1 #app=web apart[host app=web], priority 10")
     assert len(evicted(plan)) == 3
     assert gangs_bound(let_go(engine, plan)) == {"high": 3}
+
+
+def test_inside_a_gang_a_member_of_higher_priority_takes_the_place_of_a_lower_one():
+    engine = full("gang job: 4x worker cpu=1, 1x master cpu=1 gated rank 5, min 1")
+    engine.observe([seen_again(engine, "job-master-0", gated=False)])
+    plan = cycle(engine, 2_000)
+    assert len(evicted(plan)) == 1
+    assert blocker(engine, "job") == "NeedsRoom"
+    assert bound(let_go(engine, plan)) == nominated(plan)
+
+
+def test_inside_a_gang_equals_stay_and_so_does_its_minimum():
+    engine = full("gang job: 4x worker cpu=1, 1x master cpu=1 gated, min 1")
+    engine.observe([seen_again(engine, "job-master-0", gated=False)])
+    assert evicted(cycle(engine, 2_000)) == []
+    engine = full("gang job: 4x worker cpu=1, 1x master cpu=1 gated rank 5, min 4")
+    engine.observe([seen_again(engine, "job-master-0", gated=False)])
+    assert evicted(cycle(engine, 2_000)) == []
