@@ -59,6 +59,8 @@ def fits(policy: object) -> str:
             return "its kind is no text"
         for each in ("own", "first_gang_may_exceed") if hasattr(policy, "limit") else ():
             getattr(policy, each)
+        if hasattr(policy, "victims") and not policy.every_ms >= SOON_MS:  # type: ignore[attr-defined]  # as above
+            return f"it wants to be asked every {shorten(policy.every_ms)} ms"  # type: ignore[attr-defined]  # as above
     except Exception as error:  # a property may raise anything
         return f"{type(error).__name__}: {error}"
     return ""
@@ -173,6 +175,12 @@ def _moment(answer: Any, args: Sequence[Any], name: str, rows: int) -> Any:
     raise Misfit(f"it gave no moment but {shorten(answer)}")
 
 
+def _later(answer: Any, args: Sequence[Any], name: str, rows: int) -> Any:
+    """A moment after `view.now`, the last argument: one that has passed would be now again and again."""
+    now = args[-1].now
+    return answer if _moment(answer, args, name, rows) is None or answer > now else Instant(now + SOON_MS)
+
+
 def _truth(answer: Any, args: Sequence[Any], name: str, rows: int) -> bool:
     return bool(answer)
 
@@ -213,7 +221,7 @@ CHECKS: Final[dict[str, Check]] = {
     "gate_question": _question,
     "steps": _steps,
     "due": _moment,
-    "turns": _moment,
+    "turns": _later,
     "concerns": _truth,
     "opens": _truth,
     "pace": _pace,

@@ -1,8 +1,8 @@
 """The seams of the scheduler: small Protocols that policies implement. Public.
 
 A policy is a frozen value without state of its own; two engines may share it. It reads the ClusterView, returns a
-value and changes nothing. One that raises is left out of that decision, counted and reported; it cannot break an
-invariant, because capacity, limits and gangs are the engine's own business.
+value and changes nothing. One that raises, or whose answer is none, is left out of that decision, counted and reported;
+it cannot break an invariant, because capacity, limits and gangs are the engine's own business (docs/policies.md).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -144,6 +144,36 @@ def test_a_moment_in_the_past_does_not_make_the_engine_spin():
     assert (plan.more, plan.wake_at) == (False, 6_000)
 
 
+def test_a_filter_that_turns_at_once_and_for_ever_does_not_make_the_engine_spin():
+    one = stranger(admits=None, turns=lambda view: view.now)
+    type(one).by_moment = True
+    policy = replace(DEFAULT, filters=(*DEFAULT.filters, one))
+    plan = cycle(engine_with("1 nodes: cpu=4", "gang a: 1x cpu=9", policy=policy), now=5_000)
+    assert plan.wake_at is None or plan.wake_at >= 6_000
+
+
+def test_who_sends_pods_away_is_not_asked_without_end():
+    class Busy:
+        every_ms = 0
+
+        def victims(self, view):
+            return ()
+
+    engine = engine_with(*LINES, policy=replace(DEFAULT, shufflers=(Busy(),), actions=(*DEFAULT.actions, "shuffle")))
+    assert engine.policy.shufflers == ()
+    assert "every 0 ms" in told(cycle(engine))["Busy"]
+
+
+def test_a_queue_order_that_changes_its_mind_at_every_look_comes_to_an_end():
+    numbers = iter(range(10**9))
+    order = stranger(key=lambda *_: (next(numbers),))
+    type(order).by_tree = True
+    lines = ("4 nodes: cpu=1", "queue q: weight=1", "gang a: 1x cpu=1", "gang b: 1x cpu=1, queue q")
+    engine = engine_with(*lines, policy=replace(DEFAULT, queue_order=(order,)))
+    engine.guard.meter.most_looks = 500
+    assert len(bound(cycle(engine))) == 2
+
+
 def test_a_policy_that_looks_at_too_many_nodes_in_one_decision_has_no_further_say_in_it():
     seen = []
 
