@@ -330,6 +330,17 @@ def test_whom_an_extender_would_have_to_be_asked_about_is_not_evicted(resources,
     assert any(isinstance(each, Evict) for each in plan.decisions) is evicts
 
 
+def test_a_gang_that_was_refused_nodes_does_not_hold_up_its_equals():
+    engine = engine_with("1 nodes: cpu=4", "gang a: 1x cpu=1", "gang b: 1x cpu=1", policy=extended())
+    first, second = asks(cycle(engine))
+    answer(engine, second, "no")
+    answer(engine, first, refused=["n1"])
+    plan = cycle(engine)
+    assert blocker(engine, "a") == "NeedsTime"
+    assert plan.wake_at == 2_000
+    assert the_ask(cycle(engine, 2_000)).inquiry.gang == "ns/b"
+
+
 def replace_node(engine, name, **changes):
     import msgspec
 

@@ -78,6 +78,16 @@ def test_other_nodes_are_told_and_the_shadow_follows_the_real_ones():
     assert digest(both.engine) == digest(both.shadow.engine)
 
 
+def test_what_is_really_ordered_has_its_place_in_the_shadow_before_the_watch_says_so():
+    both = Both("3 nodes: cpu=4", "pod o: cpu=1 on n2", "gang a: 1x cpu=1", shadow=SPREAD)
+    both.cycle()
+    assert both.shadow.engine.state.tasks["a-0"].node.name == "n2"
+    both.tell(*gang("b", "2x cpu=4, phase Inqueue", 9))
+    plan, found = both.cycle()
+    assert sorted(node for _, node in places_of(plan)["ns/b"]) == ["n1", "n3"]
+    assert found == []
+
+
 def test_a_gang_that_would_wait_is_told_with_the_reason():
     both = Both("1 nodes: cpu=4", "gang late: 1x cpu=1", shadow=LATE)
     plan, (difference,) = both.cycle()

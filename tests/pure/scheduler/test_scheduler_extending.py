@@ -54,6 +54,11 @@ def test_depth_is_judged_without_decoding(body, deep):
     assert too_deep(body) is deep
 
 
+def test_what_is_too_deep_is_refused_even_where_it_would_be_skipped():
+    with pytest.raises(ExtenderFailed, match="nested deeper"):
+        read(b'{"other": ' + b"[" * 40 + b"]" * 40 + b"}", PredicateReply)
+
+
 def test_scores_are_cut_to_what_a_score_may_be():
     reply = PrioritizeReply({"a": 50.0, "b": -1.0, "c": 1e9, "d": float("nan"), "stranger": 3.0})
     assert scores_of(reply, ["a", "b", "c", "d", "e"]) == {"a": 0.5, "b": 0.0, "c": 1.0}
