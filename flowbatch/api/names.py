@@ -11,6 +11,9 @@ JOB_RETRY_COUNT = "volcano.sh/job-retry-count"
 TEMPLATE_UID = "volcano.sh/template-uid"
 NUMA_TOPOLOGY_POLICY = "volcano.sh/numa-topology-policy"
 PARTITION_ID = "volcano.sh/partition-id"
+#: On pods and their owners, for the PodGroup that is made for them.
+NETWORK_TOPOLOGY_MODE = "volcano.sh/network-topology-mode"
+NETWORK_TOPOLOGY_HIGHEST_TIER = "volcano.sh/network-topology-highest-tier"
 #: On a PodGroup: the lowest HyperNode that holds all of its members.
 ALLOCATED_HYPER_NODE = "volcano.sh/job-allocated-hypernode"
 JOB_FORWARDING = "volcano.sh/job-forwarding"

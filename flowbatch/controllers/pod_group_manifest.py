@@ -10,6 +10,8 @@ from flowbatch.api.names import (
     DEFAULT_QUEUE,
     GROUP_MIN_MEMBER,
     GROUP_MIN_RESOURCES,
+    NETWORK_TOPOLOGY_HIGHEST_TIER,
+    NETWORK_TOPOLOGY_MODE,
     SCHEDULING_QUEUE_NAME,
 )
 from flowbatch.api.quantity import QuantityError, format_amount
@@ -32,6 +34,8 @@ def pod_group(pod: Pod, owners: Sequence[ObjectMeta], namespace: ObjectMeta | No
     spec: JsonObject = {"minMember": members, "queue": _queue(sources, namespace)}
     if (least := _min_resources(pod, sources, members)) is not None:
         spec["minResources"] = least
+    if (topology := _topology(sources)) is not None:
+        spec["networkTopology"] = topology
     if pod.spec.priority_class_name:
         spec["priorityClassName"] = pod.spec.priority_class_name
     metadata: JsonObject = {
@@ -71,6 +75,15 @@ def _owner_reference(pod: Pod) -> JsonObject:
 
 def _first(sources: Sequence[ObjectMeta], annotation: str) -> str:
     return next((found for each in sources if (found := each.annotations.get(annotation))), "")
+
+
+def _topology(sources: Sequence[ObjectMeta]) -> JsonObject | None:
+    """How close the pods must be; what cannot be read is not said, so that they run at all."""
+    mode, tier = _first(sources, NETWORK_TOPOLOGY_MODE), _first(sources, NETWORK_TOPOLOGY_HIGHEST_TIER)
+    bounded = tier.isdecimal() and len(tier) < 10
+    if mode not in ("hard", "soft") and (mode or not bounded):
+        return None
+    return {"mode": mode or "hard", **({"highestTierAllowed": int(tier)} if bounded else {})}
 
 
 def _min_members(sources: Sequence[ObjectMeta]) -> int:

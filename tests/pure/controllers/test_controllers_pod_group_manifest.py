@@ -1,5 +1,7 @@
 """Which PodGroup does a pod get that no job made?"""
 
+import pytest
+
 from flowbatch.api.core import Container, Pod, PodSpec, ResourceRequirements
 from flowbatch.api.meta import ObjectMeta, OwnerReference
 from flowbatch.controllers.pod_group_manifest import group_name, pod_group
@@ -78,3 +80,19 @@ def test_volcano_annotations_are_inherited_and_others_are_not():
     theirs = {"volcano.sh/preemptable": "false", "volcano.sh/revocable-zone": "*"}
     made = pod_group(pod(annotations=mine), [owner(**theirs)], None)
     assert made["metadata"]["annotations"] == {"volcano.sh/preemptable": "true", "volcano.sh/revocable-zone": "*"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "tier", "expected"),
+    [
+        ("hard", "2", {"mode": "hard", "highestTierAllowed": 2}),
+        ("soft", "", {"mode": "soft"}),
+        ("", "1", {"mode": "hard", "highestTierAllowed": 1}),
+        ("firm", "1", None),
+        ("hard", "x", {"mode": "hard"}),
+        ("", "", None),
+    ],
+)
+def test_an_owner_may_ask_for_closeness(mode, tier, expected):
+    asked = {"volcano.sh/network-topology-mode": mode, "volcano.sh/network-topology-highest-tier": tier}
+    assert pod_group(pod(owner=REPLICA_SET), [owner(**asked)], None)["spec"].get("networkTopology") == expected
