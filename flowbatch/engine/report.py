@@ -375,7 +375,7 @@ class Words:
     def _home(self, gang: Gang) -> HyperNodeName:
         """The lowest domain with all that have their place; the old one while nobody has."""
         fact, index = gang.fact, self._state.topology.index
-        if fact is None or not (fact.reach or fact.sub_groups or fact.home):
+        if fact is None or not (fact.reach or fact.sub_groups):
             return NOWHERE
         rows = placed_rows(gang.tasks.values())
         holding = np.flatnonzero(index.holding(rows, self._state.table.size)) if rows.size else rows
