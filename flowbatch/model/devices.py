@@ -238,14 +238,19 @@ class DeviceTable:
 
     def copies(self, shape: Shape, rows: Ints, *, empty: bool = False) -> Ints:
         """How many pods of `shape` the devices of each of `rows` can take; `empty`: if nobody were on them."""
+        asks = shape.spec.devices
+        alone = len(asks) == 1 and (asks[0].count == 1 or asks[0].whole)
+        if alone and not empty and 2 * rows.size > self._bank.rows.size:
+            # Most rows: looking at all of them in place is cheaper than copying some.
+            self._reach(int(rows.max(initial=-1)) + 1)
+            everywhere: Ints = self._each(asks[0], self._bank).sum(axis=1).take(rows) // asks[0].count
+            return everywhere
         bank = self.bank(rows)
         if empty:
             self._clear(bank)
-        asks = shape.spec.devices
-        if len(asks) == 1 and (asks[0].count == 1 or asks[0].whole):
-            each = self._each(asks[0], bank)
-            total: Ints = each.sum(axis=1) // asks[0].count
-            return total
+        if alone:
+            here: Ints = self._each(asks[0], bank).sum(axis=1) // asks[0].count
+            return here
         return self._tried(shape, bank)
 
     def limit(self, shape: Shape, copies: Ints, *, empty: bool = False) -> Ints:
