@@ -6,12 +6,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from flowbatch.engine.decisions import Bind, Plan
+from flowbatch.engine.decisions import Bind, Evict, Plan
 from flowbatch.engine.events import DeclaredTask, GangSeen, NodeGone, NodeSeen, PodGone, PodSeen, QueueSeen, ShapeSpec
 from flowbatch.model.asks import Device, DeviceAsk, DeviceShare
 from flowbatch.model.state import ClusterState
 from flowbatch.policy.policy import Policy
-from flowbatch.policy.presets import DEFAULT, GPU
+from flowbatch.policy.presets import DEFAULT, GPU, PREEMPTING
 from tests.factworld import DONE, World, digest
 
 CPU = (("cpu", 1000),)
@@ -126,9 +126,12 @@ class DeviceMachine(RuleBasedStateMachine):
         else:
             self.world.change_pod(uid, phase="Succeeded")
 
-    @rule()
     def decide(self) -> None:
         self.world.cycle()
+
+    @rule()
+    def time_passes(self) -> None:
+        self.decide()
 
     @precondition(lambda self: self.world.in_flight)
     @rule(data=st.data(), fine=st.booleans())
@@ -165,8 +168,44 @@ class CarefulMachine(DeviceMachine):
     policy = GPU
 
 
+class PreemptingMachine(DeviceMachine):
+    """The same where some gangs send others away: room is made for devices, and books and plans stay right."""
+
+    policy = PREEMPTING
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.victims: list[str] = []
+
+    def decide(self) -> None:
+        plan = self.world.cycle()
+        self.victims += [order.uid for order in plan.decisions if isinstance(order, Evict)]
+
+    @rule(shape=st.sampled_from(SHAPES), size=st.integers(1, 3), priority=st.sampled_from([10, 20]))
+    def important_gang_comes(self, shape: ShapeSpec, size: int, priority: int) -> None:
+        self.count += 1
+        gang = f"ns/i{self.count}"
+        self.world.tell(GangSeen(gang, gang, "default", self.count, priority, size))
+        pods = (PodSeen(f"{gang}-{i}", "ns", f"p{i}", shape, gang, "now", i, priority) for i in range(size))
+        self.world.tell(*pods)
+
+    @rule()
+    def victims_leave(self) -> None:
+        for uid in self.victims:
+            if uid in self.world.pods and uid not in self.world.in_flight:
+                self.world.tell(PodGone(uid))
+        self.victims = []
+
+    def teardown(self) -> None:
+        for _ in range(3):
+            self.victims_leave()
+            self.decide()
+            self.world.answer(self.world.in_flight)
+
+
 TestDevices = DeviceMachine.TestCase
+TestPreempting = PreemptingMachine.TestCase
 TestCareful = CarefulMachine.TestCase
-TestDevices.settings = TestCareful.settings = settings(
+TestDevices.settings = TestCareful.settings = TestPreempting.settings = settings(
     max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
