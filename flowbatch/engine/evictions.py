@@ -118,9 +118,7 @@ class Evictions:
             return False
         if demand.surplus and not (self._inside and demand.parts and pushes(gang)):
             return False
-        if self._view.now < self._let_down.get(gang.id, EPOCH) or any(
-            part.must and part.shape.spec.devices for part in demand.parts
-        ):
+        if self._view.now < self._let_down.get(gang.id, EPOCH):
             return False
         if isinstance(blocker, NeedsPeers):
             return not isinstance(blocker, NeedsVolume)
