@@ -122,6 +122,13 @@ class Domains:
             fits += np.minimum(index.sums(self._placement.reach(shape, asked.inside.mask)), count)
         return fits
 
+    def inner(self, reach: Reach, tasks: Iterable[Task], inside: Area) -> list[Area]:
+        """Every area inside another one that `tasks` may be in together, tightest first, however full."""
+        asked = Asked(reach, {}, placed_rows(tasks), inside=inside)
+        places = np.flatnonzero(self.admissible(asked))
+        tiers = self._state.topology.index.tiers[places]
+        return [self._area(place) for place in places[np.argsort(tiers, kind="stable")].tolist()]
+
     def widest(self, asked: Asked) -> Area | None:
         """Where members that go in one by one may go: the tightest area for all of them, or else the roomiest."""
         if asked.reach.soft:

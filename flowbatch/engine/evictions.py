@@ -20,6 +20,7 @@ from flowbatch.engine.pending import Entry
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.search import Found, Search, wants
 from flowbatch.engine.standing import Demand, LaneKey
+from flowbatch.engine.teams import Team
 from flowbatch.model.blockers import (
     Blocker,
     NeedsCapacity,
@@ -195,11 +196,16 @@ class Evictions:
             return looked[0]
 
         ceilings = self._attempts.ceilings
-        search = Search(self._state, self._fits, self._placement, ceilings, gang, needs, way, area, self._overdue())
+        late = self._overdue()
+        search = Search(self._state, self._fits, self._placement, ceilings, gang, needs, way, area, self._inner, late)
         found = search.run(find, first)
         for who in looked if found is None else ():
             refusal.join(who)
         return found
+
+    def _inner(self, team: Team, area: Area) -> list[Area]:
+        reach = team.rule.reach
+        return [area] if reach is None else self._domains.inner(reach, team.tasks, area)
 
     def _overdue(self) -> list[Task]:
         """Who was told to go so long ago that his room is not to be counted on."""

@@ -17,6 +17,7 @@ from flowbatch.engine.domains import Area
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.standing import Demand
+from flowbatch.engine.teams import Team
 from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.ids import GangId, Row
 from flowbatch.model.lifecycle import TaskState
@@ -46,6 +47,8 @@ class Want:
     tasks: list[Task] = field(default_factory=list)
     #: How many of them must find room without evicting.
     meek: int = 0
+    #: The sub-gang that must stay together in a domain of its own.
+    team: Team | None = None
     places: dict[int, int] = field(default_factory=dict)
 
 
@@ -59,7 +62,9 @@ def wants(demand: Demand) -> list[Want]:
         if part.must:
             tasks = sorted(part.tasks[: part.must], key=lambda task: task.fact.preempts)
             meek = sum(not task.fact.preempts for task in tasks)
-            found.append(Want(part.role.name, part.shape, part.must, tasks, meek))
+            apart = part.team is not None and part.team.rule.reach is not None and not part.team.rule.reach.soft
+            team = part.team if apart else None
+            found.append(Want(part.role.name, part.shape, part.must, tasks, meek, team))
     found.extend(Want(role.name, role.shape, count) for role, count in demand.reserve if role.shape is not None)
     return found
 
@@ -104,6 +109,7 @@ class Search:
         needs: list[Want],
         way: Way,
         area: Area,
+        inner: Callable[[Team, Area], list[Area]],
         overdue: list[Task],
     ) -> None:
         self._state = state
@@ -114,6 +120,7 @@ class Search:
         self._needs = needs
         self._way = way
         self._area = area
+        self._inner = inner
         self._trial = Trial(state)
         self._victims: list[Unit] = []
         self._overdue = overdue
@@ -133,13 +140,39 @@ class Search:
                 unit = self._who.whole(gang)
                 if unit is None or not self._evict(unit):
                     return None
-            for want in sorted(self._needs, key=lambda want: int(self._copies(want.shape).sum())):
-                if not self._place(want):
-                    return None
+            if not self._place_all():
+                return None
             if not self._cure_limits():
                 return None
             self._give_back()
             return self._found()
+
+    def _place_all(self) -> bool:
+        """Sub-gangs with a domain of their own first, then what is hardest to place."""
+        teams = {id(want.team): want.team for want in self._needs if want.team is not None}
+        for team in teams.values():
+            if not self._place_team(team, [want for want in self._needs if want.team is team]):
+                return False
+        rest = [want for want in self._needs if want.team is None]
+        return all(self._place(want) for want in sorted(rest, key=lambda want: int(self._copies(want.shape).sum())))
+
+    def _place_team(self, team: Team, needs: list[Want]) -> bool:
+        """All of it in one domain that is close enough for it."""
+        outer = self._area
+        for area in self._inner(team, outer):
+            before, mark = len(self._victims), self._trial.mark()
+            future = {axis: column.copy() for axis, column in self._future.items()}
+            ported = dict(self._ported)
+            self._area = area
+            placed = all(self._place(want) for want in needs)
+            self._area = outer
+            if placed:
+                return True
+            self._undo(before, mark)
+            self._future, self._ported = future, ported
+            for want in needs:
+                want.places.clear()
+        return False
 
     def _found(self) -> Found:
         broken = [unit.tasks[0].gang for unit in self._victims if unit.whole and len(unit.tasks) > 1]

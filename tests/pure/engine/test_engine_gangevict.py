@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flowbatch.engine.decisions import Plan
+from flowbatch.engine.decisions import Bind, Plan
 from flowbatch.engine.engine import Engine
 from flowbatch.policy.actions import GangEvictArguments
 from flowbatch.policy.policy import Policy
@@ -258,3 +258,18 @@ def test_gpt4_and_grt4_the_tighter_domain_is_taken_where_it_does():
     assert len(domain(engine, more(engine, f"gang high: 4x cpu=1, {HIGH}, hard 2"))) == 1
     engine = full(*TREE, *QUEUES, "gang low: 8x cpu=1, min 0, queue rich", policy=RECLAIM)
     assert len(domain(engine, more(engine, "gang g: 4x cpu=1, queue poor, hard 2"))) == 1
+
+
+def test_sub_gangs_with_domains_of_their_own_get_one_each():
+    engine = full(*TREE, "gang low: 8x cpu=1, min 0")
+    plan = more(engine, f"gang high: 4x worker cpu=2, {HIGH}, split worker 2 min 2 hard 1")
+    assert len(evicted(plan)) == 8
+    leave(engine, evicted(plan))
+    places = {each.name: each.node for each in cycle(engine, 3_000).decisions if isinstance(each, Bind)}
+    teams = [{places[f"high-worker-{i}"] for i in team} for team in ((0, 1), (2, 3))]
+    assert sorted(map(sorted, teams)) == [["n1", "n2"], ["n3", "n4"]]
+
+
+def test_sub_gangs_that_fit_in_no_domain_have_nobody_evicted():
+    engine = full(*TREE, "gang low: 8x cpu=1, min 0")
+    assert evicted(more(engine, f"gang high: 3x worker cpu=2, {HIGH}, split worker 3 min 1 hard 1")) == []
