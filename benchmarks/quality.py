@@ -156,7 +156,7 @@ class BestFit(Scored):
 
     def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
         _, cpu, gpu, cpu_asked, gpu_asked = of(shape, rows, view)
-        return 1.0 - ((cpu - cpu_asked) / MOST_CPU + (gpu - gpu_asked) / MOST_GPU) / 2
+        return np.clip(1.0 - ((cpu - cpu_asked) / MOST_CPU + (gpu - gpu_asked) / MOST_GPU) / 2, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ class DotProduct(Scored):
 
     def score(self, shape: Shape, rows: Rows, extra: Extra, view: ClusterView) -> Floats:
         _, cpu, gpu, cpu_asked, gpu_asked = of(shape, rows, view)
-        return 1.0 - (cpu / MOST_CPU * cpu_asked / MOST_CPU + gpu / MOST_GPU * gpu_asked / MOST_GPU) / 2
+        product = cpu / MOST_CPU * cpu_asked / MOST_CPU + gpu / MOST_GPU * gpu_asked / MOST_GPU
+        return np.clip(1.0 - product / 2, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
