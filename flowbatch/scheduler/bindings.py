@@ -7,8 +7,10 @@ A failure that may pass is told late rather than early (the capacity stays held)
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -21,9 +23,10 @@ from flowbatch.kube.request import Request, get_object
 from flowbatch.kube.watch import EventDecoder, Malformed
 from flowbatch.metrics import BIND_FAILURES, BIND_SECONDS, BINDS, UNKNOWN_OUTCOMES
 from flowbatch.scheduler import requests
+from flowbatch.scheduler.lanes import Turn
 from flowbatch.scheduler.requests import NoSuchStep
 from flowbatch.scheduler.timers import Timers
-from flowbatch.scheduler.volumewrites import VolumeWrites
+from flowbatch.scheduler.volumewrites import VolumeWrites, is_wait, look_again_s
 
 #: How often a binding is sent before the engine hears that it cannot be done now.
 ATTEMPTS = 4
@@ -52,6 +55,20 @@ class Found(Enum):
     GONE = "deleted, replaced or finished"
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far the steps of one binding have come."""
+
+    done: list[Step] = field(default_factory=list)
+    #: Since when it waits for claims, and how often it has looked.
+    since: float = 0.0
+    looks: int = 0
+
+
+def _nowhere(uid: str, _turn: Turn) -> None:
+    raise AssertionError(f"nobody gives the binding of {uid} a lane")
+
+
 class Bindings:
     """The one that writes what takes or frees capacity; `tell` posts what the engine must hear."""
 
@@ -64,6 +81,10 @@ class Bindings:
     ) -> None:
         self._sender = sender
         self._volume_writes = VolumeWrites(sender)
+        #: Bindings that wait for claims, by pod uid, and when to look at those again; `again` gives them a lane.
+        self._waiting: dict[str, Turn] = {}
+        self._looks = Timers(self._look_again)
+        self.again: Callable[[str, Turn], None] = _nowhere
         self._moment = moment
         self._tell = tell
         self._epoch = epoch
@@ -77,35 +98,62 @@ class Bindings:
 
     async def run(self) -> None:
         """Tell what is told late, until cancelled."""
-        await self._timers.run()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._timers.run)
+            tasks.start_soon(self._looks.run)
 
     async def bind(self, order: Bind, decided_at: float) -> None:
         """Do the order's steps one by one, then bind; a failed step means that no binding is sent."""
-        if await self._steps(order):
-            await self._bind(order)
-            BIND_SECONDS.observe(time.perf_counter() - decided_at)
+        await self._go_on(order, decided_at, Progress())
 
-    async def _steps(self, order: Bind) -> bool:
-        done: list[Step] = []
-        for step in order.before:
+    async def _steps(self, order: Bind, decided_at: float, progress: "Progress") -> bool:
+        """Whether all are done; else the binding is off, or goes on later: nobody holds a lane only to wait."""
+        for step in order.before[len(progress.done) :]:
             try:
-                await self._do(order, step)
+                if not await self._do(order, step, progress):
+                    self._go_on_later(order, decided_at, progress)
+                    return False
             except Fenced:
                 return False
             except (ApiError, TransportError, NoSuchStep) as error:
-                await self._volume_writes.take_back(done)
+                await self._volume_writes.take_back(progress.done)
                 self._tell_late(order.uid, events.StepFailed(order.uid, step.name, str(error)))
                 return False
-            done.append(step)
+            progress.done.append(step)
         return True
 
-    async def _do(self, order: Bind, step: Step) -> None:
+    async def _do(self, order: Bind, step: Step, progress: "Progress") -> bool:
         if step.kind == "lock":
             await self._lock(step)
-        elif step.kind == "volume":
-            await self._volume_writes.do(step)
-        else:
+        elif step.kind != "volume":
             await self._sender.send(requests.step_request(order, step))
+        elif is_wait(step):
+            progress.since = progress.since or anyio.current_time()
+            return await self._volume_writes.is_bound(step, anyio.current_time() - progress.since)
+        else:
+            await self._volume_writes.do(step)
+        return True
+
+    def _go_on_later(self, order: Bind, decided_at: float, progress: "Progress") -> None:
+        self._waiting[order.uid] = partial(self._go_on, order, decided_at, progress)
+        self._looks.within(order.uid, look_again_s(progress.looks))
+        progress.looks += 1
+
+    async def _go_on(self, order: Bind, decided_at: float, progress: "Progress") -> None:
+        if await self._steps(order, decided_at, progress):
+            await self._bind(order)
+            BIND_SECONDS.observe(time.perf_counter() - decided_at)
+
+    def _look_again(self, uid: str) -> None:
+        turn = self._waiting.pop(uid, None)
+        if turn is not None:
+            self.again(uid, turn)
+
+    def drop_waits(self) -> None:
+        """A new engine decides anew about pods whose claims are not bound yet."""
+        for uid in self._waiting:
+            self._looks.forget(uid)
+        self._waiting.clear()
 
     async def _lock(self, step: Step) -> None:
         """Wait a little for a node that is locked. Raises NoSuchStep if it stays so, and what sending raises."""

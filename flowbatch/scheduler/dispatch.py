@@ -78,6 +78,7 @@ class Dispatch:
         self._moment = moment
         self.lanes = Lanes(width)
         self.bindings = Bindings(sender, tell, epoch, moment)
+        self.bindings.again = lambda uid, turn: self.lanes.put(f"pod/{uid}", Rank.BIND, turn)
         self.asking = Asking(lookup, tell)
         self.statuses = Statuses(sender, self.lanes, lookup.group, lookup.queue, lookup.hyper_node, moment, pace)
         self.waiting = WaitingPods(sender, self.lanes, lookup.pod, moment, pace)

@@ -92,7 +92,7 @@ class Scheduler:
         self.cycles = Cycles(
             self.mailbox,
             self.dispatch.lanes,
-            make_engine,
+            self._anew(make_engine),
             self._facts,
             self.dispatch.carry_out,
             now,
@@ -175,6 +175,15 @@ class Scheduler:
             self.caches.hyper_nodes.on_change(self.dispatch.forget_hyper_node)
         if self.caches.budgets is not None:
             self.caches.budgets.on_change(self.feed.budget)
+
+    def _anew(self, make_engine: Callable[[], Decider]) -> Callable[[], Decider]:
+        """A new engine decides again about pods whose claims are being bound for the old one."""
+
+        def make() -> Decider:
+            self.dispatch.bindings.drop_waits()
+            return make_engine()
+
+        return make
 
     def _subscribe_storage(self) -> None:
         caches, feed = self.caches, self.feed

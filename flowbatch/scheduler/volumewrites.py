@@ -6,7 +6,6 @@ What has been written is taken back, last first, when a later step fails: somebo
 from collections.abc import Sequence
 from typing import Protocol
 
-import anyio
 import msgspec
 
 from flowbatch.api.core import PersistentVolumeClaim
@@ -44,6 +43,16 @@ def _read(step: Step) -> VolumeStep:
     return said
 
 
+def is_wait(step: Step) -> bool:
+    """It only waits for what the steps before it began. Raises NoSuchStep where it makes no sense."""
+    return step.kind == "volume" and bool(_read(step).bound)
+
+
+def look_again_s(looks: int) -> float:
+    """How long to wait before a claim is looked at once more."""
+    return min(LAST_LOOK_S, FIRST_LOOK_S * float(2 ** min(looks, 16)))
+
+
 class VolumeWrites:
     """Does the steps of kind "volume"."""
 
@@ -51,29 +60,21 @@ class VolumeWrites:
         self._sender = sender
 
     async def do(self, step: Step) -> None:
-        """Write what the step says, or wait. Raises NoSuchStep where that came to nothing, and what sending raises."""
-        said = _read(step)
-        if not said.bound:
-            await self._sender.send(step_requests(said))
-            return
-        try:
-            with anyio.fail_after(said.seconds):
-                for claim in said.bound:
-                    await self._until_bound(claim)
-        except TimeoutError as error:
-            names = ", ".join(said.bound)
-            raise NoSuchStep(f"claims {names} were not bound within {said.seconds} s") from error
+        """Write what the step says. Raises NoSuchStep where it makes no sense, and what sending raises."""
+        await self._sender.send(step_requests(_read(step)))
 
-    async def _until_bound(self, claim_id: str) -> None:
-        wait_s = FIRST_LOOK_S
-        while True:
+    async def is_bound(self, step: Step, waited_s: float) -> bool:
+        """Whether what the step waits for has happened. Raises NoSuchStep where it will not, or not in time."""
+        said = _read(step)
+        for claim_id in said.bound:
             claim = await self._look(claim_id)
-            if claim is not None and claim.status.phase == "Bound":
-                return
             if claim is not None and claim.status.phase == "Lost":
                 raise NoSuchStep(f"claim {claim_id} has lost its volume")
-            await anyio.sleep(wait_s)
-            wait_s = min(LAST_LOOK_S, 2 * wait_s)
+            if claim is None or claim.status.phase != "Bound":
+                if waited_s >= said.seconds:
+                    raise NoSuchStep(f"claim {claim_id} was not bound within {said.seconds} s")
+                return False
+        return True
 
     async def _look(self, claim_id: str) -> PersistentVolumeClaim | None:
         namespace, _, name = claim_id.partition("/")

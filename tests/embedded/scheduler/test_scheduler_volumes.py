@@ -1,8 +1,11 @@
 """Over real HTTP: claims hold pods back, bind late, and are bound before their pods are."""
 
+from dataclasses import replace
+
 import anyio
 
 from flowbatch.api.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS
+from tests.embedded.scheduler.conftest import BRISK
 
 HOST = "kubernetes.io/hostname"
 
@@ -107,3 +110,23 @@ async def test_a_claim_that_is_to_be_made_is_told_its_node(cluster):
         node = await cluster.until(selected)
         await bind_claim(cluster, "data", "made-later")
         assert await cluster.until_bound("g-", 1) == {"g-0": node}
+
+
+async def test_a_pod_that_waits_for_its_claim_holds_up_no_other_binding(cluster):
+    await nodes(cluster)
+    await storage_class(cluster, "csi.example")
+    await claim(cluster, "data")
+    async with cluster.scheduler(replace(BRISK, lanes=1)):
+        await cluster.group("g", 1)
+        await cluster.pod("g-0", "g", **mounting("data"))
+
+        async def selected():
+            found = await cluster.user.get(PERSISTENT_VOLUME_CLAIM, "data", "default")
+            return found.metadata.annotations.get("volume.kubernetes.io/selected-node")
+
+        await cluster.until(selected)
+        await cluster.gang("h", 3)
+        await cluster.until_bound("h-", 3)
+        assert await cluster.bound("g-") == {}
+        await bind_claim(cluster, "data", "made-later")
+        await cluster.until_bound("g-", 1)

@@ -107,13 +107,14 @@ TELL = step("ns/other", claim="ns/other", uid="u2", node="n1")
 
 
 async def test_waiting_ends_when_claims_are_bound_lost_or_late():
+    wait = step("bound", bound=["ns/data"], seconds=5)
     server = Server(bound_after=2)
-    await VolumeWrites(server).do(step("bound", bound=["ns/data"], seconds=5))
-    assert server.looks == 3
+    writes = VolumeWrites(server)
+    assert [await writes.is_bound(wait, 1) for _ in range(3)] == [False, False, True]
     with pytest.raises(NoSuchStep, match="lost its volume"):
-        await VolumeWrites(Server("Lost")).do(step("bound", bound=["ns/data"], seconds=5))
-    with pytest.raises(NoSuchStep, match="were not bound within 0 s"):
-        await VolumeWrites(Server()).do(step("bound", bound=["ns/data"], seconds=0))
+        await VolumeWrites(Server("Lost")).is_bound(wait, 1)
+    with pytest.raises(NoSuchStep, match="was not bound within 5 s"):
+        await VolumeWrites(Server()).is_bound(wait, 5)
 
 
 async def test_what_was_written_is_taken_back_last_first():
