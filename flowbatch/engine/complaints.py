@@ -90,8 +90,11 @@ class Complaints:
         if not total:
             return
         named = {**queue.capability, **queue.deserved, **queue.guarantee, **queue.borrowing, **queue.lending}
+        names = self._state.axes.names
         for axis in sorted(axis for axis, amount in named.items() if amount and not total.get(axis, 0)):
-            yield f"no node has {self._state.axes.names[axis]}"
+            # Device classes are counted by claim: no node says that it has any.
+            if "deviceclass/" not in names[axis]:
+                yield f"no node has {names[axis]}"
 
     def branch(self) -> Iterator[str]:
         """The drf plugin's tree: one branch has one weight."""

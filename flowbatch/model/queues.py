@@ -120,6 +120,8 @@ class QueueTree:
         self.version = 0
         #: What policies have worked out from the sums as they are; emptied when those move.
         self.worked_out: dict[str, Any] = {}
+        #: The same, kept for the next time; whoever keeps something here knows by himself when it is too old.
+        self.kept_work: dict[str, Any] = {}
         #: Queues that keep something of their quota for themselves, deepest first.
         self.lenders: tuple[Queue, ...] = ()
         #: What all queues together deserve, where anybody limits borrowing or lending.

@@ -1,12 +1,14 @@
 """Queues in trees, by weight: the drf plugin's own tree, shares divided level by level, and turns that are kept."""
 
+from random import Random
+
 import pytest
 
 from flowbatch.policy.conf import read_policy
-from flowbatch.policy.hierarchy import shares_of
+from flowbatch.policy.hierarchy import HierarchicalShare, shares_of
 from flowbatch.policy.share import Proportion
 from flowbatch.policy.volcano import read_volcano
-from tests.textcluster import binds, confirm, cycle, engine_with, finish, gangs_bound, queue
+from tests.textcluster import binds, confirm, cycle, engine_with, finish, gang, gangs_bound, queue
 
 HDRF = read_volcano(
     {
@@ -25,7 +27,7 @@ DIVIDED = read_volcano(
 
 def per_queue(plan, *names):
     placed = gangs_bound(plan)
-    return [sum(count for gang, count in placed.items() if gang.rstrip("0123456789") == name) for name in names]
+    return [sum(count for each, count in placed.items() if each.rstrip("0123456789") == name) for name in names]
 
 
 def gangs(name, count, size="cpu=1"):
@@ -312,3 +314,29 @@ def test_by_priority_alone_queues_never_interleave():
 
 def test_the_tree_is_an_argument_of_proportion():
     assert read_policy({"shares": {"name": "proportion", "tree": True}}).shares == Proportion(tree=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shares_of_a_tree_are_the_same_however_they_were_worked_out(seed):
+    luck = Random(seed)
+    names = [f"q{i}" for i in range(8)]
+    paths = [f"root/{luck.choice('xy')}/{luck.choice('uvw')}{i}:1/{1}/{luck.randint(1, 3)}" for i in range(8)]
+    engine = engine_with(
+        "3 nodes: cpu=4 memory=4Gi",
+        *[f"queue {name}: hierarchy {path}" for name, path in zip(names, paths, strict=True)],
+        policy=HDRF,
+    )
+    order, view = HierarchicalShare(), engine._view
+    for turn in range(40):
+        where = luck.choice(names)
+        lines = (
+            f"{luck.randint(1, 3)}x {luck.choice(['cpu=1', 'memory=1Gi', 'cpu=2 memory=1Gi'])}, min 1, queue {where}"
+        )
+        engine.observe(gang(f"g{turn}", lines, created=turn))
+        confirm(engine, cycle(engine))
+        ended = [uid for uid, task in engine.state.tasks.items() if task.node and luck.random() < 0.2]
+        finish(engine, ended)
+        cycle(engine)
+        fresh = shares_of(engine.state.queues.by_name.values(), view)
+        for each in engine.state.queues.by_name.values():
+            assert order.key(each, view) == (fresh[each.name],)
