@@ -1,4 +1,4 @@
-"""Fairness offline (F4 of reference/performance.md), on virtual time: how far from its share is each queue, and how long?
+"""Fairness offline (F4 of reference/performance.md), on virtual time: how far from its share is each queue, and when not?
 
 A cluster of 3,200 cores and queues of weights 4:2:1:1. At 0 s the first fills all of it with gangs of 8 pods that run
 for 60 s, at 20 s the others ask for twice their share, at 80 s the first asks again. What each should hold is worked
@@ -88,7 +88,7 @@ class Town:
         self.engine.observe([*pods, GangGone(GangId(f"ns/{name}"))])
 
     def carry_out(self, plan: Plan) -> bool:
-        """Bindings and evictions succeed at once; an evicted gang starts again, from nothing. Whether there were any."""
+        """Bindings and evictions succeed at once; an evicted gang starts anew, from nothing. Whether there were any."""
         facts: list[Event] = []
         started: dict[str, None] = {}
         gone: dict[str, None] = {}
