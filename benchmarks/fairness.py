@@ -1,4 +1,4 @@
-"""Fairness offline (F4 of reference/performance.md), on virtual time: how far from its share is each queue, and when not?
+"""Fairness offline (F4 of reference/performance.md), on virtual time: how far is each queue from its share, and when?
 
 A cluster of 3,200 cores and queues of weights 4:2:1:1. At 0 s the first fills all of it with gangs of 8 pods that run
 for 60 s, at 20 s the others ask for twice their share, at 80 s the first asks again. What each should hold is worked
