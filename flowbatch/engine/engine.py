@@ -313,6 +313,8 @@ class Engine:
         self._absorb()
         while budget > 0 and self._lineup.waiting:
             budget = self._run(self._lineup.gate, budget)
+            if self.state.changes.any():
+                self._absorb()
             budget = self._run(self._lineup.place, budget)
             self._absorb()
         if self._validate:
@@ -402,12 +404,9 @@ class Engine:
                 heappush(line, (key, name))
                 continue
             budget -= 1
-            self.counters.attempts += 1
-            self.guard.meter.begin()
-            if stage is self._lineup.gate:
-                self._try_gate(head)
-            else:
-                self._try_place(head, alone=not line and stage.alone(name))
+            self._try(stage, head, others=bool(line))
+            if self._gate_may_open(stage):
+                break
             head = stage.head(name)
             if head is not None:
                 heappush(line, (key if self.policy.strict_turns else self._queue_key(name, head), name))
@@ -423,10 +422,17 @@ class Engine:
                 continue
             budget -= 1
             self._try(stage, head, others=False)
+            if self._gate_may_open(stage):
+                break
         return budget
+
+    def _gate_may_open(self, stage: Pending) -> bool:
+        """Somebody waits before the gate, and what has just been placed may let them in: they come first."""
+        return stage is self._lineup.place and self._lineup.gate.crowded and self.state.changes.any()
 
     def _try(self, stage: Pending, head: Entry, *, others: bool) -> None:
         self.counters.attempts += 1
+        self.guard.meter.begin()
         if head.lane.hope:
             self._lineup.rouse(head.lane)
         if stage is self._lineup.gate:

@@ -87,11 +87,11 @@ class Parking:
                 self._queues.setdefault(queue, {})[lane] = None
             case NeedsNamespaceQuota(namespace=namespace):
                 self._namespaces.setdefault(namespace, {})[lane] = None
-            case NeedsHeadroom(passes_at=passes_at):
+            case NeedsHeadroom(passes_at=passes_at, hopeless=False):
                 self._headroom[lane] = None
                 if passes_at:
                     self._passes_at[lane] = [(self._state.axes.axis(name), most) for name, most in passes_at]
-            case NeedsNode() | NeedsCapacity(hopeless=True):
+            case NeedsNode() | NeedsCapacity(hopeless=True) | NeedsHeadroom(hopeless=True):
                 self._nodes[lane] = None
             case NeedsTopology(hopeless=hopeless):
                 self._topology[lane] = None

@@ -119,6 +119,11 @@ class Pending:
         del self._lanes[lane.key]
         return lane
 
+    @property
+    def crowded(self) -> bool:
+        """Somebody is here, tried or asleep."""
+        return bool(self._entries)
+
     def queues(self) -> list[QueueName]:
         """Queues with somebody to try."""
         return [name for name in list(self._lines | self._hopes) if self.head(name) is not None]

@@ -1,9 +1,12 @@
 """How much does the engine look at? Counters of work, which a slow machine does not change."""
 
+import msgspec
+
 from benchmarks.engine import GIB, amounts, cluster, job
+from benchmarks.offline import backlog, full, jobs, placements, ready
 from flowbatch.engine.decisions import Bind, Tick
 from flowbatch.engine.engine import Engine
-from flowbatch.engine.events import Synced
+from flowbatch.engine.events import PodSeen, Synced
 from flowbatch.model.ids import Instant
 
 
@@ -34,3 +37,37 @@ def test_an_engine_with_nothing_new_tries_nothing():
     for moment in range(2, 50):
         engine.cycle(Tick(Instant(moment)))
     assert engine.counters.attempts == before
+
+
+def test_room_for_one_of_many_shapes_tries_two_gangs_at_most():
+    engine = Engine()
+    events = full(500)
+    work = [event for each in backlog(stated=False)[:2_000] for event in each]
+    engine.observe([*events, *work, Synced()])
+    engine.cycle(Tick(Instant(0), 100_000))
+    before = engine.counters.as_dict()
+    ended = next(each for each in events if isinstance(each, PodSeen))
+    engine.observe([msgspec.structs.replace(ended, phase="Succeeded")])
+    plan = engine.cycle(Tick(Instant(1), 100_000))
+    after = engine.counters.as_dict()
+    assert sum(isinstance(each, Bind) for each in plan.decisions) == 1
+    # The one that goes, and the next of its shape; the other 199 shapes only hoped.
+    assert after["attempts"] - before["attempts"] <= 2
+    assert after["lanes_hoping"] - before["lanes_hoping"] == 200
+
+
+def test_how_gangs_are_fed_does_not_matter():
+    work = jobs(300, 10)
+    at_once, in_tens, one_by_one = (placements(ready(200), work, batch) for batch in (300, 10, 1))
+    assert at_once == in_tens == one_by_one
+    assert len(at_once) == 300
+
+
+def test_a_gang_of_one_is_tried_once_at_the_gate_and_once_for_room():
+    engine = ready(200)
+    before = engine.counters.as_dict()
+    placements(engine, jobs(100, 10))
+    after = engine.counters.as_dict()
+    assert after["attempts"] - before["attempts"] == 200
+    assert after["gangs_sorted"] - before["gangs_sorted"] <= 300
+    assert after["shapes_evaluated"] - before["shapes_evaluated"] <= 100

@@ -178,3 +178,15 @@ def crowded_out(judge: Judge) -> list[str]:
             if any(Nodes(cluster).pack(shapes) is not None for shapes in ways):
                 lost.append(gang)
     return lost
+
+
+def at_once(facts: list[Event]) -> list[tuple[str, str]]:
+    """What another engine binds in one go: it must be the same as step by step."""
+    engine = Engine(validate=True)
+    engine.observe([*facts, Synced()])
+    bound: list[tuple[str, str]] = []
+    plan = engine.cycle(Tick(1_000, 10_000))
+    while plan.decisions or plan.more:
+        bound += [(each.uid, each.node) for each in plan.decisions if isinstance(each, Bind)]
+        plan = engine.cycle(Tick(1_000, 10_000))
+    return bound
