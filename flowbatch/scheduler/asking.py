@@ -70,7 +70,13 @@ class Asking:
         self._most_s = most_s
         self._session: aiohttp.ClientSession | None = None
         self._calls = anyio.CapacityLimiter(CALLS)
+        #: Engines so far: each counts its questions from one.
+        self._era = 0
         self.lanes = Lanes(LANES)
+
+    def renew(self) -> None:
+        """There is a new engine: what the one before it has asked is nobody's question any more."""
+        self._era += 1
 
     def ask(self, order: Ask) -> None:
         """See to it that the question is answered. Never waits."""
@@ -78,7 +84,7 @@ class Asking:
             # A policy's own question in words: there is nobody here who could answer it.
             self._tell(Answered(order.ask, "refused: nobody answers questions here"))
         else:
-            self.lanes.put(f"ask/{order.ask}", Rank.BIND, partial(self._answer, order.ask, order.inquiry))
+            self.lanes.put(f"ask/{order.ask}", Rank.BIND, partial(self._answer, order.ask, order.inquiry, self._era))
 
     async def run(self) -> None:
         """Ask until cancelled; what is not answered then never is, and the engine that asked is gone too."""
@@ -94,7 +100,7 @@ class Asking:
                 with anyio.CancelScope(shield=True):
                     await self._session.close()
 
-    async def _answer(self, ask: str, inquiry: Inquiry) -> None:
+    async def _answer(self, ask: str, inquiry: Inquiry, era: int) -> None:
         answer = Answered(ask, "yes" if inquiry.ignorable else f"no answer within {self._most_s:g} s")
         try:
             with anyio.move_on_after(self._most_s):
@@ -106,7 +112,8 @@ class Asking:
             # The one place of this loop: a question without an answer would hold its capacity for ever.
             log.exception("asking an extender went wrong", url=inquiry.url, gang=inquiry.gang)
             answer = Answered(ask, f"{type(error).__name__}: {error}")
-        self._tell(answer)
+        if era == self._era:
+            self._tell(answer)
 
     async def _put(self, ask: str, inquiry: Inquiry) -> Answered:
         tasks = self._tasks(inquiry)

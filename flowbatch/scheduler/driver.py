@@ -177,10 +177,11 @@ class Scheduler:
             self.caches.budgets.on_change(self.feed.budget)
 
     def _anew(self, make_engine: Callable[[], Decider]) -> Callable[[], Decider]:
-        """A new engine decides again about pods whose claims are being bound for the old one."""
+        """A new engine decides again about pods whose claims are being bound for the old one, and asks anew."""
 
         def make() -> Decider:
             self.dispatch.bindings.drop_waits()
+            self.dispatch.asking.renew()
             return make_engine()
 
         return make

@@ -10,9 +10,13 @@ import pytest
 from aiohttp import web
 
 from flowbatch.api.kinds import NODE
+from flowbatch.engine.decisions import Ask
 from flowbatch.engine.engine import Engine
+from flowbatch.engine.events import Answered
+from flowbatch.model.inquiry import Inquiry
 from flowbatch.policy.presets import DEFAULT
 from flowbatch.policy.volcano import read_volcano
+from flowbatch.scheduler.asking import Asking
 
 
 class Stranger:
@@ -179,3 +183,38 @@ async def test_an_extender_that_does_not_exist_is_told_by_name(cluster):
         condition = await cluster.until_condition("a", "Unschedulable")
         assert "http://127.0.0.1:9/v1" in condition.message
         assert "cannot be reached" in condition.message
+
+
+class Nothing:
+    """Caches in which nothing is known."""
+
+    def pod(self, key):
+        return None
+
+    group = queue = node = pod
+
+
+async def test_an_answer_to_an_engine_that_is_no_more_is_not_given_to_the_next_one():
+    """Both count their questions from one."""
+    told: list = []
+    asking = Asking(Nothing(), told.append)
+    async with stranger() as it, anyio.create_task_group() as tasks:
+        tasks.start_soon(asking.run)
+        release = anyio.Event()
+        it.answers["ready"] = lambda _: _later(release, {"status": True})
+        inquiry = Inquiry("place", it.url, 5_000, False, (("jobReady", "ready"),), "ns/g", "q")
+        asking.ask(Ask("ask-1", "?", inquiry))
+        while not it.heard:  # noqa: ASYNC110  (a server is asked)
+            await anyio.sleep(0.01)
+        asking.renew()
+        asking.ask(Ask("ask-1", "?", inquiry))
+        release.set()
+        with anyio.fail_after(5):
+            await asking.lanes.drain()
+        assert told == [Answered("ask-1", "yes")]
+        tasks.cancel_scope.cancel()
+
+
+async def _later(event, answer):
+    await event.wait()
+    return answer
