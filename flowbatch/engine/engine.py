@@ -535,11 +535,13 @@ class Engine:
         self._lineup.lay_down(self._lineup.place, entry, outcome)
 
     def _relieve(self, entry: Entry, what: Demand, outcome: Outcome) -> None:
-        relief = self._evictions.relieve(entry, what, outcome)
+        gang = entry.gang
+        with self._fits.seen_by(gang):
+            relief = self._evictions.relieve(entry, what, outcome)
         if relief is None:
             self._lineup.lay_down(self._lineup.place, entry, outcome)
             return
-        gang = entry.gang
+        self._reservations.drop(gang.id)
         for task in relief.victims:
             self._evict(task, relief.way.action, gang.id)
         self._holds.take(gang, relief.claims, relief.named, Instant(self._view.now + self.policy.hold_ms))
@@ -564,7 +566,7 @@ class Engine:
         if outcome.blocker is None or outcome.placed or outcome.settled:
             self._reservations.drop(gang.id)
             return
-        if self._reservations.consider(gang, what, outcome.blocker):
+        if not gang.claims and self._reservations.consider(gang, what, outcome.blocker):
             self.state.changes.gangs[gang.id] = gang
         due = self._reservations.due(gang)
         if due is not None and due > self._view.now:

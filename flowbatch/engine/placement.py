@@ -136,7 +136,7 @@ class Placement:
             copies = self._state.devices.limit(shape, copies)
         if self._fits.momentary:
             copies = self._fits.cap(shape, copies)
-        if self._state.windows:
+        if self._state.windows.by_gang:
             copies = self._state.windows.limit(self._view.gang, shape, copies)
         return copies
 

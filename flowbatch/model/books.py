@@ -296,7 +296,7 @@ class Books:
             add(gang.allocated, request, sign)
             if self.listener is not None:
                 self.listener(gang, task.shape, sign)
-            if self.windows and sign < 0:
+            if sign < 0 and self.windows.by_gang:
                 self.windows.left(task.fact.uid)
             if self.group_use is not None and task.node is not None:
                 self.group_use.move(gang, request, (task.node.row,), (sign,))

@@ -69,7 +69,7 @@ class Trial:
         claims = shape.spec.claims
         for row in placed[1].tolist() if claims else ():
             state.volumes.take(claims, state.node_at[Row(row)])
-        loans = state.windows.placed(gang, tasks, placed[1]) if state.windows else ()
+        loans = state.windows.placed(gang, tasks, placed[1]) if state.windows.by_gang else ()
         groups = state.group_use
         if groups is not None:
             groups.move(gang, shape.request, rows.tolist(), counts.tolist())

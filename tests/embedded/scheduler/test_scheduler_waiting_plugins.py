@@ -1,5 +1,6 @@
 """Over real HTTP: do waiting times and ResourceQuotas reach the engine, and do gangs go on when they should?"""
 
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -7,6 +8,8 @@ import yaml
 
 from flowbatch.api.kinds import POD_GROUP, RESOURCE_QUOTA
 from flowbatch.engine.engine import Engine
+from flowbatch.policy.presets import BACKFILL
+from flowbatch.policy.sla import WaitingTime
 from flowbatch.policy.volcano import read_volcano
 
 CONFIGURATION = """
@@ -54,3 +57,34 @@ async def test_a_resource_quota_holds_a_gang_at_the_gate_until_it_has_room(clust
         assert (await cluster.see_group("g")).status.phase == "Pending"
         await used({"status": {"used": {"requests.cpu": "1"}}})
         await cluster.until_phase("g", "Inqueue")
+
+
+def reserving():
+    patience = WaitingTime(700)
+    return Engine(replace(BACKFILL, permits=(patience,), reserving=(patience,)), validate=True)
+
+
+async def test_room_is_kept_for_a_gang_that_has_waited_and_estimates_and_deadlines_fill_the_gap(cluster):
+    await cluster.node("n0", cpu="2")
+    await cluster.node("n1", cpu="2")
+    async with cluster.scheduler(make=reserving):
+        await group(cluster, "long", "2", {"flowbatch.dev/running-estimate": "1h"})
+        await cluster.pod("long-0", "long", cpu="2")
+        await cluster.until_bound("long", 1)
+        await cluster.gang("big", 2, cpu="2")
+
+        async def promised():
+            told = (await cluster.see_group("big")).status.conditions
+            return [each for each in told if "It has 2 nodes reserved from 20" in each.message]
+
+        await cluster.until(promised)
+        await cluster.gang("silent", 1)
+        await cluster.group("short", 1)
+        await cluster.pod("short-0", "short", activeDeadlineSeconds=60)
+        await cluster.until_bound("short", 1)
+        told = await cluster.until_condition("silent", "Unschedulable")
+        assert "for gang default/big" in told.message
+        assert await cluster.bound("silent") == {}
+        await cluster.finish("long-0")
+        await cluster.finish("short-0")
+        await cluster.until_bound("big", 2)

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from flowbatch.engine.decisions import Evict
 from flowbatch.engine.events import GangGone, NodeGone
 from flowbatch.model.ids import GangId
-from flowbatch.policy.presets import BACKFILL, DEFAULT
+from flowbatch.policy.presets import BACKFILL, DEFAULT, PREEMPTING
 from flowbatch.policy.sla import WaitingTime
 from tests.textcluster import (
     blocker,
@@ -15,6 +16,7 @@ from tests.textcluster import (
     confirm,
     cycle,
     engine_with,
+    evicted,
     finish,
     gang,
     gangs_bound,
@@ -266,6 +268,22 @@ def test_a_window_is_sought_again_only_when_it_cannot_be_kept():
     engine.observe([pod("stranger", shape("cpu=1"), node="n3", phase="Running")])
     cycle(engine, NOW + 9)
     assert engine.counters.windows_sought == 2
+
+
+def test_a_gang_that_may_evict_is_not_kept_out_of_its_own_window():
+    policy = replace(PREEMPTING, reserving=(AFTER,), limits=(), shares=None)
+    engine = engine_of("2 nodes: cpu=2", "gang keep: 1x cpu=2, priority 9", "gang low: 2x cpu=1, min 0", policy=policy)
+    engine.observe(gang("big", "2x cpu=2", NOW - 20_000))
+    cycle(engine, NOW)
+    assert window_of(engine, "big") is not None
+    first = engine.state.gangs["ns/big"].fact
+    engine.observe([msgspec.structs.replace(first, priority=5)])
+    engine.observe([seen_again(engine, "keep-0", phase="Succeeded")])
+    plan = cycle(engine, NOW + 1)
+    assert evicted(plan) == ["low-0", "low-1"]
+    assert not engine.state.windows
+    finish(engine, evicted(plan), "Failed")
+    assert gangs_bound(cycle(engine, NOW + 2)) == {"big": 2}
 
 
 def test_nothing_of_it_costs_anything_where_no_policy_asks_for_it():
