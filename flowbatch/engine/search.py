@@ -243,6 +243,11 @@ class Search:
             self._fits.close(shape, result)
         for refused, _ in self._fits.refusals(shape, by_placement=True) if social else ():
             result = result & ~refused
+        if self._fits.momentary:
+            self._fits.close(shape, result)
+        for window in self._state.windows.others(self._gang):
+            # What is kept for somebody else is not to be taken by having others leave.
+            result[window.rows] = False
         return result
 
     def _copies(self, shape: Shape) -> Ints:
@@ -259,6 +264,8 @@ class Search:
             np.minimum(result, 1, out=result)
         if shape.spec.devices:
             result = self._state.devices.limit(shape, result)
+        if self._fits.momentary:
+            result = self._fits.cap(shape, result)
         return result
 
     def _holders(self, row: int, shape: Shape) -> list[Task]:

@@ -1,11 +1,14 @@
 """Volcano's nodegroup plugin: do queues use the node groups they may, like, and only so much of them?"""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from flowbatch.engine.events import NodeGroups
 from flowbatch.model.ids import QueueName
 from flowbatch.policy.nodegroup import may_use
+from flowbatch.policy.presets import PREEMPTING
 from flowbatch.policy.volcano import read_volcano
 from tests.textcluster import (
     amounts,
@@ -14,6 +17,7 @@ from tests.textcluster import (
     confirm,
     cycle,
     engine_with,
+    evicted,
     facts,
     finish,
     gang,
@@ -145,3 +149,18 @@ def test_a_node_that_changes_its_group_takes_its_pods_along():
     cycle(engine)
     held = engine.state.group_use
     assert (held.of(QueueName("default"), "a"), held.of(QueueName("default"), "b")) == ({}, {0: 2, 1: 2000})
+
+
+def test_nobody_is_evicted_where_the_queue_may_not_go_anyway():
+    engine = engine_of("gang low: 4x cpu=1, min 0", queues=[wants(required="a")])
+    strict = engine.policy
+    engine.adopt(replace(PREEMPTING, filters=strict.filters, caps=strict.caps, limits=(), shares=None))
+    confirm(engine, cycle(engine))
+    engine.observe([wants("other", required="b"), *gang("high", "1x cpu=4, queue default, priority 9", 5)])
+    engine.observe([wants(required="b")])
+    plan = cycle(engine)
+    assert evicted(plan) == []
+    assert nodes_used(plan) == ["b"]
+    engine.observe(gang("higher", "1x cpu=4, queue default, priority 10", 6))
+    plan = cycle(engine)
+    assert evicted(plan) == []
