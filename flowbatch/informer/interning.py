@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import force_setattr
 
-from flowbatch.api.core import Pod, PodSpec, PodStatus
-from flowbatch.api.kinds import POD, Kind
+from flowbatch.api.core import ContainerImage, Node, Pod, PodSpec, PodStatus
+from flowbatch.api.kinds import NODE, POD, Kind
 from flowbatch.api.meta import ObjectMeta, OwnerReference
 
 P = TypeVar("P")
@@ -119,6 +119,26 @@ class PodParts:
             force_setattr(status, "host_ip", self._texts.setdefault(host, host))
 
 
+class NodeParts:
+    """Shares the container images that nodes list: fifty each, with long names, and mostly the same ones."""
+
+    def __init__(self, size: int = TABLE_SIZE) -> None:
+        self._size = size
+        self._images: dict[ContainerImage, ContainerImage] = {}
+
+    def __call__(self, node: Node, held: Node | None) -> None:
+        """Make the images of `node` those that other nodes have already listed."""
+        images = node.status.images
+        if not images or (held is not None and images is held.status.images):
+            return
+        if len(self._images) > self._size:
+            self._images.clear()
+        shared = tuple(self._images.setdefault(image, image) for image in images)
+        force_setattr(node.status, "images", shared)
+
+
 def parts_of(kind: Kind[Any]) -> Callable[[Any, Any], None] | None:
     """What shares the parts of a kind's objects; None for kinds of which there are too few to matter."""
+    if kind is NODE:
+        return NodeParts()
     return PodParts() if kind is POD else None

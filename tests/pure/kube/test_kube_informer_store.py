@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.podfactory import pod as realistic
-from flowbatch.api.core import Pod
-from flowbatch.api.kinds import POD
+from flowbatch.api.core import Node, Pod
+from flowbatch.api.kinds import NODE, POD
 from flowbatch.informer import interning
 from flowbatch.informer.interning import PodParts
 from flowbatch.informer.store import Store, is_older
@@ -108,3 +108,18 @@ def test_a_full_table_is_emptied_and_nothing_is_lost(monkeypatch: pytest.MonkeyP
 
 def test_a_pod_store_is_for_pods():
     assert interning.parts_of(POD) is not None
+
+
+def test_nodes_share_the_images_that_they_list():
+    def listing(name: str) -> Node:
+        images = [{"names": ["reg/x:1", "reg/x@sha256:1"], "sizeBytes": 7}]
+        return msgspec.convert({"metadata": {"name": name, "resourceVersion": "1"}, "status": {"images": images}}, Node)
+
+    store: Store[Node] = Store(None, interning.parts_of(NODE))
+    for name in ("a", "b"):
+        store.put(listing(name))
+    one, other = (store.get(name) for name in ("a", "b"))
+    assert one is not None
+    assert other is not None
+    assert one == listing("a")
+    assert one.status.images[0] is other.status.images[0]
