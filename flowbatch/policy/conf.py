@@ -243,7 +243,15 @@ def argument(path: str, key: str, value: Any, maker: Maker, problems: list[SpecE
         if not isinstance(value, bool):
             problems.append(SpecError(path, "must be true or false", value))
     elif isinstance(default, int | float):
-        return _number(path, value, problems, getattr(maker, "least", {}).get(key, 0))
+        least, most = (
+            getattr(maker, bound, {}).get(key, usual) for bound, usual in (("least", 0), ("most", MOST_WEIGHT))
+        )
+        return _number(path, value, problems, least, most)
+    elif isinstance(default, str) and key in getattr(maker, "choices", {}):
+        if value not in maker.choices[key]:
+            problems.append(
+                SpecError(path, "is none of the choices", value, did_you_mean(str(value), maker.choices[key]))
+            )
     elif isinstance(default, tuple):
         return _weights(path, value, problems)
     elif isinstance(default, str) and not isinstance(value, str):
@@ -251,11 +259,11 @@ def argument(path: str, key: str, value: Any, maker: Maker, problems: list[SpecE
     return value
 
 
-def _number(path: str, value: Any, problems: list[SpecError], least: float = 0) -> float:
+def _number(path: str, value: Any, problems: list[SpecError], least: float = 0, most: float = MOST_WEIGHT) -> float:
     number = not isinstance(value, bool) and isinstance(value, int | float)
-    if number and least <= value <= MOST_WEIGHT:
+    if number and least <= value <= most:
         return float(value)
-    problems.append(SpecError(path, f"must be a number from {least:g} to {MOST_WEIGHT}", value))
+    problems.append(SpecError(path, f"must be a number from {least:g} to {most:.0f}", value))
     return 0.0
 
 

@@ -24,6 +24,7 @@ class PastUse:
     half_life_s: float = WEEK_S
     by_tree = True
     least = {"half_life_s": 1.0}
+    most = {"half_life_s": 1e9}
 
     @property
     def half_life_ms(self) -> int:
@@ -43,6 +44,8 @@ class OwnerPastUse:
     half_life_s: float = WEEK_S
     by: Literal["namespace", "user"] = "namespace"
     least = {"half_life_s": 1.0}
+    most = {"half_life_s": 1e9}
+    choices = {"by": ("namespace", "user")}
     #: Its keys move when gangs of the same owner come and go.
     moves = True
 

@@ -7,6 +7,7 @@ import pytest
 
 from flowbatch.engine.decisions import Remember
 from flowbatch.engine.events import PastUse
+from flowbatch.errors import SpecErrors
 from flowbatch.model.memory import Memory
 from flowbatch.policy.conf import read_policy
 from tests.textcluster import binds, confirm, cycle, engine_with, facts, finish, gang, gangs_bound, queue
@@ -275,3 +276,13 @@ def test_the_memory_of_a_queue_goes_with_it():
     engine.observe([queue("a")])
     cycle(engine, now=2_000 + HOUR_MS)
     assert engine.state.queues.by_name["a"].memory.used == {}
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [({"by": "usr"}, "did you mean"), ({"half_life_s": 0}, "from 1 to 1000000000"), ({"half_life_s": 1e10}, "from 1")],
+)
+def test_arguments_out_of_range_are_mistakes(argument, told):
+    with pytest.raises(SpecErrors, match=told):
+        read_policy({"gangOrder": [{"name": "ownerPastUse", **argument}]})
+    read_policy({"gangOrder": [{"name": "ownerPastUse", "by": "namespace", "half_life_s": 1_209_600}]})
