@@ -17,6 +17,12 @@
     surplusBatch: 16
     reservationsPerQueue: 1
     evictOverdue: false        # evict pods that outstay their estimate where a window has opened
+    evictions: [preempt, reclaim, gangpreempt, gangreclaim, shuffle]   # none but in the preset "preempting"
+    preemptable: [surplus, lowerPriority, conformance, cooldown, withinBudget]
+    reclaimable: [surplus, overShare, conformance, cooldown, withinBudget]
+    holdMs: 300000             # how long room that others left is kept
+    preemptMinRuntimeMs: 60000 # how long a pod runs before its own queue, or others, may evict it
+    reclaimMinRuntimeMs: 60000
 
 Names are those of the classes in `policy`, with a small first letter; arguments are their fields. People's own policies
 come in by name through `extra`, which the shell fills from entry points.
@@ -136,13 +142,21 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
 }
 SHARES = _named(share.Proportion, capacity.Deserved)
 #: Key in the mapping -> field of Policy, where a whole number of at least 1 stands.
-COUNTS = {"surplusBatch": "surplus_batch", "reservationsPerQueue": "reservations_per_queue"}
+COUNTS = {
+    "surplusBatch": "surplus_batch",
+    "reservationsPerQueue": "reservations_per_queue",
+    "holdMs": "hold_ms",
+    "preemptMinRuntimeMs": "preempt_min_runtime_ms",
+    "reclaimMinRuntimeMs": "reclaim_min_runtime_ms",
+}
+#: Actions that evict; all others are there anyway.
+EVICTIONS = ("preempt", "reclaim", "gangpreempt", "gangreclaim", "shuffle")
 FLAGS = {"strictTurns": "strict_turns", "evictOverdue": "evict_overdue"}
 #: How the devices of a node are ranked.
 DEVICES = _named(fragmentation.Fragmentation, devicescores.DevicePack, devicescores.DeviceSpread)
 #: What stands by itself, or null for none.
 ONES: dict[str, dict[str, Maker]] = {"shares": SHARES, "devices": DEVICES}
-KEYS = ("name", "preset", *LISTS, *ONES, *COUNTS, *FLAGS)
+KEYS = ("name", "preset", *LISTS, *ONES, *COUNTS, *FLAGS, "evictions")
 MOST_WEIGHT = 1_000_000
 
 
@@ -177,7 +191,19 @@ def _read(mapping: Mapping[str, Any], extra: Mapping[str, Maker], problems: list
             problems.append(SpecError(key, "must be a whole number of at least 1", count))
         elif key in mapping:
             changes[field] = count
+    if "evictions" in mapping:
+        changes["actions"] = (*Policy(name="").actions, *_evictions(mapping["evictions"], problems))
     return replace(_preset(mapping, problems), **changes)
+
+
+def _evictions(value: Any, problems: list[SpecError]) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        problems.append(SpecError("evictions", "must be a list of actions", value))
+        return ()
+    for i, name in enumerate(value):
+        if name not in EVICTIONS:
+            problems.append(SpecError(f"evictions[{i}]", "no such action", name, did_you_mean(str(name), EVICTIONS)))
+    return tuple(str(name) for name in value)
 
 
 def _text(mapping: Mapping[str, Any], key: str, default: str, problems: list[SpecError]) -> str:

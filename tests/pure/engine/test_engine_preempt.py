@@ -415,3 +415,12 @@ def test_inside_a_gang_equals_stay_and_so_does_its_minimum():
     engine = full("gang job: 4x worker cpu=1, 1x master cpu=1 gated rank 5, min 4")
     engine.observe([seen_again(engine, "job-master-0", gated=False)])
     assert evicted(cycle(engine, 2_000)) == []
+
+
+def test_the_head_of_a_fifo_queue_makes_room_and_holds_up_those_behind_it():
+    engine = running("2 nodes: cpu=2", "queue q: fifo", "gang low: 4x cpu=1, min 0, queue q", policy=PREEMPTING)
+    plan = more(engine, "gang high: 2x cpu=1, priority 10, queue q")
+    assert len(evicted(plan)) == 2
+    assert evicted(more(engine, "gang next: 1x cpu=1, priority 9, queue q", now=2_500)) == []
+    done = let_go(engine, plan)
+    assert gangs_bound(done) == {"high": 2}

@@ -67,3 +67,15 @@ def test_policies_of_users_come_in_by_name():
         pass
 
     assert isinstance(read_policy({"gangOrder": ["mine"]}, {"mine": Mine}).gang_order[0], Mine)
+
+
+def test_evictions_are_named_beside_the_other_actions():
+    policy = read_policy({"evictions": ["preempt", "shuffle"], "holdMs": 1000, "preemptMinRuntimeMs": 5})
+    assert policy.actions == ("enqueue", "allocate", "backfill", "preempt", "shuffle")
+    assert (policy.hold_ms, policy.preempt_min_runtime_ms) == (1000, 5)
+    assert read_policy({"preset": "preempting"}).actions[-1] == "gangreclaim"
+    with pytest.raises(SpecErrors, match="preempt") as problems:
+        read_policy({"evictions": ["premept"], "holdMs": 0})
+    assert len(problems.value.problems) == 2
+    with pytest.raises(SpecErrors):
+        read_policy({"evictions": "preempt"})
