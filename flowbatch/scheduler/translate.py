@@ -5,6 +5,7 @@ raises `UnreadableError`, naming it; whoever feeds the engine isolates it, so th
 """
 
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -151,7 +152,8 @@ def gang_of(meta: ObjectMeta) -> GangId | None:
     for marks in (meta.annotations, meta.labels):
         for key in (names.GROUP_NAME, names.VOLCANO_GROUP_NAME):
             if name := marks.get(key):
-                return GangId(f"{meta.namespace}/{name}")
+                # One text for all pods of a gang, not one for each.
+                return GangId(sys.intern(f"{meta.namespace}/{name}"))
     return None
 
 
