@@ -25,6 +25,7 @@ from flowbatch.engine.events import (
     BudgetSeen,
     ClaimGone,
     ClaimSeen,
+    ClaimsHidden,
     ClassGone,
     ClassSeen,
     Event,
@@ -103,6 +104,7 @@ Rare = (
     | HyperNodeGone
     | AttachSeen
     | ClaimSeen
+    | ClaimsHidden
     | ClaimGone
     | VolumeSeen
     | VolumeGone
@@ -215,7 +217,16 @@ class Engine:
                 self.state.observe_quota(event)
             case QuotaGone():
                 self.state.forget_quota(event)
-            case AttachSeen() | ClaimSeen() | ClaimGone() | VolumeSeen() | VolumeGone() | ClassSeen() | ClassGone():
+            case (
+                AttachSeen()
+                | ClaimSeen()
+                | ClaimsHidden()
+                | ClaimGone()
+                | VolumeSeen()
+                | VolumeGone()
+                | ClassSeen()
+                | ClassGone()
+            ):
                 self.state.observe_storage(event)
             case NamespaceSeen() | NamespaceGone():
                 self.state.observe_namespace(event)

@@ -9,6 +9,7 @@ from flowbatch.model.facts import (
     BudgetSeen,
     ClaimGone,
     ClaimSeen,
+    ClaimsHidden,
     ClassGone,
     ClassSeen,
     DeclaredTask,
@@ -63,6 +64,7 @@ __all__ = [
     "BudgetSeen",
     "ClaimGone",
     "ClaimSeen",
+    "ClaimsHidden",
     "ClassGone",
     "ClassSeen",
     "DeclaredTask",
@@ -181,6 +183,7 @@ Event = (
     | QueueGone
     | AttachSeen
     | ClaimSeen
+    | ClaimsHidden
     | ClaimGone
     | VolumeSeen
     | VolumeGone

@@ -168,6 +168,10 @@ class ClaimGone(Fact, frozen=True):
     id: str
 
 
+class ClaimsHidden(Fact, frozen=True):
+    """Nobody shows us claims (we may not list them): pods are placed as if they had none, until the first is seen."""
+
+
 class VolumeSeen(Fact, frozen=True):
     """A PersistentVolume as it now is. `terms` say which nodes it reaches (none: all), `claim` whose it is."""
 

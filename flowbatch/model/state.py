@@ -13,6 +13,7 @@ from flowbatch.model.facts import (
     BudgetSeen,
     ClaimGone,
     ClaimSeen,
+    ClaimsHidden,
     ClassGone,
     ClassSeen,
     DeclaredTask,
@@ -327,14 +328,17 @@ class ClusterState(Books):
     # -- storage
 
     def observe_storage(
-        self, fact: ClaimSeen | ClaimGone | VolumeSeen | VolumeGone | ClassSeen | ClassGone | AttachSeen
+        self, fact: ClaimSeen | ClaimsHidden | ClaimGone | VolumeSeen | VolumeGone | ClassSeen | ClassGone | AttachSeen
     ) -> None:
         """A claim, a volume, a class of them, or a node's limits: those who wait for storage are tried again."""
         self.changes.storage = True
         volumes = self.volumes
         match fact:
+            case ClaimsHidden():
+                volumes.hidden = not volumes.claims
             case ClaimSeen():
                 volumes.claims[fact.id] = fact
+                volumes.hidden = False
             case ClaimGone():
                 volumes.claims.pop(fact.id, None)
             case VolumeSeen():

@@ -35,6 +35,8 @@ class Volumes:
 
     def __init__(self) -> None:
         self.claims: dict[str, ClaimSeen] = {}
+        #: Nobody shows them to us, so that one we do not know need not be missing.
+        self.hidden = False
         self.volumes: dict[str, VolumeSeen] = {}
         self.classes: dict[str, ClassSeen] = {}
         #: Claim -> row -> pods there that use it.

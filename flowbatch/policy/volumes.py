@@ -47,7 +47,7 @@ class VolumeFit:
 
     def concerns(self, shape: Shape, view: ClusterView) -> bool:
         """It has claims."""
-        return bool(shape.spec.claims)
+        return bool(shape.spec.claims) and not view.volumes.hidden
 
     def pace(self, shape: Shape, view: ClusterView) -> Pace:
         """The first pod decides where a late claim is; an exclusive one has no second."""
@@ -68,6 +68,8 @@ class VolumeFit:
 
     def refusals(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
         """Rows that some claim rules out."""
+        if view.volumes.hidden:
+            return
         everywhere = np.ones(view.table.size, np.bool_)
         late: list[ClaimSeen] = []
         for claim_id in shape.spec.claims if self.binding else ():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import anyio
@@ -135,6 +136,9 @@ class Scheduler:
             tasks.start_soon(self.usage.run)
             self._subscribe()
             await self.caches.wait_synced()
+            if self._hidden():
+                log.warning("claims cannot be listed: pods are placed without regard to their volumes")
+                self.mailbox.post("claims", *self._hidden())
             await self._learn_cuts()
             await ensure_queues(self._client)
             if self.habits.quiet_s and self._client.gate.epoch > 1:
@@ -223,6 +227,13 @@ class Scheduler:
         return policy is not None and any(getattr(score, "by_image", False) for score in policy.scores)
 
     def _facts(self) -> Iterable[events.Event]:
+        return chain(self._hidden(), self._everything())
+
+    def _hidden(self) -> list[events.ClaimsHidden]:
+        claims = self.caches.claims
+        return [] if claims is not None and claims.synced else [events.ClaimsHidden()]
+
+    def _everything(self) -> Iterable[events.Event]:
         caches = self.caches
         return self.feed.everything(
             caches.nodes.store.values(),

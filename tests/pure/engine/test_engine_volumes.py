@@ -7,6 +7,7 @@ from flowbatch.engine.events import (
     BindFailed,
     ClaimGone,
     ClaimSeen,
+    ClaimsHidden,
     ClassSeen,
     Event,
     LabelTest,
@@ -188,3 +189,11 @@ def test_a_claim_that_goes_away_leaves_running_pods_alone() -> None:
     finish(world, ["g-0"])
     cycle(world)
     assert world.state.volumes.users == {}
+
+
+def test_where_nobody_shows_claims_none_is_missing() -> None:
+    world = engine(ClaimsHidden(), *gang("g"))
+    assert len(bound(cycle(world))) == 1
+    world.observe([*gang("h", claims=("ns/other",)), claim("data")])
+    assert bound(cycle(world)) == {}
+    assert 'persistentvolumeclaim "other" not found' in why(world, "h")
