@@ -136,3 +136,15 @@ def test_room_under_a_limit_of_the_department_comes_from_those_above_their_part(
     )
     engine = cluster(*singles("a", 4), tree=tree)
     assert victims(engine, "b", 2) == (["a"], 2), "nodes have room, the department has not"
+
+
+def test_room_is_made_for_the_head_of_a_fifo_queue_and_those_behind_it_wait():
+    tree = (*TREE[:3], "queue b: parent=left deserved(cpu=2) fifo", *TREE[4:])
+    engine = cluster(*singles("a", 4), *singles("c", 4), tree=tree)
+    plan = more(engine, "gang g: 2x cpu=1, queue b", "gang h: 1x cpu=1, queue b")
+    gone = evicted(plan)
+    assert [victim[0] for victim in gone] == ["a", "a"]
+    assert (blocker(engine, "g"), blocker(engine, "h")) == ("NeedsRoom", "Behind")
+    leave(engine, gone)
+    assert gangs_bound(cycle(engine, 3_000)) == {"g": 2}
+    assert blocker(engine, "h") == "NeedsCapacity"
