@@ -62,7 +62,8 @@ def _same(wrong: list[str], what: str, kept: object, found: object) -> None:
 
 def _check_tasks(state: ClusterState, wrong: list[str]) -> None:
     for uid, task in state.tasks.items():
-        _same(wrong, f"uid of {task.story}", uid, task.fact.uid)
+        if uid != task.fact.uid:
+            wrong.append(f"uid {uid} is of {task.story}")
         if task.node is not None:
             if task.state not in HOLDS_CAPACITY:
                 wrong.append(f"holds a node without right: {task.story}")
@@ -245,7 +246,8 @@ def _check_gangs(state: ClusterState, wrong: list[str]) -> None:
 
 
 def _count(task: Task, gang: Gang, counts: dict[str, list[int]], gated: dict[str, int], wrong: list[str]) -> None:
-    _same(wrong, f"gang of {task.story}", task.gang, gang)
+    if task.gang is not gang:
+        wrong.append(f"gang {gang.id} has {task.story}")
     counts[task.fact.task][task.state] += 1
     waits = task.state is TaskState.PENDING
     gated[task.fact.task] += int(waits and task.fact.gated)

@@ -27,8 +27,9 @@ def total_of(amounts: Iterable[Amounts]) -> Amounts:
     """The sum of all."""
     total: Amounts = {}
     for each in amounts:
-        total = plus(total, each)
-    return total
+        for name, units in each.items():
+            total[name] = total.get(name, 0) + units
+    return {name: units for name, units in sorted(total.items()) if units}
 
 
 def is_best_effort(shape: ShapeSpec) -> bool:
