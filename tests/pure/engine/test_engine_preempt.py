@@ -424,3 +424,8 @@ def test_the_head_of_a_fifo_queue_makes_room_and_holds_up_those_behind_it():
     assert evicted(more(engine, "gang next: 1x cpu=1, priority 9, queue q", now=2_500)) == []
     done = let_go(engine, plan)
     assert gangs_bound(done) == {"high": 2}
+
+
+def test_equals_stay_whatever_plugins_there_are():
+    engine = full("gang low: 4x cpu=1, min 0, priority 10", policy=replace(PREEMPTING, preemptable=()))
+    assert evicted(more(engine, "gang high: 1x cpu=1, priority 10")) == []
