@@ -243,8 +243,6 @@ class Search:
             self._fits.close(shape, result)
         for refused, _ in self._fits.refusals(shape, by_placement=True) if social else ():
             result = result & ~refused
-        if self._fits.momentary:
-            self._fits.close(shape, result)
         for window in self._state.windows.others(self._gang):
             # What is kept for somebody else is not to be taken by having others leave.
             result[window.rows] = False
