@@ -194,14 +194,16 @@ class Candidates:
         """Some of a gang have gone one by one: what is left of it takes its place."""
         gang = unit.tasks[0].gang
         assert gang is not None
+        for row in unit.gives:
+            # It may have been struck off, or rebuilt, since somebody thought of it.
+            units = self.by_row.get(row, [])
+            if unit in units:
+                units.remove(unit)
         if not unit.whole:
-            for row in unit.gives:
-                self.by_row[row].remove(unit)
             return
         self._whole.pop(gang.id, None)
         left = self.whole(gang)
         for row in unit.gives:
-            self.by_row[row].remove(unit)
             if left is not None and row in left.gives:
                 self.add(row, left)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowbatch.engine.decisions import Bind, Plan
+from flowbatch.engine.decisions import Bind, Evict, Plan
 from flowbatch.engine.events import (
     GangSeen,
     HyperNodeGone,
@@ -20,6 +20,7 @@ from flowbatch.engine.events import (
     Members,
     NodeGone,
     NodeSeen,
+    PodGone,
     PodSeen,
     Reach,
     ShapeSpec,
@@ -28,7 +29,7 @@ from flowbatch.engine.events import (
 from flowbatch.model.state import ClusterState
 from flowbatch.model.topology import Topology
 from flowbatch.policy.policy import Policy
-from flowbatch.policy.presets import DEFAULT
+from flowbatch.policy.presets import DEFAULT, PREEMPTING
 from tests.factworld import World
 from tests.props.test_props_engine import SHAPES, node, pod
 from tests.props.test_props_walk import Walk
@@ -371,3 +372,51 @@ def test_lives_use_what_they_are_about() -> None:
         walk.live()
         judged = {name: count + walk.world.judged[name] for name, count in judged.items()}
     assert min(judged.values()) > 10, judged
+
+
+class EvictingWorld(NearWorld):
+    """Victims begin to leave at once, and leave when they are let."""
+
+    def __init__(self, policy: Policy = DEFAULT) -> None:
+        super().__init__(PREEMPTING)
+        self.leaving: dict[str, None] = {}
+
+    def cycle(self, budget: int = 1_000) -> Plan:
+        plan = super().cycle(budget)
+        for each in plan.decisions:
+            if isinstance(each, Evict) and each.uid in self.pods:
+                self.leaving[each.uid] = None
+                self.change_pod(each.uid, deleting=True)
+        return plan
+
+
+class EvictingWalk(NearWalk):
+    """A life in which gangs have priorities, and make room for each other."""
+
+    make_world = EvictingWorld
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.ways = [each for each in self.ways if each[1] not in (self.nobody_is_left_parked, self.world.restart)]
+        self.ways.append((6, self.victims_leave))
+
+    def victims_leave(self) -> None:
+        assert isinstance(self.world, EvictingWorld)
+        gone = [PodGone(uid) for uid in self.world.leaving if uid in self.world.pods]
+        self.world.leaving.clear()
+        self.world.tell(*gone)
+
+    def nobody_is_left_parked(self) -> None:
+        """Who was evicted, and for whom, is not to be read from facts."""
+
+    def gang_comes(self) -> None:
+        before = dict(self.world.gangs)
+        super().gang_comes()
+        for name, gang in list(self.world.gangs.items()):
+            if name not in before:
+                self.world.tell(msgspec.structs.replace(gang, priority=self.luck.choice([0, 0, 5, 9])))
+
+
+@pytest.mark.parametrize("seed", [*range(20), 182])
+def test_closeness_is_kept_where_gangs_make_room_for_each_other(seed: int) -> None:
+    EvictingWalk(seed).live()
