@@ -1,6 +1,16 @@
-"""What every tier shares: the event loop of async tests, and the choice of cluster for `tests/cluster`."""
+"""What every tier shares: how hypothesis looks, the loop of async tests, the choice of cluster for `tests/cluster`."""
+
+import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A red run must mean that somebody broke something: every run of `make test` asks hypothesis the same questions, and a
+# slow machine is no failure. Looking for what nobody has asked yet is done on purpose, with `FLOWBATCH_EXPLORE=1`.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", PATIENT, derandomize=True, database=None)
+settings.register_profile("explore", PATIENT, derandomize=False, print_blob=True)
+settings.load_profile("explore" if os.environ.get("FLOWBATCH_EXPLORE") == "1" else "same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

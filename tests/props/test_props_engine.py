@@ -253,5 +253,5 @@ def pod(name: str, shape: ShapeSpec, gang: str, task: str, index: int, gated: bo
 
 TestEngine = EngineMachine.TestCase
 TestEngine.settings = settings(
-    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
