@@ -482,12 +482,14 @@ class Search:
     def _evict(self, unit: Unit) -> bool:
         """Tell one unit to go, unless it must stay after all; then it is struck off."""
         reason, mark = self._who.objection(unit), self._trial.mark()
+        # Of these, objections speak for the gang only.
+        together = unit.whole or len(unit.tasks) > 1
         if reason is None and len(unit.tasks) > 1 and any(task.state is TaskState.RELEASING for task in unit.tasks):
             self._who.rebuild(unit)
             return False
         if reason is None:
             for task in unit.tasks:
-                reason = self._who.objects_now(task) if len(unit.tasks) > 1 else None
+                reason = self._who.objects_now(task) if together else None
                 if reason is not None:
                     self._trial.undo(mark)
                     break

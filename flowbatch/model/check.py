@@ -6,7 +6,7 @@ from flowbatch.errors import FlowbatchError
 from flowbatch.model.asks import WHOLE, DeviceShare
 from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.groupuse import GroupUse
-from flowbatch.model.ids import Row
+from flowbatch.model.ids import BudgetId, PodUid, Row
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
 from flowbatch.model.mig import spot_of
 from flowbatch.model.owners import Accounts
@@ -49,10 +49,18 @@ def check(state: ClusterState) -> None:
     _check_accounts(state, wrong)
     leaving = [uid for uid, task in state.tasks.items() if task.state is TaskState.RELEASING and task.node is not None]
     _same(wrong, "leaving", sorted(state.leaving), sorted(leaving))
+    _same(wrong, "charged to budgets", state.budgets.content(), _charged(state))
     _check_peers(state, wrong)
     _check_volumes(state, wrong)
     if wrong:
         raise InvariantBroken("; ".join(wrong))
+
+
+def _charged(state: ClusterState) -> dict[PodUid, list[BudgetId]]:
+    """Told to go and not seen leaving, by the budgets that select them."""
+    going = [task.fact for task in state.leaving.values() if not task.fact.deleting]
+    budgets = {fact.uid: sorted(each.id for each in state.budgets.covering(fact)) for fact in going}
+    return {uid: ids for uid, ids in budgets.items() if ids}
 
 
 def _same(wrong: list[str], what: str, kept: object, found: object) -> None:

@@ -435,7 +435,7 @@ class ClusterState(Books):
 
     def observe_budget(self, fact: BudgetSeen) -> None:
         """A disruption budget as it now is."""
-        if self.budgets.observe(fact):
+        if self.budgets.observe(fact, (task.fact for task in self.leaving.values())):
             self.changes.budgets = True
 
     def forget_budget(self, budget: BudgetId) -> None:

@@ -80,7 +80,8 @@ class EvictingWorld(World):
             assert self.queues[victim.queue].reclaimable
         for budget in self.budgets.values():
             if budget.selector is not None and budget.namespace == pod.namespace:
-                spent[budget.id] = spent.get(budget.id, 0) + 1
+                # Whoever was told before has not left yet, so that its status does not count him either.
+                spent[budget.id] = spent.get(budget.id, len(self.going)) + 1
                 assert spent[budget.id] <= budget.allowed, "more than a budget allows"
 
     def facts(self):

@@ -258,6 +258,32 @@ def test_a_budget_protects_its_pods():
     assert len(evicted(more(engine, "gang higher: 1x cpu=1, priority 11", now=60_000))) == 1
 
 
+def test_a_budget_holds_for_whole_gangs_of_one_too():
+    engine = full("gang a: 1x cpu=1", "gang b: 1x cpu=1", "gang c: 1x cpu=1", "gang d: 1x cpu=1")
+    engine.observe([BudgetSeen(BudgetId("ns/b"), "ns", (), 1)])
+    assert evicted(more(engine, "gang high: 2x cpu=1, priority 10")) == []
+    assert "protected by budget ns/b" in why(engine, "high")
+
+
+def test_a_budget_that_comes_later_counts_who_was_told_to_go_before():
+    engine = full("gang low: 4x cpu=1, min 0")
+    assert len(evicted(more(engine, "gang high: 1x cpu=1, priority 10"))) == 1
+    engine.observe([BudgetSeen(BudgetId("ns/b"), "ns", (), 1)])
+    assert evicted(more(engine, "gang higher: 1x cpu=1, priority 11", now=60_000)) == []
+    assert "protected by budget ns/b" in why(engine, "higher")
+
+
+def test_a_budget_that_selects_others_than_before_counts_those_who_go():
+    engine = full("gang low: 4x cpu=1, min 0")
+    engine.observe([BudgetSeen(BudgetId("ns/b"), "ns", None, 1)])
+    plan = more(engine, "gang high: 1x cpu=1, priority 10")
+    engine.observe([BudgetSeen(BudgetId("ns/b"), "ns", (), 1)])
+    assert evicted(more(engine, "gang higher: 1x cpu=1, priority 11", now=60_000)) == []
+    # Once it is seen leaving, the status of the budget counts it.
+    engine.observe([seen_again(engine, *evicted(plan), deleting=True)])
+    assert len(evicted(cycle(engine, 600_000))) == 1
+
+
 def test_a_budget_that_allows_more_lets_the_search_begin_anew():
     engine = full("gang low: 4x cpu=1, min 0")
     engine.observe([BudgetSeen(BudgetId("ns/b"), "ns", (LabelTest("app", "Exists"),), 0)])

@@ -137,6 +137,22 @@ def test_a_budget_counts_our_orders_until_its_own_status_does():
     assert not budgets
 
 
+def test_a_budget_counts_whom_it_selects_now_of_all_who_are_told_to_go():
+    budgets, shape = Budgets(), facts("gang g: 1x cpu=1")[3].shape
+    database, web = pod("a", shape, labels=(("app", "db"),)), pod("b", shape, labels=(("app", "web"),))
+    gone = pod("c", shape, labels=(("app", "db"),), deleting=True)
+    selecting = {
+        name: BudgetSeen(BudgetId("ns/x"), "ns", (LabelTest("app", "In", (name,)),), 1) for name in ("db", "web")
+    }
+    budgets.observe(selecting["db"], [database, web, gone])
+    budgets.observe(BudgetSeen(BudgetId("ns/all"), "ns", (), 1), [database, web, gone])
+    assert budgets.content() == {"a": ["ns/all", "ns/x"], "b": ["ns/all"]}
+    budgets.observe(selecting["web"], [database, web, gone])
+    assert budgets.content() == {"a": ["ns/all"], "b": ["ns/all", "ns/x"]}
+    assert budgets.forget(BudgetId("ns/all"))
+    assert budgets.content() == {"b": ["ns/x"]}
+
+
 def test_a_budget_without_selector_covers_nobody_and_an_empty_one_everybody():
     budgets = Budgets()
     someone = pod("a", facts("gang g: 1x cpu=1")[3].shape)
