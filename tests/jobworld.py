@@ -13,7 +13,14 @@ from msgspec.structs import replace
 
 from flowbatch.api.batch import Job
 from flowbatch.api.bus import Command
-from flowbatch.api.core import ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus
+from flowbatch.api.core import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStatus,
+    Pod,
+    PodStatus,
+)
 from flowbatch.api.meta import Condition, ObjectMeta, OwnerReference
 from flowbatch.api.scheduling import PodGroup, PodGroupStatus, Queue, QueueStatus
 from flowbatch.workload.changes import Changes, Create, Delete, Patch
@@ -21,6 +28,7 @@ from flowbatch.workload.reconcile import Children, reconcile
 from flowbatch.workload.roles.contract import SshKeys
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+RUNNING = ContainerState(running=ContainerStateRunning())
 KEYS = SshKeys("private\n", "public\n")
 TEMPLATE = {"spec": {"containers": [{"name": "main", "image": "busybox", "resources": {"requests": {"cpu": "1"}}}]}}
 
@@ -150,7 +158,7 @@ class JobWorld:
     def run(self, *names: str) -> None:
         """Pods start; all pending ones where none is named."""
         for name in names or [name for name, pod in self.pods.items() if pod.status.phase == "Pending"]:
-            self._status(name, "Running", ContainerStatus(name="main", ready=True, state=ContainerState(running={})))
+            self._status(name, "Running", ContainerStatus(name="main", ready=True, state=RUNNING))
 
     def finish(self, *names: str, code: int = 0, reason: str = "", disrupted: bool = False) -> None:
         ended = ContainerStateTerminated(exit_code=code, finished_at=self.now)
@@ -160,7 +168,7 @@ class JobWorld:
             self._status(name, "Failed" if code or reason else "Succeeded", status, reason, conditions)
 
     def restart_in_place(self, name: str, times: int) -> None:
-        status = ContainerStatus(name="main", ready=True, restart_count=times, state=ContainerState(running={}))
+        status = ContainerStatus(name="main", ready=True, restart_count=times, state=RUNNING)
         self._status(name, "Running", status)
 
     def refuse(self, name: str) -> None:

@@ -60,13 +60,18 @@ class ObjectMeta(Wire, frozen=True, kw_only=True):
         return next((owner for owner in self.owner_references if owner.controller), None)
 
 
-class Condition(Wire, frozen=True, kw_only=True):
-    """metav1.Condition and its older relatives (PodCondition, NodeCondition, PodGroupCondition)."""
+class Statement(Wire, frozen=True, kw_only=True):
+    """What a condition says, without since when."""
 
     type: str
     status: str = "Unknown"
     reason: str = ""
     message: str = ""
+
+
+class Condition(Statement, frozen=True, kw_only=True):
+    """metav1.Condition and its older relatives (PodCondition, NodeCondition, PodGroupCondition)."""
+
     last_transition_time: datetime | None = None
     observed_generation: int = 0
     #: PodGroup only: the id of the scheduling decision that wrote it.

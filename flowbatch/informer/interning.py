@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import force_setattr
 
-from flowbatch.api.core import ContainerImage, Node, Pod, PodSpec, PodStatus
+from flowbatch.api.core import ContainerImage, ContainerStatus, Node, Pod, PodSpec, PodStatus
 from flowbatch.api.kinds import NODE, POD, Kind
-from flowbatch.api.meta import ObjectMeta, OwnerReference
+from flowbatch.api.meta import ObjectMeta, OwnerReference, Statement
 
 P = TypeVar("P")
 
@@ -41,6 +41,7 @@ class PodParts:
         self._texts: dict[str, str] = {}
         self._last_spec = PodSpec()
         self._last_owners: tuple[OwnerReference, ...] = ()
+        self._last_said: tuple[tuple[Statement, ...], tuple[ContainerStatus, ...]] = ((), ())
 
     def __call__(self, pod: Pod, held: Pod | None) -> None:
         """Make the parts of `pod` that it does not already share with `held`, its former self, one with equal ones."""
@@ -109,11 +110,11 @@ class PodParts:
     def _status(self, status: PodStatus) -> None:
         # All at once: what these say of a moment, they say together.
         if status.conditions:
-            said = (status.conditions, status.container_statuses, status.start_time)
-            known = self._part(said)
-            force_setattr(status, "conditions", known[0])
-            force_setattr(status, "container_statuses", known[1])
-            force_setattr(status, "start_time", known[2])
+            said = (status.conditions, status.container_statuses)
+            if said != self._last_said:
+                self._last_said = self._part(said)
+            force_setattr(status, "conditions", self._last_said[0])
+            force_setattr(status, "container_statuses", self._last_said[1])
         host = status.host_ip
         if host:
             force_setattr(status, "host_ip", self._texts.setdefault(host, host))

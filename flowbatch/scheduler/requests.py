@@ -14,7 +14,7 @@ import msgspec
 from flowbatch.api import names
 from flowbatch.api.core import Pod
 from flowbatch.api.kinds import EVENT, NODE, POD, POD_GROUP, QUEUE
-from flowbatch.api.meta import Condition, JsonObject, ObjectMeta
+from flowbatch.api.meta import Condition, JsonObject, ObjectMeta, Statement
 from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.timestamps import format_time
@@ -149,7 +149,7 @@ def reason_of(report: Report) -> str:
     return report.reason or report.blocker
 
 
-def meaning(condition: Condition) -> tuple[str, str, str, str]:
+def meaning(condition: Statement) -> tuple[str, str, str, str]:
     """What a condition says, without when and by whom."""
     return condition.type, condition.status, condition.reason, condition.message
 
@@ -212,10 +212,10 @@ def pod_condition_request(pod: Pod, reason: str, message: str, moment: datetime)
     present = next((each for each in pod.status.conditions if each.type == wanted.type), None)
     if present is not None and meaning(present) == meaning(wanted):
         return None
-    changed_at = present.last_transition_time if present is not None and present.status == "False" else moment
-    condition = msgspec.structs.replace(wanted, last_transition_time=changed_at or moment)
-    body = {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [wire_condition(condition)]}}
-    # Strategic: lists of conditions merge by type, so the kubelet's own are left alone.
+    if present is None or present.status != wanted.status:
+        wanted = msgspec.structs.replace(wanted, last_transition_time=moment)
+    body = {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [wire_condition(wanted)]}}
+    # Strategic: lists of conditions merge by type, so the kubelet's own are left alone, and so is a time not given.
     return patch_object(POD, pod.metadata.name, body, pod.metadata.namespace, subresource="status", content="strategic")
 
 

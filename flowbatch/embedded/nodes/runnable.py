@@ -2,7 +2,13 @@
 
 from flowbatch.api.core import PodStatus
 from flowbatch.api.kinds import Kind
-from flowbatch.api.meta import JsonObject, ObjectMeta, Wire
+from flowbatch.api.meta import Condition, JsonObject, ObjectMeta, Wire
+
+
+class RunnableStatus(PodStatus, frozen=True, kw_only=True):
+    """core/v1 PodStatus with the times of its conditions: a node writes them anew, as they were."""
+
+    conditions: tuple[Condition, ...] = ()
 
 
 class RunnablePod(Wire, frozen=True, kw_only=True):
@@ -10,7 +16,7 @@ class RunnablePod(Wire, frozen=True, kw_only=True):
 
     metadata: ObjectMeta = ObjectMeta()
     spec: JsonObject = {}
-    status: PodStatus = PodStatus()
+    status: RunnableStatus = RunnableStatus()
 
     @property
     def node(self) -> str:

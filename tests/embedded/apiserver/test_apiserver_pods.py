@@ -121,6 +121,15 @@ async def test_binding_places_a_pod_once(api: Any, pods: str, make_pod: Any) -> 
     assert 'already assigned to node "n-1"' in again.json["message"]
 
 
+async def test_a_time_that_a_strategic_patch_does_not_give_stays(api: Any, pods: str, make_pod: Any) -> None:
+    await api.post(pods, make_pod("a"))
+    said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    for more in ({"message": "one", "lastTransitionTime": "2026-11-24T12:00:00Z"}, {"message": "two"}):
+        await api.strategic(f"{pods}/a/status", {"status": {"conditions": [said | more]}})
+    pod = (await api.get(f"{pods}/a")).json
+    assert pod["status"]["conditions"] == [said | {"message": "two", "lastTransitionTime": "2026-11-24T12:00:00Z"}]
+
+
 async def test_binding_checks_uid_and_version(api: Any, pods: str, make_pod: Any) -> None:
     made = (await api.post(pods, make_pod("a"))).json["metadata"]
     other = await bind(api, pods, "a", uid="00000000-0000-0000-0000-000000000000")

@@ -98,6 +98,16 @@ def test_equal_parts_are_one():
     assert one.spec.node_name != two.spec.node_name
 
 
+def test_running_pods_say_the_same_whenever_they_began_to():
+    store: Store[Pod] = Store(None, PodParts())
+    one, other = decoded(1), decoded(20_000)
+    store.put(one)
+    store.put(other)
+    assert one.status.start_time != other.status.start_time
+    assert one.status.conditions is other.status.conditions
+    assert one.status.container_statuses is other.status.container_statuses
+
+
 def test_a_full_table_is_emptied_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(interning, "NAME_SETS", 0)
     store: Store[Pod] = Store(None, PodParts(size=3))

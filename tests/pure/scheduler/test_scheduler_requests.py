@@ -156,9 +156,16 @@ def test_a_waiting_pod_is_told_once_and_a_bound_one_never():
 
 def test_new_words_on_a_pod_keep_the_time_of_the_change():
     told = body(requests.pod_condition_request(pod(), "Unschedulable", "0/3 nodes", NOW))["status"]["conditions"]
+    assert told[0]["lastTransitionTime"] == "2026-11-24T12:00:00Z"
     later = datetime(2026, 11, 25, tzinfo=UTC)
-    again = requests.pod_condition_request(pod(told), "Unschedulable", "0/4 nodes", later)
-    assert body(again)["status"]["conditions"][0]["lastTransitionTime"] == "2026-11-24T12:00:00Z"
+    # Not said again: in a strategic merge patch, what is there stays.
+    again = body(requests.pod_condition_request(pod(told), "Unschedulable", "0/4 nodes", later))
+    assert again["status"]["conditions"] == [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/4 nodes"}
+    ]
+    told[0]["status"] = "Unknown"
+    turned = body(requests.pod_condition_request(pod(told), "Unschedulable", "0/4 nodes", later))
+    assert turned["status"]["conditions"][0]["lastTransitionTime"] == "2026-11-25T00:00:00Z"
 
 
 def test_a_queue_says_what_it_uses_and_forgets_what_it_no_longer_does():
