@@ -1,9 +1,11 @@
 """The engine at thousands of nodes, offline: many small gangs, many that wait. `python -m benchmarks offline`.
 
-o1_decisions_per_s: 10,000 gangs of one pod each onto 500 to 5,000 nodes, fed in batches, from the two facts of each (a
-PodGroup with its stated minimum, a pod) to its binding: queue, gate, quota, filters, scores, report. It is given for
-5,000 nodes with 10 shapes, and with 2,000. How they are fed must not matter: batches of 1, 10 and 1,000 give the same
-placements, or the benchmark fails.
+o1_decisions_per_s: 10,000 single pods onto 500 to 5,000 nodes, as in YuniKorn's BenchmarkScheduling: of as many
+applications as there are shapes, in two queues, each pod for itself (a minimum of one), from the facts to the bindings.
+It is given for 5,000 nodes with 10 shapes, and with 2,000.
+o1_lone_decisions_per_s: the same pods, each in a PodGroup of its own with a stated minimum, fed in batches: two facts,
+the gate, quota, filters, scores and a report for each. How they are fed must not matter: batches of 1, 10 and 1,000
+give the same placements, or the benchmark fails.
 o3_ms_per_gang: 1,000 to 3,000 gangs of three onto 5,000 nodes; the worst counts.
 wake_ms: every node is full, 10,000 gangs of 200 shapes wait, one pod ends: until the next binding is out.
 growth: what ten times the nodes, or ten times the gangs, does to the cost of a decision: its exponent (0: no growth).
@@ -59,7 +61,7 @@ def placements(engine: Engine, work: Jobs, batch: int = BATCH) -> dict[str, str]
     placed: dict[str, str] = {}
     for start in range(0, len(work), batch):
         engine.observe([event for each in work[start : start + batch] for event in each])
-        for bind in binds(engine.cycle(Tick(Instant(start + 1), len(work) * 3))):
+        for bind in binds(engine.cycle(Tick(Instant(start + 1), PODS * 3))):
             placed[bind.uid] = bind.node
     return placed
 
@@ -74,21 +76,37 @@ def seconds(nodes: int, work: Jobs, runs: int = RUNS) -> float:
         start = process_time()
         placed = placements(engine, work)
         best = min(best, process_time() - start)
-        assert len(placed) == sum(len(each) - 1 for each in work)
+        assert len(placed) == sum(isinstance(event, PodSeen) for each in work for event in each)
         gc.unfreeze()
     return best
 
 
+def applications(shapes: int) -> Jobs:
+    """As many applications as shapes, whose pods do not need each other; half of them in each of two queues."""
+    work: Jobs = []
+    for number in range(shapes):
+        head, *pods = job(number, PODS // shapes, shape(number, shapes))
+        queue = QueueName(("left", "right")[number % 2])
+        single = {"min_members": 1, "min_resources": shape(number, shapes), "queue": queue}
+        work.append([msgspec.structs.replace(head, **single), *pods])  # type: ignore[arg-type]
+    return [[QueueSeen(QueueName("left")), QueueSeen(QueueName("right"))], *work]
+
+
 def decisions() -> Iterator[Figure]:
-    """O1, and that no result depends on the size of batches."""
-    for shapes, must, name in ((10, 30_000, "o1_decisions_per_s"), (2_000, 4_000, "o1_decisions_per_s_2000_shapes")):
-        work = jobs(PODS, shapes)
-        rates = {nodes: PODS / seconds(nodes, work) for nodes in NODES}
-        note = ", ".join(f"{nodes} nodes: {rate:,.0f}" for nodes, rate in rates.items())
-        yield Figure(name, rates[NODES[-1]], "1/s", must, note=f"{shapes} shapes; {note}")
+    """O1: pods of applications, pods on their own, and that no result depends on the size of batches."""
+    for shapes, must, suffix in ((10, 30_000, ""), (2_000, 4_000, "_2000_shapes")):
+        yield _rate(f"o1_decisions_per_s{suffix}", applications(shapes), must, f"{shapes} applications")
+    for shapes, suffix in ((10, ""), (2_000, "_2000_shapes")):
+        yield _rate(f"o1_lone_decisions_per_s{suffix}", jobs(PODS, shapes), None, f"{shapes} shapes, a PodGroup each")
     work = jobs(2_000, 10)
     at_once, *others = (placements(ready(2_000), work, batch) for batch in (1_000, 10, 1))
     assert all(each == at_once for each in others), "a result depends on the size of batches"
+
+
+def _rate(name: str, work: Jobs, must: int | None, what: str) -> Figure:
+    rates = {nodes: PODS / seconds(nodes, work) for nodes in NODES}
+    note = ", ".join(f"{nodes} nodes: {rate:,.0f}" for nodes, rate in rates.items())
+    return Figure(name, rates[NODES[-1]], "1/s", must, note=f"{what}; {note}")
 
 
 def small_gangs() -> Iterator[Figure]:

@@ -1,6 +1,7 @@
 """What every tier shares: how hypothesis looks, the loop of async tests, the choice of cluster for `tests/cluster`."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="which API server tests/cluster runs on: embedded, a real kube-apiserver, or one on Debian's etcd 3.4",
     )
+
+
+def pytest_configure() -> None:
+    # A suite that a shell started in the background ignores Ctrl-C, and so would every program that its tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
