@@ -7,9 +7,11 @@ said, and the gang is placed anew; what was said about nodes is remembered, so i
 
 from collections.abc import Callable
 
-from flowbatch.engine.attempt import HARD, Attempts, Found
+from flowbatch.engine.attempt import Attempts
 from flowbatch.engine.events import Answered
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.limits import HARD, Limits
+from flowbatch.engine.outcome import Found
 from flowbatch.engine.questions import Questions
 from flowbatch.engine.standing import Demand, demand
 from flowbatch.model.gangs import Gang, Task
@@ -40,9 +42,10 @@ class Answers:
         self._ask = ask
         self._heard: list[Answered] = []
 
-    def adopt(self, attempts: Attempts, fits: Fits) -> None:
+    def adopt(self, attempts: Attempts, limits: Limits, fits: Fits) -> None:
         """Under another policy others may have a say."""
         self._attempts = attempts
+        self._limits = limits
         self._fits = fits
         self._questions.era += 1
 
@@ -120,6 +123,6 @@ class Answers:
             add(asked, task.shape.request)
         return not any(
             ceiling.kind in HARD and ceiling.held.get(axis, 0) > ceiling.most.get(axis, AMOUNT_MAX)
-            for ceiling in (self._attempts.ceilings(gang) if gang.queue is not None else ())
+            for ceiling in (self._limits.ceilings(gang) if gang.queue is not None else ())
             for axis in asked
         )

@@ -6,7 +6,6 @@ A gang that already runs in part (a failed binding, a lost member, a crash) is i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -14,6 +13,8 @@ import numpy as np
 from flowbatch.engine.domains import EVERYWHERE, Area, Asked, Domains, placed_rows
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.limits import Limits
+from flowbatch.engine.outcome import Found, Outcome, Placed
 from flowbatch.engine.placement import Placement, Room, admits_empty
 from flowbatch.engine.room import TOGETHER, Near, Rooms
 from flowbatch.engine.standing import Demand, Part
@@ -26,7 +27,6 @@ from flowbatch.model.blockers import (
     NeedsCapacity,
     NeedsNode,
     NeedsPeers,
-    NeedsQuota,
     NeedsTime,
     NeedsTopology,
     NeedsVolume,
@@ -34,42 +34,15 @@ from flowbatch.model.blockers import (
 from flowbatch.model.buckets import Buckets
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import Row, ShapeId
-from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.lifecycle import Stimulus
-from flowbatch.model.nodes import Node
-from flowbatch.model.queues import Queue
-from flowbatch.model.resources import Sums, add, shortfall
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
 from flowbatch.model.view import View
-from flowbatch.policy.contract import Ceiling
 from flowbatch.policy.policy import Policy
 
-Placed = list[tuple[Task, Node]]
-#: Kinds of limits that do not move with what others hold: a gang above one alone can never start.
-HARD = ("capability", "owner")
 ONE: Ints = np.ones(1, np.int64)
-#: Which of the policy's confirmations asks, and what.
-Found = tuple[int, str | Inquiry]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of an attempt. `blocker` is set where something is still to be placed and cannot be."""
-
-    placed: Placed = field(default_factory=list)
-    #: The minimum is met and room is held for members to come, even if nobody had to be placed for it.
-    settled: bool = False
-    blocker: Blocker | None = None
-    #: Further reasons, each of which may be cured on its own.
-    also: list[Blocker] = field(default_factory=list)
-    #: What the shapes of a NeedsCapacity found, and how many copies would do (None: one more may make the difference).
-    rooms: Rooms = field(default_factory=dict)
-    needs: int | Near | None = None
-    #: The question that must be answered before the orders go out.
-    question: "Found | None" = None
 
 
 class Attempts:
@@ -84,16 +57,18 @@ class Attempts:
         fits: Fits,
         placement: Placement,
         domains: Domains,
+        limits: Limits,
     ) -> None:
         self._state = state
         self._domains = domains
+        self._limits = limits
         self._teamwork = Teamwork(domains, self._fill, self._distance, self._team_quota)
         self._view = view
         self._policy = policy
         self._guard = guard
         self._fits = fits
         self._placement = placement
-        self._ways = Ways(state, fits, placement, self._quota, self._tightness)
+        self._ways = Ways(state, fits, placement, limits, self._tightness)
 
     def attempt(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
         """Place what `demand` asks for; at most `batch` surplus members (None: all)."""
@@ -132,7 +107,7 @@ class Attempts:
         if outcome.blocker is not None and ways:
             outcome = self._search(gang, demand, outcome)
             if outcome.blocker is not None and not whole:
-                some = self._ways.most(demand, lambda shape: self._allowance(gang, shape))
+                some = self._ways.most(demand, lambda shape: self._limits.allowance(gang, shape))
                 outcome = self._try(gang, demand, some, whole=False)
         return outcome
 
@@ -166,7 +141,7 @@ class Attempts:
         with Trial(self._state) as trial:
             trial.unreserve(gang)
             trial.unclaim(gang)
-            blocker = self._quota(gang, order, demand.reserve) if whole else None
+            blocker = self._limits.quota(gang, order, demand.reserve) if whole else None
             if blocker is None and claimed:
                 blocker = self._fill_claims(trial, gang, order, demand.reserve)
             elif blocker is None and gang.reach is not None:
@@ -206,7 +181,7 @@ class Attempts:
         blocker: Blocker | None = None
         hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total) if _compete(order) else None
         # In repair nobody has asked yet whether the queue may hold all of it.
-        may_whole = whole or self._quota(gang, order, demand.reserve) is None
+        may_whole = whole or self._limits.quota(gang, order, demand.reserve) is None
         for area in self._domains.areas(asked) if may_whole else ():
             for attempt in (order, hardest):
                 mark = trial.mark()
@@ -243,9 +218,9 @@ class Attempts:
                     return missed
                 wanted = most
             if not whole:
-                allowed = self._allowance(gang, part.shape)
+                allowed = self._limits.allowance(gang, part.shape)
                 if allowed < wanted:
-                    missed = self._over_limit(gang, part.shape)
+                    missed = self._limits.exceeded(gang, part.shape)
                     wanted = allowed
             found = self._put(trial, gang, part, wanted, room, area)
             if found < wanted:
@@ -432,61 +407,6 @@ class Attempts:
         most = admits_empty(self._state, self._fits.of(shape).mask, shape)
         return NeedsCapacity((shape.id,), fits, needs, most, most < needs)
 
-    # -- what queues may hold
-
-    def ceilings(self, gang: Gang) -> Iterable[Ceiling]:
-        """Everything on the way to the root that limits what may be held together with `gang`."""
-        queue, call = gang.queue, self._guard.call
-        assert queue is not None
-        for each in queue.path:
-            for limit in self._policy.limits:
-                if limit.own and each is not queue:
-                    continue
-                most = call(limit, limit.limit, {}, each, self._view)
-                if most:
-                    held, leaving = _held(each, own=limit.own)
-                    first = limit.first_gang_may_exceed
-                    yield Ceiling(each, limit.kind, held, most, "", first, leaving, limit.own)
-        for rule in self._policy.gang_limits:
-            yield from call(rule, rule.ceilings, (), gang, self._view)
-
-    def _quota(self, gang: Gang, parts: list[Part], reserve: list[tuple[Role, int]]) -> Blocker | None:
-        asked: Sums = {}
-        for part in parts:
-            add(asked, part.shape.request, part.must)
-        for role, count in reserve:
-            if role.shape is not None:
-                add(asked, role.shape.request, count)
-        for ceiling in self.ceilings(gang):
-            if ceiling.first_gang_may_exceed and not ceiling.held:
-                continue
-            if gang.claims and ceiling.kind == "share":
-                # What is its own was looked at when room was made for it.
-                continue
-            short = shortfall(asked.items(), ceiling.held, ceiling.most)
-            if short:
-                hopeless = ceiling.kind in HARD and bool(shortfall(asked.items(), gang.allocated, ceiling.most))
-                return self._needs(ceiling, short, hopeless=hopeless)
-        return None
-
-    def _needs(self, ceiling: Ceiling, short: Sums, *, hopeless: bool = False) -> NeedsQuota:
-        amounts = self._state.axes.amounts
-        names = self._state.axes.names
-        holds = tuple(sorted((names[axis], ceiling.held.get(axis, 0)) for axis in short))
-        return NeedsQuota(ceiling.queue.name, ceiling.kind, amounts(short), hopeless, ceiling.owner, holds)
-
-    def _allowance(self, gang: Gang, shape: Shape) -> int:
-        """How many more of `shape` the gang's queues may hold."""
-        most = len(gang.pending)
-        for ceiling in self.ceilings(gang):
-            # A queue that holds nothing may start one pod, however large: else two of them wait for ever.
-            least = int(ceiling.first_gang_may_exceed and not ceiling.held)
-            for axis, amount in shape.request:
-                if axis in ceiling.most:
-                    left = max(0, ceiling.most[axis] - ceiling.held.get(axis, 0))
-                    most = min(most, max(least, left // amount))
-        return most
-
     # -- beyond the minimum
 
     def _surplus(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
@@ -527,9 +447,9 @@ class Attempts:
 
     def _some(self, gang: Gang, part: Part, left: int, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
         """Place as many of `part` as fit and may; a reason only where it was none at all."""
-        allowed = min(left, len(part.tasks), self._allowance(gang, part.shape))
+        allowed = min(left, len(part.tasks), self._limits.allowance(gang, part.shape))
         if allowed == 0:
-            return 0, self._over_limit(gang, part.shape)
+            return 0, self._limits.exceeded(gang, part.shape)
         if gang.reach is not None or (part.team is not None and part.team.rule.reach is not None):
             return self._some_near(gang, part, allowed, outcome, trial)
         room = self._placement.room(part.shape)
@@ -565,7 +485,7 @@ class Attempts:
         return missed.blocker
 
     def _team_quota(self, gang: Gang, asking: list[Part]) -> Blocker | None:
-        return self._quota(gang, asking, [])
+        return self._limits.quota(gang, asking, [])
 
     def _whole_team(self, gang: Gang, team: Team, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
         """A sub-gang beyond the minimum: whole, or not at all."""
@@ -573,7 +493,7 @@ class Attempts:
         counts = _counts(asking, [])
         if not team.complete:
             return 0, team.short()
-        blocker = self._quota(gang, asking, [])
+        blocker = self._limits.quota(gang, asking, [])
         if blocker is not None or not asking:
             return 0, blocker
         for area in [EVERYWHERE] if gang.reach is None else self._domains.areas(self._asked(gang, counts, trial)):
@@ -583,13 +503,6 @@ class Attempts:
         if blocker is None:
             blocker = self._distance(self._asked(gang, counts, trial))
         return 0, self._missed(gang, outcome, self._too_far(gang, counts, blocker))
-
-    def _over_limit(self, gang: Gang, shape: Shape) -> Blocker | None:
-        for ceiling in self.ceilings(gang):
-            short = shortfall(shape.request, ceiling.held, ceiling.most)
-            if short:
-                return self._needs(ceiling, short)
-        return None
 
     def _best_effort(self, gang: Gang, parts: list[Part], outcome: Outcome) -> None:
         """Pods without requests need no gang: wherever a node admits one more pod (Volcano: backfill)."""
@@ -641,15 +554,6 @@ def _counts(order: list[Part], reserve: list[tuple[Role, int]]) -> dict[Shape, i
         if role.shape is not None:
             counts[role.shape] = counts.get(role.shape, 0) + count
     return counts
-
-
-def _held(queue: Queue, *, own: bool) -> tuple[Sums, Sums]:
-    """What counts against a limit: what is held, and what others make room for; and the part that is leaving."""
-    held, claimed = (queue.own, queue.own_claimed) if own else (queue.held(), queue.claimed)
-    if claimed:
-        held = dict(held)
-        add(held, claimed.items())
-    return held, queue.own_leaving if own else queue.leaving
 
 
 def _led_by(blocker: NeedsCapacity | NeedsPeers, rooms: Rooms) -> tuple[ShapeId, ...]:

@@ -13,7 +13,7 @@ from typing import assert_never
 import msgspec
 
 from flowbatch.engine.answers import Answers
-from flowbatch.engine.attempt import Attempts, Found, Outcome
+from flowbatch.engine.attempt import Attempts
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Plan, QueueReport, Report, Step, Tick
 from flowbatch.engine.domains import Domains
@@ -56,9 +56,11 @@ from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.holds import Holds
 from flowbatch.engine.ledgers import Ledgers
+from flowbatch.engine.limits import Limits
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.memories import Memories
 from flowbatch.engine.outbox import Outbox
+from flowbatch.engine.outcome import Found, Outcome
 from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
@@ -144,7 +146,10 @@ class Engine:
         self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
-        self._attempts = Attempts(self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains)
+        limits = Limits(self.state, self._view, policy, self.guard)
+        self._attempts = Attempts(
+            self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains, limits
+        )
         counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
         self.state.group_use = GroupUse(self.state) if counted else None
         self._memories = Memories(self.state, policy)
@@ -155,13 +160,13 @@ class Engine:
             policy,
             self.guard,
             self._fits,
-            self._attempts,
+            limits,
             self.domains,
             self.placement,
             self.counters,
         )
         self._shuffle = Shuffle(self._view, policy, self.guard)
-        self._answers.adopt(self._attempts, self._fits)
+        self._answers.adopt(self._attempts, limits, self._fits)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self.state.devices.order = self._rank_devices
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)

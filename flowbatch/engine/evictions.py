@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from flowbatch.engine.attempt import Attempts, Outcome
 from flowbatch.engine.candidates import INSIDE, WAYS, Candidates, Way, pushes
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.domains import Area, Domains
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.limits import Limits
+from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.pending import Entry
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.search import Found, Search, wants
@@ -90,7 +91,7 @@ class Evictions:
         policy: Policy,
         guard: Guard,
         fits: Fits,
-        attempts: Attempts,
+        limits: Limits,
         domains: Domains,
         placement: Placement,
         counters: Counters,
@@ -100,7 +101,7 @@ class Evictions:
         self._policy = policy
         self._guard = guard
         self._fits = fits
-        self._attempts = attempts
+        self._limits = limits
         self._domains = domains
         self._placement = placement
         #: Gangs that could not start where others had left for them, and until when nobody leaves for them again.
@@ -195,7 +196,7 @@ class Evictions:
             looked.append(Candidates(self._state, self._view, self._policy, self._guard, gang, way, asked))
             return looked[0]
 
-        ceilings = self._attempts.ceilings
+        ceilings = self._limits.ceilings
         late = self._overdue()
         search = Search(self._state, self._fits, self._placement, ceilings, gang, needs, way, area, self._inner, late)
         found = search.run(find, first)

@@ -6,11 +6,11 @@ attempt could not place is *laid down* with all that ask for the same.
 
 from msgspec import structs
 
-from flowbatch.engine.attempt import Outcome
 from flowbatch.engine.candidates import WAYS, pushes
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.outbox import Outbox
+from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Lane, Pending
 from flowbatch.engine.phases import UNKNOWN_AFTER_MS, is_short, next_phase

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.limits import Limits
 from flowbatch.engine.placement import Placement, Room
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.model.blockers import Blocker, NeedsCapacity
@@ -23,8 +24,6 @@ from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
 
-#: Says which limit a choice of members would break, if any.
-Limits = Callable[[Gang, list[Part], list[tuple[Role, int]]], Blocker | None]
 #: Says why so few of a shape find room.
 Tightness = Callable[[Shape, int, int], Blocker]
 
@@ -188,7 +187,7 @@ class Ways:
         rooms = {shape.id: self._placement.room(shape) for shape in shapes_of(demand)}
         for counts in choices(demand):
             order = [replace(part, must=count) for part, count in zip(demand.parts, counts, strict=True) if count]
-            blocker = self._limits(gang, order, demand.reserve) or self._tight(order, demand.reserve, rooms)
+            blocker = self._limits.quota(gang, order, demand.reserve) or self._tight(order, demand.reserve, rooms)
             if blocker is None:
                 wanted = _counts(order, demand.reserve)
                 found = self._pack(wanted, rooms, steps)
