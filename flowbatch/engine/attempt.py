@@ -10,30 +10,24 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import numpy as np
 
-from flowbatch.engine.domains import EVERYWHERE, Area, Asked, Domains, placed_rows
+from flowbatch.engine.domains import EVERYWHERE, Area, Domains, placed_rows
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.limits import Limits
+from flowbatch.engine.needs import asked_near, compete, counts_of
 from flowbatch.engine.outcome import Found, Outcome, Placed
-from flowbatch.engine.placement import Placement, Room, admits_empty
-from flowbatch.engine.room import TOGETHER, Near, Rooms
+from flowbatch.engine.placement import Placement, Room
+from flowbatch.engine.room import TOGETHER, Rooms
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.teams import Team
 from flowbatch.engine.teamwork import Teamwork
+from flowbatch.engine.tightness import Tightness, is_hopeless, led_by
 from flowbatch.engine.walk import Walk
 from flowbatch.engine.ways import Ways, shapes_of
-from flowbatch.model.blockers import (
-    Blocker,
-    NeedsCapacity,
-    NeedsNode,
-    NeedsPeers,
-    NeedsTime,
-    NeedsTopology,
-    NeedsVolume,
-)
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsPeers, NeedsTime, NeedsTopology
 from flowbatch.model.buckets import Buckets
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
-from flowbatch.model.ids import Row, ShapeId
+from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
@@ -62,7 +56,8 @@ class Attempts:
         self._state = state
         self._domains = domains
         self._limits = limits
-        self._teamwork = Teamwork(domains, self._fill, self._distance, self._team_quota)
+        self._tightness = Tightness(state, fits, placement, domains)
+        self._teamwork = Teamwork(domains, self._fill, self._tightness.distance, self._team_quota)
         self._view = view
         self._policy = policy
         self._guard = guard
@@ -97,7 +92,7 @@ class Attempts:
         self._view.buckets = None
         if outcome.blocker is None:
             return outcome
-        if (whole or ways) and gang.reach is None and _compete(order):
+        if (whole or ways) and gang.reach is None and compete(order):
             # Parts compete for the same nodes: once more, hardest to place first.
             # Those that must be near others come after those others.
             hardest = sorted(
@@ -132,7 +127,7 @@ class Attempts:
         rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in shapes_of(demand)}
         also = [each for each in dict.fromkeys(blockers) if each != first and not isinstance(each, NeedsCapacity)]
         if isinstance(first, NeedsCapacity) and not first.hopeless:
-            first = msgspec.structs.replace(first, shapes=_led_by(first, rooms))
+            first = msgspec.structs.replace(first, shapes=led_by(first, rooms))
         elif any(isinstance(each, NeedsCapacity) for each in blockers):
             also.append(NeedsCapacity(tuple(rooms), 0, 1, 1))
         return Outcome(blocker=first, also=also, rooms=rooms, needs=TOGETHER)
@@ -153,9 +148,9 @@ class Attempts:
                 placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
                 return Outcome(placed, settled=True, question=question)
         if isinstance(blocker, NeedsCapacity | NeedsPeers):
-            return self._tight(gang, order, demand.reserve, blocker)
+            return self._tightness.tight(gang, order, demand.reserve, blocker)
         if isinstance(blocker, NeedsTopology):
-            return self._too_far(gang, _counts(order, demand.reserve), blocker)
+            return self._tightness.too_far(gang, counts_of(order, demand.reserve), blocker)
         return Outcome(blocker=blocker)
 
     def _go_in(
@@ -174,12 +169,12 @@ class Attempts:
 
     def _go_near(self, trial: Trial, gang: Gang, order: list[Part], demand: Demand, *, whole: bool) -> Blocker | None:
         """The tightest area that takes all of it; else, in repair, what the roomiest one takes."""
-        counts = _counts(order, demand.reserve)
+        counts = counts_of(order, demand.reserve)
         if not counts:
             return None
-        asked = self._asked(gang, counts, trial)
+        asked = asked_near(gang, counts, trial)
         blocker: Blocker | None = None
-        hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total) if _compete(order) else None
+        hardest = sorted(order, key=lambda part: self._placement.room(part.shape).total) if compete(order) else None
         # In repair nobody has asked yet whether the queue may hold all of it.
         may_whole = whole or self._limits.quota(gang, order, demand.reserve) is None
         for area in self._domains.areas(asked) if may_whole else ():
@@ -191,21 +186,11 @@ class Attempts:
                         return None
                     trial.undo(mark)
         if not isinstance(blocker, NeedsTopology):
-            blocker = self._distance(asked)
+            blocker = self._tightness.distance(asked)
         wide = None if whole else self._domains.widest(asked)
         if wide is not None:
             self._go_in(trial, gang, order, demand, wide, whole=False)
         return blocker
-
-    def _asked(self, gang: Gang, counts: dict[Shape, int], trial: Trial | None = None) -> Asked:
-        """`counts` more members, near those that have their place, or will have it by this trial."""
-        assert gang.reach is not None
-        anchor = placed_rows(gang.tasks.values())
-        if trial is not None:
-            anchor = np.unique(np.concatenate([anchor, *trial.rows_of(gang)]))
-        kept = [reservation.rows for reservation in gang.reservations]
-        home = gang.fact.home if gang.fact else None
-        return Asked(gang.reach, counts, anchor, np.unique(np.concatenate(kept)) if kept else anchor[:0], home)
 
     def _fill(self, trial: Trial, gang: Gang, order: list[Part], area: Area, *, whole: bool) -> Blocker | None:
         missed: Blocker | None = None
@@ -213,7 +198,7 @@ class Attempts:
             room = self._placement.room(part.shape, area.mask)
             wanted, most = part.must, self._most(part.shape, part.must, room)
             if most < wanted:
-                missed = self._tightness(part.shape, room.total, wanted)
+                missed = self._tightness.few(part.shape, room.total, wanted)
                 if whole:
                     return missed
                 wanted = most
@@ -224,7 +209,7 @@ class Attempts:
                     wanted = allowed
             found = self._put(trial, gang, part, wanted, room, area)
             if found < wanted:
-                missed = self._tightness(part.shape, found, part.must, found)
+                missed = self._tightness.few(part.shape, found, part.must, found)
                 if whole:
                     return missed
         return missed
@@ -241,11 +226,11 @@ class Attempts:
             claim = next(fitting, None)
             room = self._placement.room(shape)
             if claim is None:
-                return self._tightness(shape, room.total, count)
+                return self._tightness.few(shape, room.total, count)
             claims.remove(claim)
             counts = np.diff(np.minimum(np.cumsum(claim.counts), count), prepend=0)
             if (room.by_row[claim.rows] < counts).any():
-                return self._tightness(shape, room.total, count)
+                return self._tightness.few(shape, room.total, count)
             rows, counts = claim.rows[counts > 0], counts[counts > 0]
             if tasks:
                 trial.place(gang, shape, tasks, rows, counts)
@@ -328,7 +313,7 @@ class Attempts:
                 if found >= count:
                     rows, counts = self._choose(trial, gang, role.shape, count, room, area)
             if found < count:
-                return self._tightness(role.shape, found, count)
+                return self._tightness.few(role.shape, found, count)
             trial.reserve(gang, Reservation(role.name, role.shape, rows, counts))
         return None
 
@@ -343,69 +328,6 @@ class Attempts:
         trial.undo(mark)
         rows, counts = np.unique(np.array(where, np.int64), return_counts=True)
         return rows, counts.astype(np.int64)
-
-    def _tight(
-        self, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]], blocker: NeedsCapacity | NeedsPeers
-    ) -> Outcome:
-        """The attempt is undone: note what each of its shapes finds now, so that only more room wakes it."""
-        counts = _counts(order, reserve)
-        if any(self._placement.social(shape) for shape in counts):
-            return self._unsociable(list(counts), blocker)
-        rooms: Rooms = {shape.id: (shape, self._placement.room(shape).by_row) for shape in counts}
-        alone = len(counts) == 1 and not gang.reservations and not gang.repairing
-        alone = alone and not self._fits.momentary and not self._state.windows
-        needs = sum(counts.values()) if alone else TOGETHER if len(counts) > 1 else None
-        if alone:
-            (shape,) = counts
-            blocker = self._capacity(shape, int(rooms[shape.id][1].sum()), sum(counts.values()))
-        shapes = _led_by(blocker, rooms)
-        return Outcome(blocker=msgspec.structs.replace(blocker, shapes=shapes), rooms=rooms, needs=needs)
-
-    def _too_far(self, gang: Gang, counts: dict[Shape, int], blocker: Blocker) -> Outcome:
-        """The attempt is undone: only more room in a domain that would do wakes it."""
-        rooms: Rooms = {shape.id: (shape, self._placement.room(shape).anyway) for shape in counts}
-        social = tuple(shape.id for shape in counts if self._placement.social(shape))
-        also: list[Blocker] = [NeedsPeers(social, 0, sum(counts.values()))] if social else []
-        if gang.reach is None or gang.reach.soft:
-            return Outcome(blocker=blocker, also=also, rooms=rooms)
-        allowed = self._domains.admissible(self._asked(gang, counts))
-        needs = {shape.id: count for shape, count in counts.items()}
-        return Outcome(
-            blocker=blocker, also=also, rooms=rooms, needs=Near(self._state.topology.version, allowed, needs)
-        )
-
-    def _distance(self, asked: Asked) -> Blocker:
-        """Why no area will do: a shape that no node admits, too little room in each, or no such area."""
-        for shape in asked.counts:
-            if not self._fits.of(shape).mask.any():
-                return NeedsNode(shape.id)
-        if asked.reach.soft:
-            shape, count = next(iter(asked.counts.items()))
-            return self._tightness(shape, min(self._placement.room(shape).total, count - 1), count)
-        return self._domains.distance(asked, {shape: self._fits.of(shape).mask for shape in asked.counts})
-
-    def _unsociable(self, shapes: list[Shape], blocker: NeedsCapacity | NeedsPeers) -> Outcome:
-        """Where others matter, either may be the cure: room where they allow it, or others that come or go."""
-        rooms: Rooms = {shape.id: (shape, self._placement.watched(shape, shapes)) for shape in shapes}
-        whom = tuple(rooms)
-        also: Blocker = NeedsPeers(whom, blocker.fits, blocker.needs)
-        if isinstance(blocker, NeedsPeers):
-            also = NeedsCapacity(whom, blocker.fits, blocker.needs)
-        return Outcome(blocker=msgspec.structs.replace(blocker, shapes=whom), also=[also], rooms=rooms)
-
-    def _tightness(self, shape: Shape, fits: int, needs: int, placed: int = 0) -> Blocker:
-        """Why one shape found too little, after so many were `placed`: no node at all, others, or full ones."""
-        mask = self._fits.of(shape).mask
-        if not mask.any():
-            return NeedsNode(shape.id)
-        if self._placement.social(shape) and int(self._placement.room(shape).anyway.sum()) + placed >= needs:
-            whom = NeedsVolume if shape.spec.claims else NeedsPeers
-            return whom((shape.id,), fits, needs)
-        return self._capacity(shape, fits, needs)
-
-    def _capacity(self, shape: Shape, fits: int, needs: int) -> NeedsCapacity:
-        most = admits_empty(self._state, self._fits.of(shape).mask, shape)
-        return NeedsCapacity((shape.id,), fits, needs, most, most < needs)
 
     # -- beyond the minimum
 
@@ -457,13 +379,13 @@ class Attempts:
         if count:
             return count, None
         outcome.rooms[part.shape.id] = (part.shape, self._placement.watched(part.shape, [part.shape]))
-        return 0, self._tightness(part.shape, 0, 1)
+        return 0, self._tightness.few(part.shape, 0, 1)
 
     def _some_near(
         self, gang: Gang, part: Part, allowed: int, outcome: Outcome, trial: Trial
     ) -> tuple[int, Blocker | None]:
         counts = {part.shape: allowed}
-        asked = self._asked(gang, counts, trial) if gang.reach is not None else None
+        asked = asked_near(gang, counts, trial) if gang.reach is not None else None
         area: Area | None = EVERYWHERE if asked is None else self._domains.widest(asked)
         if area is not None and part.team is not None:
             asked = self._teamwork.asked(part.team, counts, area) or asked
@@ -475,7 +397,9 @@ class Attempts:
                 return count, None
         assert asked is not None
         asked.counts = {part.shape: 1}
-        return 0, self._missed(gang, outcome, self._too_far(gang, asked.counts, self._distance(asked)))
+        return 0, self._missed(
+            gang, outcome, self._tightness.too_far(gang, asked.counts, self._tightness.distance(asked))
+        )
 
     @staticmethod
     def _missed(gang: Gang, outcome: Outcome, missed: Outcome) -> Blocker | None:
@@ -490,19 +414,19 @@ class Attempts:
     def _whole_team(self, gang: Gang, team: Team, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
         """A sub-gang beyond the minimum: whole, or not at all."""
         asking = team.asking()
-        counts = _counts(asking, [])
+        counts = counts_of(asking, [])
         if not team.complete:
             return 0, team.short()
         blocker = self._limits.quota(gang, asking, [])
         if blocker is not None or not asking:
             return 0, blocker
-        for area in [EVERYWHERE] if gang.reach is None else self._domains.areas(self._asked(gang, counts, trial)):
+        for area in [EVERYWHERE] if gang.reach is None else self._domains.areas(asked_near(gang, counts, trial)):
             blocker = self._teamwork.place(trial, gang, team, area)
             if blocker is None:
                 return team.lacking, None
         if blocker is None:
-            blocker = self._distance(self._asked(gang, counts, trial))
-        return 0, self._missed(gang, outcome, self._too_far(gang, counts, blocker))
+            blocker = self._tightness.distance(asked_near(gang, counts, trial))
+        return 0, self._missed(gang, outcome, self._tightness.too_far(gang, counts, blocker))
 
     def _best_effort(self, gang: Gang, parts: list[Part], outcome: Outcome) -> None:
         """Pods without requests need no gang: wherever a node admits one more pod (Volcano: backfill)."""
@@ -537,33 +461,6 @@ class Attempts:
         why = f"{advice.refused_nodes()} node(s) were refused from outside: {advice.first_refusal()}"
         outcome.also.insert(0, outcome.blocker)
         outcome.blocker = NeedsTime(advice.until, why)
-
-
-def _compete(order: list[Part]) -> bool:
-    """Parts of several shapes, which may take each other's nodes."""
-    return len({part.shape.id: None for part in order}) > 1
-
-
-def _counts(order: list[Part], reserve: list[tuple[Role, int]]) -> dict[Shape, int]:
-    """What must find a place, and what must find room, by shape."""
-    counts: dict[Shape, int] = {}
-    for part in order:
-        if part.must:
-            counts[part.shape] = counts.get(part.shape, 0) + part.must
-    for role, count in reserve:
-        if role.shape is not None:
-            counts[role.shape] = counts.get(role.shape, 0) + count
-    return counts
-
-
-def _led_by(blocker: NeedsCapacity | NeedsPeers, rooms: Rooms) -> tuple[ShapeId, ...]:
-    """All watched shapes, first the one that the blocker's numbers are about."""
-    return tuple(dict.fromkeys((*blocker.shapes, *rooms)))
-
-
-def is_hopeless(blocker: Blocker) -> bool:
-    """Nothing that ends cures it."""
-    return bool(getattr(blocker, "hopeless", isinstance(blocker, NeedsNode)))
 
 
 def pieces(order: Sequence[Part], buckets: Buckets) -> Iterator[Part]:

@@ -15,6 +15,7 @@ from flowbatch.engine.fits import Fits
 from flowbatch.engine.limits import Limits
 from flowbatch.engine.placement import Placement, Room
 from flowbatch.engine.standing import Demand, Part
+from flowbatch.engine.tightness import Tightness
 from flowbatch.model.blockers import Blocker, NeedsCapacity
 from flowbatch.model.gangs import Gang, Reservation, Role
 from flowbatch.model.ids import Row, ShapeId
@@ -23,9 +24,6 @@ from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
-
-#: Says why so few of a shape find room.
-Tightness = Callable[[Shape, int, int], Blocker]
 
 #: Looks at one row for one member, in one attempt of one gang.
 STEPS_MAX = 4_000
@@ -201,7 +199,7 @@ class Ways:
     def _tight(self, order: list[Part], reserve: list[tuple[Role, int]], rooms: dict[ShapeId, Room]) -> Blocker | None:
         for shape, count in _counts(order, reserve).items():
             if rooms[shape.id].total < count:
-                return self._tightness(shape, rooms[shape.id].total, count)
+                return self._tightness.few(shape, rooms[shape.id].total, count)
         return None
 
     def _pack(self, wanted: dict[Shape, int], rooms: dict[ShapeId, Room], steps: Steps) -> dict[int, list[Row]] | None:
