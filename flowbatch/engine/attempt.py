@@ -5,38 +5,31 @@ minimum needs, hold room for members to come. If any of it fails the Trial is un
 A gang that already runs in part (a failed binding, a lost member, a crash) is in repair: it takes what it can get.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
 import msgspec
-import numpy as np
 
-from flowbatch.engine.domains import EVERYWHERE, Area, Domains, placed_rows
+from flowbatch.engine.domains import EVERYWHERE, Area, Domains
+from flowbatch.engine.filling import Filling
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.limits import Limits
 from flowbatch.engine.needs import asked_near, compete, counts_of
 from flowbatch.engine.outcome import Found, Outcome, Placed
-from flowbatch.engine.placement import Placement, Room
+from flowbatch.engine.placement import Placement
 from flowbatch.engine.room import TOGETHER, Rooms
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.teams import Team
 from flowbatch.engine.teamwork import Teamwork
 from flowbatch.engine.tightness import Tightness, is_hopeless, led_by
-from flowbatch.engine.walk import Walk
 from flowbatch.engine.ways import Ways, shapes_of
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsPeers, NeedsTime, NeedsTopology
-from flowbatch.model.buckets import Buckets
-from flowbatch.model.gangs import Gang, Reservation, Role, Task
-from flowbatch.model.ids import Row
+from flowbatch.model.gangs import Gang
 from flowbatch.model.lifecycle import Stimulus
-from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
-from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
 from flowbatch.model.view import View
 from flowbatch.policy.policy import Policy
-
-ONE: Ints = np.ones(1, np.int64)
 
 
 class Attempts:
@@ -57,7 +50,8 @@ class Attempts:
         self._domains = domains
         self._limits = limits
         self._tightness = Tightness(state, fits, placement, domains)
-        self._teamwork = Teamwork(domains, self._fill, self._tightness.distance, self._team_quota)
+        self._filling = Filling(state, view, policy, guard, placement, domains, limits, self._tightness)
+        self._teamwork = Teamwork(domains, self._filling.fill, self._tightness.distance, self._team_quota)
         self._view = view
         self._policy = policy
         self._guard = guard
@@ -87,7 +81,7 @@ class Attempts:
             if outcome.blocker is None:
                 return outcome
         ways = len(demand.parts) + len(demand.reserve) > 1 and self._may_differ(gang, demand)
-        self._view.buckets = self._side_by_side(gang)
+        self._view.buckets = self._filling.side_by_side(gang)
         outcome = self._try(gang, demand, order, whole=whole or ways)
         self._view.buckets = None
         if outcome.blocker is None:
@@ -138,7 +132,7 @@ class Attempts:
             trial.unclaim(gang)
             blocker = self._limits.quota(gang, order, demand.reserve) if whole else None
             if blocker is None and claimed:
-                blocker = self._fill_claims(trial, gang, order, demand.reserve)
+                blocker = self._filling.fill_claims(trial, gang, order, demand.reserve)
             elif blocker is None and gang.reach is not None:
                 blocker = self._go_near(trial, gang, order, demand, whole=whole)
             elif blocker is None:
@@ -162,9 +156,9 @@ class Attempts:
             order = [part for part in order if part.team is None]
             blocker = self._teamwork.fill(trial, gang, demand.teams, area, whole=whole)
         if blocker is None or not whole:
-            blocker = self._fill(trial, gang, order, area, whole=whole) or blocker
+            blocker = self._filling.fill(trial, gang, order, area, whole=whole) or blocker
         if blocker is None or not whole:
-            blocker = self._hold_room(trial, gang, demand.reserve, area) or blocker
+            blocker = self._filling.hold_room(trial, gang, demand.reserve, area) or blocker
         return blocker
 
     def _go_near(self, trial: Trial, gang: Gang, order: list[Part], demand: Demand, *, whole: bool) -> Blocker | None:
@@ -192,143 +186,6 @@ class Attempts:
             self._go_in(trial, gang, order, demand, wide, whole=False)
         return blocker
 
-    def _fill(self, trial: Trial, gang: Gang, order: list[Part], area: Area, *, whole: bool) -> Blocker | None:
-        missed: Blocker | None = None
-        for part in self._in_buckets(gang, order):
-            room = self._placement.room(part.shape, area.mask)
-            wanted, most = part.must, self._most(part.shape, part.must, room)
-            if most < wanted:
-                missed = self._tightness.few(part.shape, room.total, wanted)
-                if whole:
-                    return missed
-                wanted = most
-            if not whole:
-                allowed = self._limits.allowance(gang, part.shape)
-                if allowed < wanted:
-                    missed = self._limits.exceeded(gang, part.shape)
-                    wanted = allowed
-            found = self._put(trial, gang, part, wanted, room, area)
-            if found < wanted:
-                missed = self._tightness.few(part.shape, found, part.must, found)
-                if whole:
-                    return missed
-        return missed
-
-    def _fill_claims(
-        self, trial: Trial, gang: Gang, order: list[Part], reserve: list[tuple[Role, int]]
-    ) -> Blocker | None:
-        """Take exactly the rows that others have left for it: nothing else is sure to hold all of its parts."""
-        claims = list(gang.claims)
-        members = [(part.role, part.shape, part.must, part.tasks[: part.must]) for part in order]
-        members += [(role, role.shape, count, []) for role, count in reserve if role.shape is not None]
-        for role, shape, count, tasks in members:
-            fitting = (c for c in claims if (c.role, c.shape) == (role.name, shape) and c.total >= count)
-            claim = next(fitting, None)
-            room = self._placement.room(shape)
-            if claim is None:
-                return self._tightness.few(shape, room.total, count)
-            claims.remove(claim)
-            counts = np.diff(np.minimum(np.cumsum(claim.counts), count), prepend=0)
-            if (room.by_row[claim.rows] < counts).any():
-                return self._tightness.few(shape, room.total, count)
-            rows, counts = claim.rows[counts > 0], counts[counts > 0]
-            if tasks:
-                trial.place(gang, shape, tasks, rows, counts)
-            else:
-                trial.reserve(gang, Reservation(role.name, shape, rows, counts))
-        return None
-
-    def _put(self, trial: Trial, gang: Gang, part: Part, count: int, room: Room, area: Area = EVERYWHERE) -> int:
-        """Place the first `count` of `part`; returns how many found a place."""
-        if count <= 1 or self._placement.pace(part.shape) != "one":
-            self._put_all(trial, gang, part, part.tasks[:count], room, area)
-            return count
-        walk = Walk(self._placement, part.shape, room)
-        for placed, task in enumerate(part.tasks[:count]):
-            row = walk.next(self._avoided([task]))
-            if row is None:
-                return placed
-            trial.place(gang, part.shape, [task], row, ONE)
-            walk.placed(row)
-        return count
-
-    def _most(self, shape: Shape, wanted: int, room: Room) -> int:
-        """How many of `wanted` may find a place; where each one opens or closes some, that cannot be said before."""
-        if room.total >= wanted or not room.total or self._placement.pace(shape) != "one":
-            return min(wanted, room.total)
-        return wanted
-
-    def _put_all(self, trial: Trial, gang: Gang, part: Part, tasks: list[Task], room: Room, area: Area) -> None:
-        if not tasks:
-            return
-        avoided = self._avoided(tasks)
-        if avoided:
-            elsewhere = room.but(avoided)
-            room = elsewhere if elsewhere.total >= len(tasks) else room
-        rows, counts = self._choose(trial, gang, part.shape, len(tasks), room, area)
-        trial.place(gang, part.shape, tasks, rows, counts)
-        if self._view.buckets is not None:
-            self._view.buckets.placed(tasks, rows, counts)
-
-    # -- side by side
-
-    def _side_by_side(self, gang: Gang) -> Buckets | None:
-        rule = self._policy.buckets
-        return self._guard.call(rule, rule.build, None, gang) if rule is not None else None
-
-    def _in_buckets(self, gang: Gang, order: Sequence[Part]) -> Iterator[Part]:
-        """The same members bucket by bucket, largest first, and then those in none; each time anew, as a Trial is."""
-        buckets = self._view.buckets
-        if buckets is None:
-            yield from order
-            return
-        buckets = self._view.buckets = self._side_by_side(gang) or buckets
-        for piece in pieces(order, buckets):
-            buckets.bucket, buckets.role = buckets.of.get(piece.tasks[0].uid), piece.role.name
-            yield piece
-        buckets.bucket = None
-
-    def _choose(self, trial: Trial, gang: Gang, shape: Shape, count: int, room: Room, area: Area) -> tuple[Ints, Ints]:
-        if not area.near:
-            return self._placement.choose(shape, count, room)
-        beside = np.concatenate([placed_rows(gang.tasks.values()), *trial.rows_of(gang)])
-        return self._domains.choose(shape, count, room, area, beside)
-
-    def _avoided(self, tasks: list[Task]) -> list[Row]:
-        """Rows that have refused one of these pods."""
-        names = dict.fromkeys(name for task in tasks if task.refused for name in task.refused)
-        return [node.row for name in names if (node := self._state.nodes.get(name)) is not None]
-
-    def _hold_room(
-        self, trial: Trial, gang: Gang, reserve: list[tuple[Role, int]], area: Area = EVERYWHERE
-    ) -> Blocker | None:
-        for role, count in reserve:
-            assert role.shape is not None
-            room = self._placement.room(role.shape, area.mask)
-            if count > 1 and self._placement.pace(role.shape) == "one":
-                rows, counts = self._walk_ahead(trial, gang, role.shape, count, room)
-                found = int(counts.sum())
-            else:
-                found = room.total
-                if found >= count:
-                    rows, counts = self._choose(trial, gang, role.shape, count, room, area)
-            if found < count:
-                return self._tightness.few(role.shape, found, count)
-            trial.reserve(gang, Reservation(role.name, role.shape, rows, counts))
-        return None
-
-    def _walk_ahead(self, trial: Trial, gang: Gang, shape: Shape, count: int, room: Room) -> tuple[Ints, Ints]:
-        """Where members to come would go one after the other, each minding those before it."""
-        where: list[int] = []
-        mark, walk = trial.mark(), Walk(self._placement, shape, room)
-        while len(where) < count and (row := walk.next([])) is not None:
-            trial.place(gang, shape, (), row, ONE)
-            walk.placed(row)
-            where.append(int(row[0]))
-        trial.undo(mark)
-        rows, counts = np.unique(np.array(where, np.int64), return_counts=True)
-        return rows, counts.astype(np.int64)
-
     # -- beyond the minimum
 
     def _surplus(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
@@ -342,8 +199,8 @@ class Attempts:
                     count, reason = self._whole_team(gang, team, outcome, trial)
                     left -= count
                     reasons += [reason] if reason is not None else []
-            self._view.buckets = self._side_by_side(gang)
-            for part in self._in_buckets(gang, demand.parts):
+            self._view.buckets = self._filling.side_by_side(gang)
+            for part in self._filling.in_buckets(gang, demand.parts):
                 if part.team is not None and not part.team.started:
                     continue
                 count, reason = self._some(gang, part, left, outcome, trial)
@@ -375,7 +232,7 @@ class Attempts:
         if gang.reach is not None or (part.team is not None and part.team.rule.reach is not None):
             return self._some_near(gang, part, allowed, outcome, trial)
         room = self._placement.room(part.shape)
-        count = self._put(trial, gang, part, self._most(part.shape, allowed, room), room)
+        count = self._filling.put(trial, gang, part, self._filling.most(part.shape, allowed, room), room)
         if count:
             return count, None
         outcome.rooms[part.shape.id] = (part.shape, self._placement.watched(part.shape, [part.shape]))
@@ -392,7 +249,7 @@ class Attempts:
             area = area if asked is None else self._domains.widest(asked)
         if area is not None:
             room = self._placement.room(part.shape, area.mask)
-            count = self._put(trial, gang, part, self._most(part.shape, allowed, room), room, area)
+            count = self._filling.put(trial, gang, part, self._filling.most(part.shape, allowed, room), room, area)
             if count:
                 return count, None
         assert asked is not None
@@ -461,17 +318,3 @@ class Attempts:
         why = f"{advice.refused_nodes()} node(s) were refused from outside: {advice.first_refusal()}"
         outcome.also.insert(0, outcome.blocker)
         outcome.blocker = NeedsTime(advice.until, why)
-
-
-def pieces(order: Sequence[Part], buckets: Buckets) -> Iterator[Part]:
-    """Parts cut at the borders of buckets; a part that is not for the minimum keeps all of its tasks."""
-    whole = [(part, part.tasks[: part.must] if part.must else part.tasks) for part in order]
-    for bucket in sorted(buckets.all, key=lambda each: (-len(each.waiting), each.index)):
-        for part, tasks in whole:
-            mine = [task for task in tasks if buckets.of.get(task.uid) is bucket]
-            if mine:
-                yield Part(part.role, part.shape, mine, len(mine) if part.must else 0, part.team)
-    for part, tasks in whole:
-        others = [task for task in tasks if task.uid not in buckets.of]
-        if others:
-            yield Part(part.role, part.shape, others, len(others) if part.must else 0, part.team)
