@@ -7,7 +7,7 @@ said, and the gang is placed anew; what was said about nodes is remembered, so i
 
 from collections.abc import Callable
 
-from flowbatch.engine.attempt import Attempts
+from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.events import Answered
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.limits import HARD, Limits
@@ -42,9 +42,9 @@ class Answers:
         self._ask = ask
         self._heard: list[Answered] = []
 
-    def adopt(self, attempts: Attempts, limits: Limits, fits: Fits) -> None:
+    def adopt(self, confirming: Confirming, limits: Limits, fits: Fits) -> None:
         """Under another policy others may have a say."""
-        self._attempts = attempts
+        self._confirming = confirming
         self._limits = limits
         self._fits = fits
         self._questions.era += 1
@@ -83,7 +83,7 @@ class Answers:
     def _go_on(self, gang: Gang, held: list[Task], index: int) -> None:
         """The places stand, as far as those are concerned who were asked: ask the next, or send the orders."""
         placed = [(task, task.node) for task in held if task.node is not None]
-        found = self._attempts.question(gang, placed, index) if placed else None
+        found = self._confirming.question(gang, placed, index) if placed else None
         if found is not None:
             self._ask(gang, found, held)
             return

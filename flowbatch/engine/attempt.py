@@ -5,21 +5,20 @@ minimum needs, hold room for members to come. If any of it fails the Trial is un
 A gang that already runs in part (a failed binding, a lost member, a crash) is in repair: it takes what it can get.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 
+from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.domains import EVERYWHERE, Area, Domains
 from flowbatch.engine.filling import Filling
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.limits import Limits
 from flowbatch.engine.needs import asked_near, compete, counts_of
-from flowbatch.engine.outcome import Found, Outcome, Placed
+from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.room import TOGETHER, Rooms
 from flowbatch.engine.standing import Demand, Part
-from flowbatch.engine.teams import Team
+from flowbatch.engine.surplus import Surplus
 from flowbatch.engine.teamwork import Teamwork
 from flowbatch.engine.tightness import Tightness, is_hopeless, led_by
 from flowbatch.engine.ways import Ways, shapes_of
@@ -45,31 +44,33 @@ class Attempts:
         placement: Placement,
         domains: Domains,
         limits: Limits,
+        confirming: Confirming,
     ) -> None:
         self._state = state
         self._domains = domains
         self._limits = limits
+        self._confirming = confirming
         self._tightness = Tightness(state, fits, placement, domains)
         self._filling = Filling(state, view, policy, guard, placement, domains, limits, self._tightness)
-        self._teamwork = Teamwork(domains, self._filling.fill, self._tightness.distance, self._team_quota)
+        self._teamwork = Teamwork(domains, self._filling, self._tightness, limits)
         self._view = view
-        self._policy = policy
-        self._guard = guard
-        self._fits = fits
         self._placement = placement
         self._ways = Ways(state, fits, placement, limits, self._tightness)
+        self._surplus = Surplus(
+            state, view, placement, domains, limits, self._tightness, self._filling, self._teamwork, confirming
+        )
 
     def attempt(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
         """Place what `demand` asks for; at most `batch` surplus members (None: all)."""
         self._placement.advice = self._view.advice.get(gang.id) if self._view.advice else None
         if demand.surplus:
-            outcome = self._surplus(gang, demand, batch)
+            outcome = self._surplus.place(gang, demand, batch)
         else:
             outcome = self._minimum(gang, demand, whole=bool(gang.claims) or not gang.repairing)
         self._advised(gang, outcome)
         self._placement.advice = None
         if demand.best_effort:
-            self._best_effort(gang, demand.best_effort, outcome)
+            self._surplus.best_effort(gang, demand.best_effort, outcome)
         return outcome
 
     # -- the minimum, all or nothing
@@ -109,7 +110,7 @@ class Attempts:
             trial.unreserve(gang)
             blockers = self._ways.find(trial, gang, demand)
             if not blockers:
-                question = self._question(gang, trial)
+                question = self._confirming.of(gang, trial)
                 placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
                 return Outcome(placed, settled=True, question=question)
         return self._no_way(demand, outcome, blockers) if len(blockers) > 1 else outcome
@@ -138,7 +139,7 @@ class Attempts:
             elif blocker is None:
                 blocker = self._go_in(trial, gang, order, demand, EVERYWHERE, whole=whole)
             if blocker is None or (trial.placing and not whole):
-                question = self._question(gang, trial)
+                question = self._confirming.of(gang, trial)
                 placed = trial.keep(Stimulus.HOLD if question else Stimulus.PLACE)
                 return Outcome(placed, settled=True, question=question)
         if isinstance(blocker, NeedsCapacity | NeedsPeers):
@@ -185,130 +186,6 @@ class Attempts:
         if wide is not None:
             self._go_in(trial, gang, order, demand, wide, whole=False)
         return blocker
-
-    # -- beyond the minimum
-
-    def _surplus(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
-        left = batch if batch is not None else len(gang.pending)
-        outcome = Outcome()
-        reasons: list[Blocker] = []
-        with Trial(self._state) as trial:
-            trial.unclaim(gang)
-            for team in demand.teams:
-                if left > 0 and not team.started:
-                    count, reason = self._whole_team(gang, team, outcome, trial)
-                    left -= count
-                    reasons += [reason] if reason is not None else []
-            self._view.buckets = self._filling.side_by_side(gang)
-            for part in self._filling.in_buckets(gang, demand.parts):
-                if part.team is not None and not part.team.started:
-                    continue
-                count, reason = self._some(gang, part, left, outcome, trial)
-                left -= count
-                if reason is not None:
-                    reasons.append(reason)
-            self._view.buckets = None
-            outcome.question = self._question(gang, trial)
-            if trial.placing or not gang.claims:
-                outcome.placed = trial.keep(Stimulus.HOLD if outcome.question else Stimulus.PLACE)
-        if not outcome.placed and reasons:
-            outcome.blocker, *outcome.also = reasons
-            outcome.also += self._else(outcome.rooms, reasons)
-        return outcome
-
-    def _else(self, rooms: Rooms, reasons: list[Blocker]) -> Iterable[Blocker]:
-        """Where others matter, room and others are each other's alternative cure."""
-        for each in reasons:
-            if isinstance(each, NeedsPeers):
-                yield NeedsCapacity(each.shapes, each.fits, each.needs)
-            elif isinstance(each, NeedsCapacity) and any(self._placement.social(rooms[one][0]) for one in each.shapes):
-                yield NeedsPeers(each.shapes, each.fits, each.needs)
-
-    def _some(self, gang: Gang, part: Part, left: int, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
-        """Place as many of `part` as fit and may; a reason only where it was none at all."""
-        allowed = min(left, len(part.tasks), self._limits.allowance(gang, part.shape))
-        if allowed == 0:
-            return 0, self._limits.exceeded(gang, part.shape)
-        if gang.reach is not None or (part.team is not None and part.team.rule.reach is not None):
-            return self._some_near(gang, part, allowed, outcome, trial)
-        room = self._placement.room(part.shape)
-        count = self._filling.put(trial, gang, part, self._filling.most(part.shape, allowed, room), room)
-        if count:
-            return count, None
-        outcome.rooms[part.shape.id] = (part.shape, self._placement.watched(part.shape, [part.shape]))
-        return 0, self._tightness.few(part.shape, 0, 1)
-
-    def _some_near(
-        self, gang: Gang, part: Part, allowed: int, outcome: Outcome, trial: Trial
-    ) -> tuple[int, Blocker | None]:
-        counts = {part.shape: allowed}
-        asked = asked_near(gang, counts, trial) if gang.reach is not None else None
-        area: Area | None = EVERYWHERE if asked is None else self._domains.widest(asked)
-        if area is not None and part.team is not None:
-            asked = self._teamwork.asked(part.team, counts, area) or asked
-            area = area if asked is None else self._domains.widest(asked)
-        if area is not None:
-            room = self._placement.room(part.shape, area.mask)
-            count = self._filling.put(trial, gang, part, self._filling.most(part.shape, allowed, room), room, area)
-            if count:
-                return count, None
-        assert asked is not None
-        asked.counts = {part.shape: 1}
-        return 0, self._missed(
-            gang, outcome, self._tightness.too_far(gang, asked.counts, self._tightness.distance(asked))
-        )
-
-    @staticmethod
-    def _missed(gang: Gang, outcome: Outcome, missed: Outcome) -> Blocker | None:
-        outcome.rooms |= missed.rooms
-        outcome.needs = missed.needs
-        outcome.also += missed.also
-        return missed.blocker
-
-    def _team_quota(self, gang: Gang, asking: list[Part]) -> Blocker | None:
-        return self._limits.quota(gang, asking, [])
-
-    def _whole_team(self, gang: Gang, team: Team, outcome: Outcome, trial: Trial) -> tuple[int, Blocker | None]:
-        """A sub-gang beyond the minimum: whole, or not at all."""
-        asking = team.asking()
-        counts = counts_of(asking, [])
-        if not team.complete:
-            return 0, team.short()
-        blocker = self._limits.quota(gang, asking, [])
-        if blocker is not None or not asking:
-            return 0, blocker
-        for area in [EVERYWHERE] if gang.reach is None else self._domains.areas(asked_near(gang, counts, trial)):
-            blocker = self._teamwork.place(trial, gang, team, area)
-            if blocker is None:
-                return team.lacking, None
-        if blocker is None:
-            blocker = self._tightness.distance(asked_near(gang, counts, trial))
-        return 0, self._missed(gang, outcome, self._tightness.too_far(gang, counts, blocker))
-
-    def _best_effort(self, gang: Gang, parts: list[Part], outcome: Outcome) -> None:
-        """Pods without requests need no gang: wherever a node admits one more pod (Volcano: backfill)."""
-        with Trial(self._state) as trial:
-            for part in parts:
-                _, reason = self._some(gang, part, len(part.tasks), outcome, trial)
-                if reason is not None:
-                    outcome.also += [reason, *self._else(outcome.rooms, [reason])]
-            outcome.placed += trial.keep()
-        if outcome.also and outcome.blocker is None:
-            outcome.blocker = outcome.also.pop(0)
-
-    # -- who has a say
-
-    def _question(self, gang: Gang, trial: Trial) -> Found | None:
-        placed = trial.preview() if self._policy.confirmations else []
-        return self.question(gang, placed) if placed else None
-
-    def question(self, gang: Gang, placed: Placed, first: int = 0) -> Found | None:
-        """What the first of the policy's confirmations, from number `first` on, asks about these places."""
-        for index, each in enumerate(self._policy.confirmations[first:], first):
-            question = self._guard.call(each, each.question, None, gang, placed, self._view)
-            if question is not None:
-                return index, question
-        return None
 
     def _advised(self, gang: Gang, outcome: Outcome) -> None:
         """Nodes that somebody outside refused were left out: that may be why, and ends with the advice."""

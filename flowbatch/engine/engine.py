@@ -14,6 +14,7 @@ import msgspec
 
 from flowbatch.engine.answers import Answers
 from flowbatch.engine.attempt import Attempts
+from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Plan, QueueReport, Report, Step, Tick
 from flowbatch.engine.domains import Domains
@@ -147,8 +148,9 @@ class Engine:
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
         limits = Limits(self.state, self._view, policy, self.guard)
+        confirming = Confirming(self._view, policy, self.guard)
         self._attempts = Attempts(
-            self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains, limits
+            self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains, limits, confirming
         )
         counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
         self.state.group_use = GroupUse(self.state) if counted else None
@@ -166,7 +168,7 @@ class Engine:
             self.counters,
         )
         self._shuffle = Shuffle(self._view, policy, self.guard)
-        self._answers.adopt(self._attempts, limits, self._fits)
+        self._answers.adopt(confirming, limits, self._fits)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self.state.devices.order = self._rank_devices
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)

@@ -1,6 +1,6 @@
 """What a gang's queues may hold: every limit on the way to the root, and what is left of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.standing import Part
@@ -43,7 +43,7 @@ class Limits:
         for rule in self._policy.gang_limits:
             yield from call(rule, rule.ceilings, (), gang, self._view)
 
-    def quota(self, gang: Gang, parts: list[Part], reserve: list[tuple[Role, int]]) -> Blocker | None:
+    def quota(self, gang: Gang, parts: list[Part], reserve: Sequence[tuple[Role, int]] = ()) -> Blocker | None:
         """The first limit that `parts`, and members to come, would break together."""
         asked: Sums = {}
         for part in parts:

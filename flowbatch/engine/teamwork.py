@@ -4,14 +4,13 @@ A team that finds no place may be replaced by another of its policy. Teams that 
 failed speaks for all of them.
 """
 
-from collections.abc import Callable
-from typing import Protocol
-
 import msgspec
 
 from flowbatch.engine.domains import EVERYWHERE, Area, Asked, Domains, placed_rows
-from flowbatch.engine.standing import Part
+from flowbatch.engine.filling import Filling
+from flowbatch.engine.limits import Limits
 from flowbatch.engine.teams import Team
+from flowbatch.engine.tightness import Tightness
 from flowbatch.model.blockers import Blocker, NeedsTopology
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import ShapeId
@@ -22,28 +21,20 @@ from flowbatch.model.trial import Trial
 Likeness = tuple[int, bool, tuple[tuple[ShapeId, int], ...]]
 
 
-class Fill(Protocol):
-    """Places the `must` of every part in an area, or says why not."""
-
-    def __call__(self, trial: Trial, gang: Gang, order: list[Part], area: Area, *, whole: bool) -> Blocker | None:
-        """See the class."""
-        ...
-
-
 class Teamwork:
-    """Uses `fill` to place, `distance` to say why an area will not do, and `quota` to ask what the queue may hold."""
+    """Places the members of teams, and says why an area will not do."""
 
     def __init__(
         self,
         domains: Domains,
-        fill: Fill,
-        distance: Callable[[Asked], Blocker],
-        quota: Callable[[Gang, list[Part]], Blocker | None],
+        filling: Filling,
+        tightness: Tightness,
+        limits: Limits,
     ) -> None:
         self._domains = domains
-        self._quota = quota
-        self._fill = fill
-        self._distance = distance
+        self._filling = filling
+        self._tightness = tightness
+        self._limits = limits
 
     def fill(self, trial: Trial, gang: Gang, teams: list[Team], area: Area, *, whole: bool) -> Blocker | None:
         """Place the planned ones of `teams`, or others of their policy; `whole`: all of them, or give up."""
@@ -73,7 +64,7 @@ class Teamwork:
         if likeness in failed and not team.started:
             return failed[likeness]
         # That the queue may hold a whole minimum is known already; a spare may ask for more than whom it stands in for.
-        blocker = self._quota(gang, asking) if not whole or not team.planned else None
+        blocker = self._limits.quota(gang, asking) if not whole or not team.planned else None
         blocker = blocker or self.place(trial, gang, team, area)
         if blocker is not None:
             failed[likeness] = blocker
@@ -91,7 +82,7 @@ class Teamwork:
         blocker: Blocker | None = None
         for inner in [area] if asked is None else self._domains.areas(asked):
             mark = trial.mark()
-            blocker = self._fill(trial, gang, parts, inner, whole=True)
+            blocker = self._filling.fill(trial, gang, parts, inner, whole=True)
             if blocker is None:
                 return None
             trial.undo(mark)
@@ -105,12 +96,12 @@ class Teamwork:
         return Asked(team.rule.reach, counts, placed_rows(team.tasks), inside=area)
 
     def _reason(self, team: Team, asked: Asked) -> Blocker:
-        blocker = self._distance(asked)
+        blocker = self._tightness.distance(asked)
         if not isinstance(blocker, NeedsTopology):
             return blocker
         hopeless = blocker.hopeless
         if hopeless and asked.inside.place is not None:
             # Elsewhere there may be domains that are large enough.
-            anywhere = self._distance(Asked(asked.reach, asked.counts, asked.anchor, inside=EVERYWHERE))
+            anywhere = self._tightness.distance(Asked(asked.reach, asked.counts, asked.anchor, inside=EVERYWHERE))
             hopeless = isinstance(anywhere, NeedsTopology) and anywhere.hopeless
         return msgspec.structs.replace(blocker, group=team.name, hopeless=hopeless)
