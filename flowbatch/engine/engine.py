@@ -18,42 +18,10 @@ from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Plan, QueueReport, Report, Step, Tick
 from flowbatch.engine.domains import Domains
-from flowbatch.engine.events import (
-    Answered,
-    AttachSeen,
-    BindFailed,
-    BudgetGone,
-    BudgetSeen,
-    ClaimGone,
-    ClaimSeen,
-    ClaimsHidden,
-    ClassGone,
-    ClassSeen,
-    Event,
-    EvictFailed,
-    GangGone,
-    GangSeen,
-    HyperNodeGone,
-    HyperNodeSeen,
-    NamespaceGone,
-    NamespaceSeen,
-    NodeGone,
-    NodeSeen,
-    PodGone,
-    PodSeen,
-    PolicyDropped,
-    QueueGone,
-    QueueSeen,
-    QuotaGone,
-    QuotaSeen,
-    StepFailed,
-    Synced,
-    UsageSeen,
-    VolumeGone,
-    VolumeSeen,
-)
+from flowbatch.engine.events import Answered, Event, EvictFailed, PolicyDropped, StepFailed, Synced
 from flowbatch.engine.evictions import Evictions
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.folding import Folding, Heard
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.holds import Holds
 from flowbatch.engine.ledgers import Ledgers
@@ -92,31 +60,6 @@ from flowbatch.policy.presets import DEFAULT
 #: How long a pod is let be whose eviction was refused.
 SPARED_MS = 30_000
 
-Rare = (
-    EvictFailed
-    | BudgetSeen
-    | BudgetGone
-    | QuotaSeen
-    | QuotaGone
-    | StepFailed
-    | Answered
-    | UsageSeen
-    | PolicyDropped
-    | Synced
-    | HyperNodeSeen
-    | HyperNodeGone
-    | AttachSeen
-    | ClaimSeen
-    | ClaimsHidden
-    | ClaimGone
-    | VolumeSeen
-    | VolumeGone
-    | ClassSeen
-    | ClassGone
-    | NamespaceSeen
-    | NamespaceGone
-)
-
 
 class Engine:
     """One scheduler's mind. Two of them in one process share nothing."""
@@ -138,6 +81,7 @@ class Engine:
         self._view.advice = self.questions.advice
         self._answers = Answers(self.state, self._view, self.questions, self._send, self._ask)
         self._holds = Holds(self.state, self._outbox)
+        self._folding = Folding(self.state, self._view, self._hear)
         self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:
@@ -156,6 +100,7 @@ class Engine:
         self.state.group_use = GroupUse(self.state) if counted else None
         self._memories = Memories(self.state, policy)
         self._turns = Turns(self.state, self._view, policy, self.guard)
+        self._folding.measuring = self._turns.measuring
         self._evictions = Evictions(
             self.state,
             self._view,
@@ -185,68 +130,11 @@ class Engine:
     def observe(self, events: Sequence[Event]) -> None:
         """Fold facts in; decides nothing."""
         self.counters.events += len(events)
+        fold = self._folding.fold
         for event in events:
-            self._fold(event)
+            fold(event)
 
-    def _fold(self, event: Event) -> None:
-        state = self.state
-        match event:
-            case PodSeen():
-                state.observe_pod(event)
-            case PodGone():
-                state.forget_pod(event.uid)
-            case GangSeen():
-                state.observe_gang(event)
-            case GangGone():
-                state.forget_gang(event.id)
-            case NodeSeen():
-                state.observe_node(event)
-                if self._view.measured.by_node:
-                    self._view.measured.settle(event.name, state.nodes[event.name].row)
-            case NodeGone():
-                gone = state.nodes.get(event.name)
-                self._view.measured.forget(event.name, gone.row if gone else None)
-                state.forget_node(event.name)
-            case QueueSeen():
-                state.observe_queue(event)
-            case QueueGone():
-                state.forget_queue(event.name)
-            case BindFailed():
-                state.refuse(event.uid, event.node, permanent=event.permanent)
-            case _:
-                self._fold_rare(event)
-
-    def _fold_rare(self, event: Rare) -> None:
-        """Objects of kinds that few clusters have, or that hardly change."""
-        match event:
-            case QuotaSeen():
-                self._first_quota()
-                self.state.observe_quota(event)
-            case QuotaGone():
-                self.state.forget_quota(event)
-            case (
-                AttachSeen()
-                | ClaimSeen()
-                | ClaimsHidden()
-                | ClaimGone()
-                | VolumeSeen()
-                | VolumeGone()
-                | ClassSeen()
-                | ClassGone()
-            ):
-                self.state.observe_storage(event)
-            case NamespaceSeen() | NamespaceGone():
-                self.state.observe_namespace(event)
-            case HyperNodeSeen() | HyperNodeGone():
-                self.state.observe_hyper_node(event)
-            case BudgetSeen():
-                self.state.observe_budget(event)
-            case BudgetGone():
-                self.state.forget_budget(event.id)
-            case _:
-                self._fold_answer(event)
-
-    def _fold_answer(self, event: EvictFailed | StepFailed | Answered | UsageSeen | PolicyDropped | Synced) -> None:
+    def _hear(self, event: Heard) -> None:
         """What became of our own orders and questions, and what else is no object."""
         match event:
             case EvictFailed():
@@ -255,8 +143,6 @@ class Engine:
                 self._step_failed(event.uid)
             case Answered():
                 self._answers.hear(event)
-            case UsageSeen():
-                self._measured(event)
             case PolicyDropped():
                 self.guard.drop(event.policy, event.reason)
                 self.adopt_again()
@@ -265,23 +151,6 @@ class Engine:
                 self._synced = True
             case _:
                 assert_never(event)
-
-    def _measured(self, event: UsageSeen) -> None:
-        """News for those who wait for a node only where a policy refused it until now."""
-        node = self.state.nodes.get(event.node)
-        measured = self._view.measured
-        _, before = measured.by_node.get(event.node, (Instant(0), ()))
-        measured.see(event.node, node.row if node else None, event.at, event.permille)
-        if node is not None and any(
-            each.overused(before) and not each.overused(event.permille) for each in self._turns.measuring
-        ):
-            self.state.changes.nodes[node.row] = None
-            self.state.changes.freed[node.row] = None
-
-    def _first_quota(self) -> None:
-        """Promises are counted from the first quota on."""
-        if not self.state.quotas:
-            self.state.changes.gangs.update(self.state.gangs)
 
     def adopt_again(self) -> None:
         """A policy was dropped: what it had a say in is decided again without it."""
