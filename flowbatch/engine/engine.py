@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import assert_never
 
-import msgspec
-
 from flowbatch.engine.answers import Answers
 from flowbatch.engine.attempt import Attempts
 from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.counters import Counters
-from flowbatch.engine.decisions import Ask, Bind, Decision, Evict, Plan, QueueReport, Report, Step, Tick
+from flowbatch.engine.decisions import Ask, Decision, Plan, QueueReport, Report, Tick
 from flowbatch.engine.domains import Domains
 from flowbatch.engine.events import Answered, Event, EvictFailed, PolicyDropped, StepFailed, Synced
 from flowbatch.engine.evictions import Evictions
@@ -28,6 +26,7 @@ from flowbatch.engine.ledgers import Ledgers
 from flowbatch.engine.limits import Limits
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.memories import Memories
+from flowbatch.engine.orders import Orders
 from flowbatch.engine.outbox import Outbox
 from flowbatch.engine.outcome import Found, Outcome
 from flowbatch.engine.parking import Parking
@@ -38,21 +37,14 @@ from flowbatch.engine.reservations import Reservations
 from flowbatch.engine.shuffle import Shuffle
 from flowbatch.engine.standing import Demand
 from flowbatch.engine.turns import Turns
-from flowbatch.model.asks import DeviceAsk
 from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
-from flowbatch.model.devices import Bank, fullest
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
-from flowbatch.model.lifecycle import Stimulus
-from flowbatch.model.nodes import Node
-from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
-from flowbatch.model.table import Floats
 from flowbatch.model.view import View
-from flowbatch.policy import deviceids
 from flowbatch.policy.contract import Admission, Key, KeyPart, Permit
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
@@ -79,7 +71,8 @@ class Engine:
         self._lineup = LineUp(self.state, self._view, self.guard, self.counters, self._outbox)
         self.questions = self._lineup.questions
         self._view.advice = self.questions.advice
-        self._answers = Answers(self.state, self._view, self.questions, self._send, self._ask)
+        self._orders = Orders(self.state, self._view, self.guard, self.counters, self._outbox)
+        self._answers = Answers(self.state, self._view, self.questions, self._orders.bind, self._ask)
         self._holds = Holds(self.state, self._outbox)
         self._folding = Folding(self.state, self._view, self._hear)
         self.adopt(policy)
@@ -115,7 +108,7 @@ class Engine:
         self._shuffle = Shuffle(self._view, policy, self.guard)
         self._answers.adopt(confirming, limits, self._fits)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
-        self.state.devices.order = self._rank_devices
+        self._orders.adopt(policy)
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits), self._reservations)
         self._words = Words(self.state, self._fits)
@@ -196,7 +189,7 @@ class Engine:
         if self.state.windows:
             self._reservations.review()
             for task, gang_id in self._reservations.overdue():
-                self._evict(task, "overdue", gang_id)
+                self._orders.evict(task, "overdue", gang_id)
         self._absorb()
         while budget > 0 and self._lineup.waiting:
             budget = self._run(self._lineup.gate, budget)
@@ -216,7 +209,7 @@ class Engine:
                 self._holds.remember(self._fits, Instant(now + self.policy.hold_ms))
         self._holds.review(now)
         for task in self._shuffle.victims(now):
-            self._evict(task, "shuffle", None)
+            self._orders.evict(task, "shuffle", None)
 
     def _wake_at(self) -> Instant | None:
         kept = self._holds.wake_at(), self._reservations.wake_at()
@@ -389,7 +382,7 @@ class Engine:
         self._view.gang = None
         for task, _ in outcome.placed:
             if outcome.question is None or task.shape.best_effort:
-                self._outbox.bind(self._bind(gang, task.fact.uid))
+                self._orders.bind(gang, task)
         if outcome.question is not None:
             self._ask(gang, outcome.question, [task for task, _ in outcome.placed if not task.shape.best_effort])
         elif outcome.placed and self.policy.confirmations:
@@ -430,19 +423,10 @@ class Engine:
             return
         self._reservations.drop(gang.id)
         for task in relief.victims:
-            self._evict(task, relief.way.action, gang.id)
+            self._orders.evict(task, relief.way.action, gang.id)
         self._holds.take(gang, relief.claims, relief.named, Instant(self._view.now + self.policy.hold_ms))
         # With claims it is unlike all others: it stands alone, and waits for the room.
         self._lineup.sort(gang.id, gang)
-
-    def _evict(self, task: Task, reason: str, beneficiary: GangId | None) -> None:
-        self.counters.evictions += 1
-        self.state.move(task, Stimulus.EVICT)
-        task.told_at, task.beneficiary = self._view.now, beneficiary
-        if task.gang is not None:
-            self.state.changes.gangs[task.gang.id] = task.gang
-        fact = task.fact
-        self._outbox.evict(Evict(fact.uid, fact.namespace, fact.name, reason, beneficiary))
 
     # -- keeping room
 
@@ -463,34 +447,6 @@ class Engine:
         index, question = found
         opened = self.questions.put(question, gang, [task.uid for task in held], index)
         self._outbox.ask(Ask(opened.ask, opened.text, opened.inquiry))
-
-    def _send(self, gang: Gang, task: Task) -> None:
-        self._outbox.bind(self._bind(gang, task.uid))
-
-    def _bind(self, gang: Gang, uid: PodUid) -> Bind:
-        self.counters.binds += 1
-        task = gang.tasks[uid]
-        node = task.node
-        assert node is not None
-        steps: list[Step] = []
-        for source in self.policy.steps:
-            steps.extend(self.guard.call(source, source.steps, (), task, node, self._view))
-        if task.devices:
-            steps += self._name_devices(task, node)
-        fact = task.fact
-        return Bind(uid, fact.namespace, fact.name, node.name, gang.id, tuple(steps))
-
-    def _rank_devices(self, shape: Shape, ask: DeviceAsk, bank: Bank) -> Floats:
-        """The policy's word on which device of a node is better, or best fit."""
-        order = self.policy.devices
-        keys = self.guard.call(order, order.key, None, shape, ask, bank, self._view) if order is not None else None
-        return fullest(shape, ask, bank) if keys is None else keys
-
-    def _name_devices(self, task: Task, node: Node) -> list[Step]:
-        """The pod must know its devices before its node sees it, and a restarted scheduler must read them there."""
-        said = deviceids.written(task.shape.spec.devices, task.devices, node.name, self._view.now)
-        patch = {"metadata": {"uid": task.fact.uid, "annotations": said}}
-        return [Step("patch", "devices", msgspec.json.encode(patch).decode())]
 
     # -- questions
 
