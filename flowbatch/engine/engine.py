@@ -20,6 +20,7 @@ from flowbatch.engine.events import Answered, Event, EvictFailed, PolicyDropped,
 from flowbatch.engine.evictions import Evictions
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.folding import Folding, Heard
+from flowbatch.engine.gate import Gate
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.holds import Holds
 from flowbatch.engine.ledgers import Ledgers
@@ -45,7 +46,7 @@ from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
-from flowbatch.policy.contract import Admission, Key, KeyPart, Permit
+from flowbatch.policy.contract import Key, KeyPart
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
 
@@ -111,6 +112,7 @@ class Engine:
         self._orders.adopt(policy)
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits), self._reservations)
+        self._gate = Gate(self._view, policy, self.guard, self._lineup, self._ask)
         self._words = Words(self.state, self._fits)
         for queue in self.state.queues.by_name.values():
             queue.share = None
@@ -316,62 +318,14 @@ class Engine:
         if head.lane.hope:
             self._lineup.rouse(head.lane)
         if stage is self._lineup.gate:
-            self._try_gate(head)
+            self._gate.attempt(head)
         else:
             self._try_place(head, alone=not others and stage.alone(head.lane.key.queue))
-
-    def _try_gate(self, entry: Entry) -> None:
-        gang = entry.gang
-        outcome = Outcome(blocker=self._refusal(self.policy.enqueue, gang))
-        if outcome.blocker is None and self.policy.waivable:
-            self._try_waivable(gang, outcome)
-        if outcome.blocker is not None:
-            self._lineup.lay_down(self._lineup.gate, entry, outcome)
-            return
-        if self._asked_at_gate(gang):
-            return
-        gang.phase = "Inqueue"
-        self._lineup.blockers.pop(gang.id, None)
-        self._lineup.sort(gang.id, gang)
-        self._lineup.recheck()
-
-    def _asked_at_gate(self, gang: Gang) -> bool:
-        """Somebody outside has a say before this gang may have pods, and is asked now."""
-        for index, each in enumerate(self.policy.confirmations):
-            ask = getattr(each, "gate_question", None)
-            if ask is not None and "enqueue" in self.policy.actions:
-                question = self.guard.call(each, ask, None, gang, self._view)
-                if question is not None:
-                    self._ask(gang, (index, question), [])
-                    self._lineup.sort(gang.id, gang)
-                    return True
-        return False
-
-    def _refusal(self, admissions: Sequence[Admission], gang: Gang) -> Blocker | None:
-        for admission in admissions:
-            blocker = self.guard.call(admission, admission.blocker, None, gang, self._view)
-            if blocker is not None:
-                return blocker
-        return None
-
-    def _try_waivable(self, gang: Gang, outcome: Outcome) -> None:
-        """Gates that the clock opens too, for a gang that may wait only so long."""
-        due = self._due(self.policy.permits, gang)
-        if due is not None and due <= self._view.now:
-            return
-        outcome.blocker = self._refusal(self.policy.waivable, gang)
-        if outcome.blocker is not None and due is not None:
-            outcome.also.append(NeedsTime(due, "has waited long enough then"))
-
-    def _due(self, permits: Sequence[Permit], gang: Gang) -> Instant | None:
-        """The first moment at which one of them speaks for `gang`."""
-        found = [self.guard.call(permit, permit.due, None, gang, self._view) for permit in permits]
-        return min((due for due in found if due is not None), default=None)
 
     def _try_place(self, entry: Entry, *, alone: bool) -> None:
         gang, what = entry.gang, entry.demand
         assert what is not None
-        blocker = self._refusal(self.policy.admission, gang)
+        blocker = self._gate.refusal(self.policy.admission, gang)
         if blocker is not None:
             self._lineup.lay_down(self._lineup.place, entry, Outcome(blocker=blocker))
             return
