@@ -7,7 +7,6 @@ No clock, no luck, no I/O: the same events and ticks give the same plans.
 """
 
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
 from typing import assert_never
 
 from flowbatch.engine.answers import Answers
@@ -35,6 +34,7 @@ from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.report import Explanation, Words
 from flowbatch.engine.reservations import Reservations
+from flowbatch.engine.rounds import Rounds
 from flowbatch.engine.shuffle import Shuffle
 from flowbatch.engine.standing import Demand
 from flowbatch.engine.turns import Turns
@@ -43,10 +43,9 @@ from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.groupuse import GroupUse
-from flowbatch.model.ids import GangId, Instant, PodUid, QueueName
+from flowbatch.model.ids import GangId, Instant, PodUid
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
-from flowbatch.policy.contract import Key, KeyPart
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
 
@@ -81,7 +80,6 @@ class Engine:
     def adopt(self, policy: Policy) -> None:
         """Take on another policy: every gang is looked at again; what is placed stays."""
         self.policy = policy = self.guard.adopt(policy)
-        self._by_tree = not policy.strict_turns and any(getattr(each, "by_tree", False) for each in policy.queue_order)
         self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
         self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
@@ -113,6 +111,7 @@ class Engine:
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits), self._reservations)
         self._gate = Gate(self._view, policy, self.guard, self._lineup, self._ask)
+        self._rounds = Rounds(self.state, self._view, policy, self.guard, self._lineup, self._memories, self._try)
         self._words = Words(self.state, self._fits)
         for queue in self.state.queues.by_name.values():
             queue.share = None
@@ -194,10 +193,10 @@ class Engine:
                 self._orders.evict(task, "overdue", gang_id)
         self._absorb()
         while budget > 0 and self._lineup.waiting:
-            budget = self._run(self._lineup.gate, budget)
+            budget = self._rounds.run(self._lineup.gate, budget)
             if self.state.changes.any():
                 self._absorb()
-            budget = self._run(self._lineup.place, budget)
+            budget = self._rounds.run(self._lineup.place, budget)
             self._absorb()
         if self._validate:
             check(self.state)
@@ -255,64 +254,7 @@ class Engine:
 
     # -- trying
 
-    def _queue_key(self, name: QueueName, head: Entry) -> Key:
-        queue = self.state.queues.by_name[name]
-        parts: list[KeyPart] = [head.key[0]]
-        for order in self.policy.queue_order:
-            parts.extend(self.guard.call(order, order.key, (0,), queue, self._view))
-        return (*parts, queue.fact.created if queue.fact else 0, name)
-
-    def _run(self, stage: Pending, budget: int) -> int:
-        """Try gangs, queue by queue in turn, until nobody is in line or the budget is spent."""
-        line: list[tuple[Key, QueueName]] = []
-        for name in stage.queues():
-            head = stage.head(name)
-            assert head is not None
-            line.append((self._queue_key(name, head), name))
-        if len(line) == 1:
-            return self._run_one(stage, line[0][1], budget)
-        heapify(line)
-        while line and budget > 0:
-            key, name = heappop(line)
-            head = stage.head(name)
-            if head is None:
-                continue
-            if self._by_tree and (anew := self._queue_key(name, head)) > key:
-                # Others of its branch have taken something since: it may not be its turn any more.
-                heappush(line, (anew, name))
-                continue
-            if self._memories.moves and self._lineup.moved(stage, head):
-                # Its owner has got something since: others of its queue may come first now.
-                heappush(line, (key, name))
-                continue
-            budget -= 1
-            self._try(stage, head, others=bool(line))
-            if self._gate_may_open(stage):
-                break
-            head = stage.head(name)
-            if head is not None:
-                heappush(line, (key if self.policy.strict_turns else self._queue_key(name, head), name))
-        return budget
-
-    def _run_one(self, stage: Pending, name: QueueName, budget: int) -> int:
-        """The same where only one queue has somebody in line: it is always its turn."""
-        while budget > 0:
-            head = stage.head(name)
-            if head is None:
-                break
-            if self._memories.moves and self._lineup.moved(stage, head):
-                continue
-            budget -= 1
-            self._try(stage, head, others=False)
-            if self._gate_may_open(stage):
-                break
-        return budget
-
-    def _gate_may_open(self, stage: Pending) -> bool:
-        """Somebody waits before the gate, and what has just been placed may let them in: they come first."""
-        return stage is self._lineup.place and self._lineup.gate.crowded and self.state.changes.any()
-
-    def _try(self, stage: Pending, head: Entry, *, others: bool) -> None:
+    def _try(self, stage: Pending, head: Entry, others: bool) -> None:
         self.counters.attempts += 1
         self.guard.meter.begin()
         if head.lane.hope:
