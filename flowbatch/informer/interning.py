@@ -8,14 +8,16 @@ a while but never truth.
 
 from collections.abc import Callable
 from copy import copy
+from sys import intern
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from flowbatch.api.core import ContainerImage, ContainerStatus, Node, Pod, PodSpec, PodStatus
-from flowbatch.api.kinds import NODE, POD, Kind
+from flowbatch.api.kinds import NODE, POD, POD_GROUP, Kind
 from flowbatch.api.meta import ObjectMeta, OwnerReference, Statement
+from flowbatch.api.scheduling import PodGroup
 
 P = TypeVar("P")
 
@@ -27,6 +29,35 @@ NAME_SETS = 512
 _encode = msgspec.msgpack.Encoder().encode
 
 
+class PartTable:
+    """Parts by the hash of what they are encoded to."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._parts: dict[int, Any] = {}
+
+    def part(self, part: P) -> P:
+        """The part seen before that equals this one, else this one."""
+        key = hash(_encode(part))
+        known: Any = self._parts.get(key)
+        if known == part:
+            found: P = known
+            return found
+        if len(self._parts) > self._size:
+            self._parts.clear()
+        self._parts[key] = part
+        return part
+
+    def owners(self, owners: tuple[OwnerReference, ...]) -> tuple[OwnerReference, ...]:
+        """The same for owners: new ones share at least the words for what kind of thing they are."""
+        found = self.part(owners)
+        if found is owners:
+            for each in owners:
+                force_setattr(each, "api_version", intern(each.api_version))
+                force_setattr(each, "kind", intern(each.kind))
+        return found
+
+
 class PodParts:
     """Shares what pods have in common: all of the spec but the node, the owners, conditions, label values.
 
@@ -36,7 +67,7 @@ class PodParts:
 
     def __init__(self, size: int = TABLE_SIZE) -> None:
         self._size = size
-        self._parts: dict[int, Any] = {}
+        self._table = PartTable(size)
         self._name_sets: dict[tuple[str, ...], type] = {}
         self._texts: dict[str, str] = {}
         self._last_spec = PodSpec()
@@ -45,8 +76,7 @@ class PodParts:
 
     def __call__(self, pod: Pod, held: Pod | None) -> None:
         """Make the parts of `pod` that it does not already share with `held`, its former self, one with equal ones."""
-        if len(self._parts) > self._size or len(self._texts) > self._size:
-            self._parts.clear()
+        if len(self._texts) > self._size:
             self._texts.clear()
         if held is None or pod.spec is not held.spec:
             force_setattr(pod, "spec", self._spec(pod.spec))
@@ -55,23 +85,13 @@ class PodParts:
         if held is None or pod.status is not held.status:
             self._status(pod.status)
 
-    def _part(self, part: P) -> P:
-        """The part seen before that equals this one, else this one."""
-        key = hash(_encode(part))
-        known: Any = self._parts.get(key)
-        if known == part:
-            found: P = known
-            return found
-        self._parts[key] = part
-        return part
-
     def _spec(self, spec: PodSpec) -> PodSpec:
         """The spec that equals `spec`. Pods of a gang differ in their node only, so that alone is kept for each."""
         node = spec.node_name
         if node:
             force_setattr(spec, "node_name", "")
         if self._last_spec != spec:
-            self._last_spec = self._part(spec)
+            self._last_spec = self._table.part(spec)
         if not node:
             return self._last_spec
         placed = copy(self._last_spec)
@@ -83,7 +103,7 @@ class PodParts:
         force_setattr(metadata, "namespace", self._texts.setdefault(namespace, namespace))
         if owners:
             if owners != self._last_owners:
-                self._last_owners = self._part(owners)
+                self._last_owners = self._table.owners(owners)
             force_setattr(metadata, "owner_references", self._last_owners)
         if metadata.labels:
             force_setattr(metadata, "labels", self._dict(metadata.labels))
@@ -108,16 +128,35 @@ class PodParts:
         return small
 
     def _status(self, status: PodStatus) -> None:
+        force_setattr(status, "phase", intern(status.phase))
         # All at once: what these say of a moment, they say together.
         if status.conditions:
             said = (status.conditions, status.container_statuses)
             if said != self._last_said:
-                self._last_said = self._part(said)
+                self._last_said = self._table.part(said)
             force_setattr(status, "conditions", self._last_said[0])
             force_setattr(status, "container_statuses", self._last_said[1])
         host = status.host_ip
         if host:
             force_setattr(status, "host_ip", self._texts.setdefault(host, host))
+
+
+class GroupParts:
+    """Shares what PodGroups have in common: the specs of jobs that are alike, and words of which there are few."""
+
+    def __init__(self, size: int = TABLE_SIZE) -> None:
+        self._table = PartTable(size)
+
+    def __call__(self, group: PodGroup, held: PodGroup | None) -> None:
+        """The same for `group` and its former self."""
+        metadata, spec, status = group.metadata, group.spec, group.status
+        if held is None or spec is not held.spec:
+            force_setattr(group, "spec", self._table.part(spec))
+        if held is None or metadata is not held.metadata:
+            force_setattr(metadata, "namespace", intern(metadata.namespace))
+            force_setattr(metadata, "owner_references", self._table.owners(metadata.owner_references))
+        if held is None or status is not held.status:
+            force_setattr(status, "phase", intern(status.phase))
 
 
 class NodeParts:
@@ -140,6 +179,10 @@ class NodeParts:
 
 def parts_of(kind: Kind[Any]) -> Callable[[Any, Any], None] | None:
     """What shares the parts of a kind's objects; None for kinds of which there are too few to matter."""
-    if kind is NODE:
-        return NodeParts()
-    return PodParts() if kind is POD else None
+    makers: dict[Kind[Any], Callable[[], Callable[[Any, Any], None]]] = {
+        NODE: NodeParts,
+        POD: PodParts,
+        POD_GROUP: GroupParts,
+    }
+    make = makers.get(kind)
+    return make() if make is not None else None

@@ -244,7 +244,7 @@ def gang_fact(group: PodGroup, priorities: Priorities, shapes: Shapes) -> events
         raise UnreadableError(f"spec.minResources {error}") from error
     phase = group.status.phase
     return events.GangSeen(
-        id=GangId(meta.key),
+        id=GangId(sys.intern(meta.key)),
         uid=meta.uid,
         queue=QueueName(spec.queue or names.DEFAULT_QUEUE),
         created=instant(meta.creation_timestamp),

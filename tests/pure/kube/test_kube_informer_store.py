@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.podfactory import pod as realistic
 from flowbatch.api.core import Node, Pod
-from flowbatch.api.kinds import NODE, POD
+from flowbatch.api.kinds import NODE, POD, POD_GROUP
+from flowbatch.api.scheduling import PodGroup
 from flowbatch.informer import interning
 from flowbatch.informer.interning import PodParts
 from flowbatch.informer.store import Store, is_older
@@ -106,6 +107,7 @@ def test_running_pods_say_the_same_whenever_they_began_to():
     assert one.status.start_time != other.status.start_time
     assert one.status.conditions is other.status.conditions
     assert one.status.container_statuses is other.status.container_statuses
+    assert one.status.phase is other.status.phase
 
 
 def test_a_full_table_is_emptied_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
@@ -118,6 +120,31 @@ def test_a_full_table_is_emptied_and_nothing_is_lost(monkeypatch: pytest.MonkeyP
 
 def test_a_pod_store_is_for_pods():
     assert interning.parts_of(POD) is not None
+
+
+def group(name: str, members: int = 2, phase: str = "Running", version: int = 1) -> PodGroup:
+    owner = {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "name": name, "uid": f"u-{name}"}
+    metadata = {"name": name, "namespace": "a", "resourceVersion": str(version), "ownerReferences": [owner]}
+    spec = {"minMember": members, "minTaskMember": {"w": members}, "minResources": {"cpu": "4"}, "queue": "q"}
+    value = {"metadata": metadata, "spec": spec, "status": {"phase": phase}}
+    return msgspec.json.decode(msgspec.json.encode(value), type=PodGroup)
+
+
+def test_pod_groups_of_jobs_that_are_alike_share_their_specs():
+    store: Store[PodGroup] = Store(None, interning.parts_of(POD_GROUP))
+    one, other, larger = group("one"), group("other"), group("larger", members=3)
+    for each in (one, other, larger):
+        store.put(each)
+    assert one.spec is other.spec
+    assert one.metadata.namespace is other.metadata.namespace
+    assert one.metadata.owner_references[0].kind is other.metadata.owner_references[0].kind
+    assert one.status.phase is other.status.phase
+    assert store.get("a/larger") == group("larger", members=3)
+    store.put(group("one", phase="Completed", version=2))
+    now = store.get("a/one")
+    assert now == group("one", phase="Completed", version=2)
+    assert now is not None
+    assert now.spec is other.spec
 
 
 def test_nodes_share_the_images_that_they_list():
