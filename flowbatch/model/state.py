@@ -6,7 +6,6 @@ There is one writer, the engine. Facts may come in any order, more than once, an
 import msgspec
 
 from flowbatch.model.asks import Device
-from flowbatch.model.books import Books
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.facts import (
     AttachSeen,
@@ -37,12 +36,13 @@ from flowbatch.model.nodes import Node
 from flowbatch.model.owners import Accounts, Kind
 from flowbatch.model.queues import Queue
 from flowbatch.model.quotas import namespace_of
+from flowbatch.model.whereabouts import Whereabouts
 
 #: Nodes remembered as having refused one task.
 REFUSALS_KEPT = 4
 
 
-class ClusterState(Books):
+class ClusterState(Whereabouts):
     """Everything known about the cluster. Change it only through its methods."""
 
     # -- nodes

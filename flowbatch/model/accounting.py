@@ -1,0 +1,141 @@
+"""The sums that everything is charged to: cluster, gang, and every queue on the way to the root."""
+
+from flowbatch.model.books import Books
+from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.queues import Queue, charge
+from flowbatch.model.resources import Sums, add
+from flowbatch.model.shapes import Shape
+
+
+class Accounting(Books):
+    """What is held, promised and wanted, always the sum of what the gangs and tasks hold, are promised and want."""
+
+    def _account(self, task: Task, sign: int) -> None:
+        """The sums that a task's place counts in: cluster, gang, queue path."""
+        request, gang = task.shape.request, task.gang
+        self.queues.worked_out.clear()
+        add(self.used, request, sign)
+        if gang is not None:
+            add(gang.allocated, request, sign)
+            if self.listener is not None:
+                self.listener(gang, task.shape, sign)
+            if sign < 0 and self.windows.by_gang:
+                self.windows.left(task.fact.uid)
+            if self.group_use is not None and task.node is not None:
+                self.group_use.move(gang, request, (task.node.row,), (sign,))
+            if gang.queue is not None:
+                charge(gang, gang.queue, request, sign)
+                if sign < 0:
+                    self.changes.shares = True
+                    self.ease(gang.queue)
+
+    @staticmethod
+    def _charge_gang(gang: Gang, queue: Queue, sign: int) -> None:
+        add(queue.own, gang.allocated.items(), sign)
+        add(queue.own, gang.reserved.items(), sign)
+        add(queue.own_leaving, gang.leaving.items(), sign)
+        add(queue.own_claimed, gang.claimed.items(), sign)
+        for each in queue.path:
+            add(each.leaving, gang.leaving.items(), sign)
+            add(each.claimed, gang.claimed.items(), sign)
+            add(each.allocated, gang.allocated.items(), sign)
+            add(each.reserved, gang.reserved.items(), sign)
+            add(each.inqueue, gang.inqueue.items(), sign)
+            add(each.elastic, gang.elastic.items(), sign)
+            if each.accounts is not None:
+                each.accounts.charge(gang.id, gang.owners, gang.allocated.items(), sign)
+                each.accounts.charge(gang.id, gang.owners, gang.reserved.items(), sign)
+
+    def _enqueue(self, gang: Gang, queue: Queue | None) -> None:
+        """Move a gang, and all it is charged for, to another queue; None for no queue."""
+        if self.group_use is not None:
+            self.group_use.stale = True
+        self.queues.worked_out.clear()
+        old = gang.queue
+        if old is not None:
+            self._charge_gang(gang, old, -1)
+            add(old.wanted, gang.wanted.items(), -1)
+            add(old.wanted, gang.awaited.items(), -1)
+            del old.gangs[gang.id]
+            self.ease(old)
+            self.queues.forget(old)
+        gang.queue = queue
+        if queue is not None:
+            queue.gangs[gang.id] = gang
+            self._charge_gang(gang, queue, 1)
+            add(queue.wanted, gang.wanted.items())
+            add(queue.wanted, gang.awaited.items())
+        unknown = queue is not None and queue.share is None
+        if unknown or gang.allocated or gang.reserved or gang.wanted or gang.awaited:
+            self.changes.shares = True
+
+    def ease(self, queue: Queue | None) -> None:
+        """Less is held or promised in `queue` than before: what waits for that may be cured."""
+        if queue:
+            for each in queue.path:
+                self.changes.queues[each.name] = None
+        self.changes.headroom = True
+
+    def set_promises(self, gang: Gang, inqueue: Sums, elastic: Sums) -> None:
+        """What its queue must keep for a gang that has not started, and what the gang holds beyond its minimum."""
+        if gang.inqueue != inqueue:
+            path = gang.queue.path if gang.queue else ()
+            for sums in (self.inqueue, *(queue.inqueue for queue in path)):
+                if gang.inqueue:
+                    add(sums, gang.inqueue.items(), -1)
+                if inqueue:
+                    add(sums, inqueue.items())
+            if any(inqueue.get(axis, 0) < amount for axis, amount in gang.inqueue.items()):
+                self.ease(gang.queue)
+            gang.inqueue = inqueue
+        if gang.elastic != elastic:
+            for queue in gang.queue.path if gang.queue else ():
+                add(queue.elastic, gang.elastic.items(), -1)
+                add(queue.elastic, elastic.items())
+            self.ease(gang.queue)
+            gang.elastic = elastic
+
+    def set_awaited(self, gang: Gang, awaited: Sums) -> None:
+        """What members to come will ask for, so that their queue's share counts on them."""
+        if gang.awaited != awaited:
+            self.queues.worked_out.clear()
+            if gang.queue is not None:
+                add(gang.queue.wanted, gang.awaited.items(), -1)
+                add(gang.queue.wanted, awaited.items())
+            gang.awaited = awaited
+            self.changes.shares = True
+
+    def count_wanted(self, gang: Gang) -> None:
+        """Sum up what a gang's pods wait for, on its queue's account too; once per look at the gang, not per pod."""
+        if not gang.pending and not gang.wanted:
+            return
+        counts: dict[Shape, int] = {}
+        for task in gang.pending.values():
+            counts[task.shape] = counts.get(task.shape, 0) + 1
+        wanted: Sums = {}
+        for shape, count in counts.items():
+            add(wanted, shape.request, count)
+        if gang.wanted != wanted:
+            self.queues.worked_out.clear()
+            if gang.queue is not None:
+                add(gang.queue.wanted, gang.wanted.items(), -1)
+                add(gang.queue.wanted, wanted.items())
+            gang.wanted = wanted
+
+    def refresh_total(self) -> None:
+        """Sum the capacity of ready nodes again; the engine calls it once per cycle in which nodes changed."""
+        self.queues.worked_out.clear()
+        self.queues.version += 1
+        self.table.fit_axes()
+        self.total = self.table.total()
+
+    def charge(self, gang: Gang, shape: Shape, count: int) -> None:
+        """`count` placements of `shape` on the accounts of the cluster, the gang and its queue path."""
+        request = shape.request
+        self.queues.worked_out.clear()
+        if self.listener is not None:
+            self.listener(gang, shape, count)
+        add(self.used, request, count)
+        add(gang.allocated, request, count)
+        if gang.queue is not None:
+            charge(gang, gang.queue, request, count)

@@ -1,0 +1,143 @@
+"""Room that is kept: reservations for members to come, and claims on room that others are leaving."""
+
+import numpy as np
+
+from flowbatch.model.accounting import Accounting
+from flowbatch.model.gangs import Gang, Reservation, Task
+from flowbatch.model.ids import EPOCH, Instant, Row
+from flowbatch.model.nodes import Node
+from flowbatch.model.resources import add
+
+
+class Keeping(Accounting):
+    """Books what is kept for gangs, and lets go of it."""
+
+    # -- reservations
+
+    def charge_reserved(self, gang: Gang, reservation: Reservation, sign: int) -> None:
+        """Room for members without pods, on the same accounts as if they had them."""
+        count = reservation.total * sign
+        queue = gang.queue
+        self.queues.worked_out.clear()
+        accounts = (queue.own, *(each.reserved for each in queue.path)) if queue else ()
+        for sums in (self.used, gang.reserved, *accounts):
+            add(sums, reservation.shape.request, count)
+        for each in queue.path if queue else ():
+            if each.accounts is not None:
+                each.accounts.charge(gang.id, gang.owners, reservation.shape.request, count)
+
+    def unreserve(self, gang: Gang) -> None:
+        """Let go of all room held for a gang's missing members."""
+        for reservation in gang.reservations:
+            self.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, -1)
+            self.charge_reserved(gang, reservation, -1)
+            self.reserve_devices(reservation, -1)
+            self.shapes.release(reservation.shape)
+            for row in reservation.rows.tolist():
+                self.changes.freed[Row(row)] = None
+        if gang.reservations:
+            gang.reservations = ()
+            self.changes.shares = True
+            self.ease(gang.queue)
+            self.changes.gangs[gang.id] = gang
+
+    def _drop_reservations(self, row: Row) -> None:
+        """The node can no longer keep what it holds for others: those gangs look for room again."""
+        if not self.table.reserved[:, row].any() and not self.table.claimed[:, row].any():
+            return
+        for gang in list(self.gangs.values()):
+            if any(row in reservation.rows for reservation in gang.reservations):
+                self.unreserve(gang)
+            if any(row in claim.rows for claim in gang.claims):
+                self.unclaim(gang)
+
+    def reserve_devices(self, reservation: Reservation, sign: int = 1) -> None:
+        """Shared devices for members to come: chosen the first time, the same ones ever after; sign -1 lets go."""
+        if not reservation.shape.spec.devices:
+            return
+        if reservation.picks is None:
+            reservation.picks = self.devices.take_rows(reservation.shape, reservation.rows, reservation.counts)
+        else:
+            rows = np.repeat(reservation.rows, reservation.counts)
+            self.devices.give_rows(reservation.shape, rows, reservation.picks, sign)
+
+    # -- claims
+
+    def claim(self, gang: Gang, claims: tuple[Reservation, ...], until: Instant) -> None:
+        """Keep room that others are leaving for `gang`, instead of what it has claimed before."""
+        awaited = [task for task in self.leaving.values() if task.beneficiary == gang.id]
+        self.unclaim(gang)
+        for claim in claims:
+            self.shapes.share(claim.shape)
+            for row, count in zip(claim.rows.tolist(), claim.counts.tolist(), strict=True):
+                add(gang.claimed_at.setdefault(row, {}), claim.shape.request, count)
+        for task in awaited:
+            assert task.node is not None
+            if task.node.row in gang.claimed_at:
+                gang.awaits[task.fact.uid] = task
+                add(gang.owed_at.setdefault(task.node.row, {}), task.shape.request)
+        gang.claims, gang.claimed_until = claims, until
+        self.book_claims(gang, 1)
+
+    def unclaim(self, gang: Gang) -> None:
+        """Let go of all that is claimed for a gang."""
+        self.book_claims(gang, -1)
+        self.settle_unclaimed(gang)
+
+    def book_claims(self, gang: Gang, sign: int) -> None:
+        """The numbers of all that a gang claims; sign -1 takes them off the books."""
+        self.table.fit_axes()
+        for claim in gang.claims:
+            self._book_claim(gang, claim, sign)
+        for row in gang.claimed_at:
+            self._book_firm(gang, row, sign)
+
+    def _book_firm(self, gang: Gang, row: int, sign: int) -> None:
+        """On one row: what of the claim nobody has to leave for any more."""
+        owed = gang.owed_at.get(row, {})
+        for axis, amount in gang.claimed_at[row].items():
+            if (firm := amount - owed.get(axis, 0)) > 0:
+                self.table.firm[axis, row] += firm * sign
+
+    def _settle_owed(self, task: Task, node: Node) -> None:
+        """A task that was to leave for somebody has left, or stays."""
+        gang = self.gangs.get(task.beneficiary) if task.beneficiary is not None else None
+        if gang is not None and gang.awaits.pop(task.fact.uid, None) is not None:
+            self._book_firm(gang, node.row, -1)
+            add(gang.owed_at[node.row], task.shape.request, -1)
+            self._book_firm(gang, node.row, 1)
+
+    def _book_claim(self, gang: Gang, claim: Reservation, sign: int) -> None:
+        """The numbers of one claim: on its rows, and on the accounts of the queues that will hold it."""
+        request, count = claim.shape.request, claim.total * sign
+        self.table.claim_rows(claim.rows, claim.counts, request, sign)
+        add(gang.claimed, request, count)
+        if gang.queue is not None:
+            add(gang.queue.own_claimed, request, count)
+            for each in gang.queue.path:
+                add(each.claimed, request, count)
+
+    def claims_are_free(self, gang: Gang) -> bool:
+        """All that `gang` claims is free now, with what is firmly others' left to them."""
+        if gang.awaits:
+            return False
+        table = self.table
+        for row, claimed in gang.claimed_at.items():
+            owed = gang.owed_at.get(row, {})
+            for axis, amount in claimed.items():
+                others = int(table.firm[axis, row]) - max(0, amount - owed.get(axis, 0))
+                if int(table.free[axis, row]) - others < amount:
+                    return False
+        return True
+
+    def settle_unclaimed(self, gang: Gang) -> None:
+        """The claims of a gang are off the books: forget them, and let others have what is left of the room."""
+        for claim in gang.claims:
+            self.shapes.release(claim.shape)
+            for row in claim.rows.tolist():
+                self.changes.freed[Row(row)] = None
+        if gang.claims:
+            gang.claims, gang.claimed_until = (), EPOCH
+            gang.claimed_at, gang.owed_at, gang.awaits = {}, {}, {}
+            self.changes.gangs[gang.id] = gang
+            self.ease(gang.queue)
