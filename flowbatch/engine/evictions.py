@@ -19,9 +19,10 @@ from flowbatch.engine.limits import Limits
 from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.pending import Entry
 from flowbatch.engine.placement import Placement
-from flowbatch.engine.search import Found, Search, wants
+from flowbatch.engine.search import Search
 from flowbatch.engine.standing import Demand, LaneKey
 from flowbatch.engine.teams import Team
+from flowbatch.engine.wanted import Found, wants
 from flowbatch.model.blockers import (
     Blocker,
     NeedsCapacity,
