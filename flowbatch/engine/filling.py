@@ -136,14 +136,30 @@ class Filling:
         if count <= 1 or self._placement.pace(part.shape) != "one":
             self._put_all(trial, gang, part, part.tasks[:count], room, area)
             return count
-        walk = Walk(self._placement, part.shape, room)
-        for placed, task in enumerate(part.tasks[:count]):
+        mark, tasks = trial.mark(), part.tasks[:count]
+        found = self._walk(trial, gang, part.shape, tasks, room)
+        if found == count or not (part.shape.spec.claims or part.shape.spec.near):
+            return found
+        # The first one decides where all of them are: once more, from a node that would take all.
+        roomy = room.only(room.copies >= count)
+        if roomy.total:
+            trial.undo(mark)
+            if self._walk(trial, gang, part.shape, tasks, roomy) == count:
+                return count
+            trial.undo(mark)
+            self._walk(trial, gang, part.shape, tasks, room)
+        return found
+
+    def _walk(self, trial: Trial, gang: Gang, shape: Shape, tasks: list[Task], room: Room) -> int:
+        """Place them one after the other, the first of them in `room`; returns how many found a place."""
+        walk = Walk(self._placement, shape, room)
+        for placed, task in enumerate(tasks):
             row = walk.next(self._avoided([task]))
             if row is None:
                 return placed
-            trial.place(gang, part.shape, [task], row, ONE)
+            trial.place(gang, shape, [task], row, ONE)
             walk.placed(row)
-        return count
+        return len(tasks)
 
     def most(self, shape: Shape, wanted: int, room: Room) -> int:
         """How many of `wanted` may find a place; where each one opens or closes some, that cannot be said before."""

@@ -1,7 +1,7 @@
 """Claims on small random clusters: every pod where its volumes can be, no volume for two, nobody asleep for nothing."""
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowbatch.engine.decisions import Bind, Tick
@@ -106,6 +106,7 @@ class Storage:
 
 
 @settings(max_examples=300, deadline=None)
+@example([("gang", 3, []), ("claim", "b", "made", 1), ("gang", 2, ["b"]), ("gang", 1, [])])
 @given(st.lists(CHANGE, min_size=3, max_size=16))
 def test_pods_are_where_their_volumes_are_and_nobody_sleeps_who_could_be_placed(changes):
     world = Storage()

@@ -94,6 +94,11 @@ def test_a_gang_that_is_affine_to_itself_needs_one_domain_for_all() -> None:
     assert blocker(engine, "g") == "NeedsPeers"
 
 
+def test_a_gang_that_is_affine_to_itself_begins_where_all_of_it_fits() -> None:
+    found = placed("node tight: cpu=1", "node wide: cpu=4", "gang g: 2x cpu=1 #app=web near[host app=web]")
+    assert found == {"g-0": "wide", "g-1": "wide"}
+
+
 def test_workers_may_be_near_the_driver_of_their_own_gang() -> None:
     for lines in (
         "gang g: 1x driver cpu=1 #role=driver, 3x worker cpu=2 near[zone role=driver]",

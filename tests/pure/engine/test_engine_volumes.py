@@ -142,6 +142,13 @@ def test_pods_that_share_a_late_claim_go_where_the_first_one_went() -> None:
     assert len(set(found.values())) == 1
 
 
+def test_pods_that_share_a_late_claim_begin_where_all_of_them_fit() -> None:
+    world = engine(MADE, *facts("gang filler: 3x cpu=1"))
+    assert set(bound(cycle(world)).values()) == {"n1"}
+    world.observe([claim("data", storage_class="made"), *gang("g", 2)])
+    assert bound(cycle(world, 2_000)) == {"g-0": "n2", "g-1": "n2"}
+
+
 def test_an_exclusive_claim_is_for_one_pod_at_a_time() -> None:
     alone = msgspec.structs.replace(claim("data"), volume="v", modes=("ReadWriteOncePod",))
     world = engine(VolumeSeen("v", claim="ns/data", phase="Bound"), alone, *gang("g", 2))
