@@ -1,8 +1,9 @@
 """What becomes of held places when somebody outside has answered.
 
 Answers are facts: they are folded in like others and acted upon when the engine decides. Much may have happened since
-the question: a member is gone, a node was cordoned, a limit was lowered. Then the places do not stand, whatever was
-said, and the gang is placed anew; what was said about nodes is remembered, so it is not asked about them again.
+the question: a member or the queue is gone, a node was cordoned, a limit was lowered. Then the places do not stand,
+whatever was said, and the gang is placed anew; what was said about nodes is remembered, so it is not asked about them
+again.
 """
 
 from collections.abc import Callable
@@ -96,7 +97,8 @@ class Answers:
     # -- whether the places are still good
 
     def _stand(self, gang: Gang, held: list[Task]) -> bool:
-        return gang.fact is not None and self._is_whole(gang) and self._on_good_nodes(held) and self._within(gang, held)
+        known = gang.fact is not None and gang.queue is not None and gang.queue.fact is not None
+        return known and self._is_whole(gang) and self._on_good_nodes(held) and self._within(gang, held)
 
     @staticmethod
     def _is_whole(gang: Gang) -> bool:

@@ -90,3 +90,8 @@ class AskedWalk(Walk):
 @pytest.mark.parametrize("seed", range(LIVES))
 def test_whatever_an_extender_answers_every_plan_is_safe_and_nobody_is_lost(seed):
     AskedWalk(seed).live()
+
+
+@pytest.mark.parametrize("seed", [1140])
+def test_lives_with_an_extender_that_once_went_wrong(seed):
+    AskedWalk(seed).live()

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from flowbatch.engine.decisions import Ask, Evict
-from flowbatch.engine.events import Answered, GangGone, NodeSeen, PodGone, Synced
+from flowbatch.engine.events import Answered, GangGone, NodeSeen, PodGone, QueueGone, Synced
 from flowbatch.engine.replay import record, replay
+from flowbatch.model.ids import QueueName
 from flowbatch.policy.extender import Extender, Unasked
 from flowbatch.policy.presets import DEFAULT, PREEMPTING
 from tests.textcluster import (
@@ -304,6 +305,15 @@ def test_a_yes_that_comes_after_the_queue_was_cut_binds_nothing():
     engine.observe([queue("q", "capability(cpu=1)")])
     assert bound(cycle(engine)) == {}
     assert blocker(engine, "a") == "NeedsQuota"
+
+
+def test_a_yes_that_comes_after_the_queue_has_gone_binds_nothing():
+    engine = engine_with("1 nodes: cpu=2", "queue q", "gang a: 2x cpu=1, queue q", policy=extended())
+    answer(engine, the_ask(cycle(engine)))
+    engine.observe([QueueGone(QueueName("q"))])
+    assert bound(cycle(engine)) == {}
+    assert engine.state.used.get(1, 0) == 0
+    assert blocker(engine, "a") == "QueueMissing"
 
 
 def test_an_answer_to_a_policy_that_is_no_longer_in_force_leads_to_the_question_of_the_new_one():
