@@ -75,24 +75,25 @@ class Stake:
         """Its pods belong to `group`."""
         return self.kind is not None and group is not None and group in self.kind.groups
 
+    def groups(self) -> Iterable[Group]:
+        """Those that its pods belong to."""
+        return self.kind.groups if self.kind is not None else ()
+
     def guards(self) -> Iterator[Tally]:
         """Tallies of pods elsewhere that must be apart from its pods."""
-        for group in self.kind.groups if self.kind is not None else ():
-            yield from group.guards.values()
+        return (tally for group in self.groups() for tally in group.guards.values())
 
     def pulls(self) -> Iterator[Tally]:
         """Weights of pods elsewhere that would like to be near its pods, or not."""
-        for group in self.kind.groups if self.kind is not None else ():
-            yield from group.pulls.values()
+        return (tally for group in self.groups() for tally in group.pulls.values())
 
     def bonds(self) -> Iterator[Tally]:
         """Tallies of pods elsewhere that had to be near its pods."""
-        for group in self.kind.groups if self.kind is not None else ():
-            yield from group.bonds.values()
+        return (tally for group in self.groups() for tally in group.bonds.values())
 
     def moved(self) -> Iterator[Tally]:
         """Every tally that a placement of it moves."""
-        for group in self.kind.groups if self.kind is not None else ():
+        for group in self.groups():
             yield from group.members.values()
             yield from group.staying.values()
         for tally, _ in self.carries:

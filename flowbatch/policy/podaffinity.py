@@ -17,6 +17,7 @@ from flowbatch.model.table import Bools, Floats
 from flowbatch.model.tallies import Tally
 from flowbatch.model.view import ClusterView
 from flowbatch.policy.contract import Extra, Pace, Rows, Trend
+from flowbatch.policy.refusing import first_refusal
 
 AFFINITY = "node(s) didn't match pod affinity rules"
 ANTI_AFFINITY = "node(s) didn't match pod anti-affinity rules"
@@ -63,10 +64,7 @@ class PodAffinity:
 
     def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:
         """None, or the first rule that the node's domains break."""
-        for rows, reason in self.refusals(shape, view):
-            if rows[node.row]:
-                return reason
-        return None
+        return first_refusal(self.refusals(shape, view), node)
 
     def refusals(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
         """Rows whose domains lack what must be there, or hold what must not."""

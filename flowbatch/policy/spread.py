@@ -19,6 +19,7 @@ from flowbatch.model.tallies import Tally
 from flowbatch.model.view import ClusterView
 from flowbatch.policy.contract import Extra, Pace, Rows, Trend
 from flowbatch.policy.nodefit import Selector, Taints
+from flowbatch.policy.refusing import first_refusal
 
 NO_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
 UNEVEN = "node(s) didn't match pod topology spread constraints"
@@ -98,10 +99,7 @@ class TopologySpread:
 
     def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:
         """None, or what is wrong with the node's domains."""
-        for rows, reason in self.refusals(shape, view):
-            if rows[node.row]:
-                return reason
-        return None
+        return first_refusal(self.refusals(shape, view), node)
 
     def refusals(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
         """Rows without a label, and rows whose domain would be too far above the least filled one."""

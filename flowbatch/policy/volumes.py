@@ -21,6 +21,7 @@ from flowbatch.model.view import ClusterView
 from flowbatch.model.volumes import EXCLUSIVE
 from flowbatch.policy.affinity import term_rows
 from flowbatch.policy.contract import Pace
+from flowbatch.policy.refusing import first_refusal
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 ELSEWHERE = "node(s) didn't match PersistentVolume's node affinity"
@@ -61,10 +62,7 @@ class VolumeFit:
 
     def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:
         """None, or what is wrong with a claim there."""
-        for rows, reason in self.refusals(shape, view):
-            if rows[node.row]:
-                return reason
-        return None
+        return first_refusal(self.refusals(shape, view), node)
 
     def refusals(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
         """Rows that some claim rules out."""
