@@ -32,6 +32,7 @@ from flowbatch.engine.outcome import Found, Outcome
 from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Entry, Pending
 from flowbatch.engine.placement import Placement
+from flowbatch.engine.relieving import Relieving
 from flowbatch.engine.report import Explanation, Words
 from flowbatch.engine.reservations import Reservations
 from flowbatch.engine.rounds import Rounds
@@ -110,6 +111,17 @@ class Engine:
         self._orders.adopt(policy)
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits), self._reservations)
+        self._relieving = Relieving(
+            self.state,
+            self._view,
+            policy,
+            self._fits,
+            self._lineup,
+            self._evictions,
+            self._holds,
+            self._orders,
+            self._reservations,
+        )
         self._gate = Gate(self._view, policy, self.guard, self._lineup, self._ask)
         self._rounds = Rounds(self.state, self._view, policy, self.guard, self._lineup, self._memories, self._try)
         self._words = Words(self.state, self._fits)
@@ -290,39 +302,11 @@ class Engine:
             self._lineup.sort(gang.id, gang)
             self._lineup.recheck()
         elif gang.claims:
-            self._wait_for_room(entry, outcome)
+            self._relieving.wait_for_room(entry, outcome)
         elif self._evictions.concerns(gang, what, outcome.blocker):
-            self._relieve(entry, what, outcome)
+            self._relieving.relieve(entry, what, outcome)
         else:
             self._lineup.lay_down(self._lineup.place, entry, outcome)
-
-    # -- making room
-
-    def _wait_for_room(self, entry: Entry, outcome: Outcome) -> None:
-        """Others are on their way out for it. If all of them have left and it still does not fit, all starts anew."""
-        gang = entry.gang
-        assert outcome.blocker is not None
-        if self.state.claims_are_free(gang):
-            self._evictions.let_down(gang)
-            self.state.unclaim(gang)
-        else:
-            outcome.also.insert(0, outcome.blocker)
-            outcome.blocker = self._holds.waiting(gang)
-        self._lineup.lay_down(self._lineup.place, entry, outcome)
-
-    def _relieve(self, entry: Entry, what: Demand, outcome: Outcome) -> None:
-        gang = entry.gang
-        with self._fits.seen_by(gang):
-            relief = self._evictions.relieve(entry, what, outcome)
-        if relief is None:
-            self._lineup.lay_down(self._lineup.place, entry, outcome)
-            return
-        self._reservations.drop(gang.id)
-        for task in relief.victims:
-            self._orders.evict(task, relief.way.action, gang.id)
-        self._holds.take(gang, relief.claims, relief.named, Instant(self._view.now + self.policy.hold_ms))
-        # With claims it is unlike all others: it stands alone, and waits for the room.
-        self._lineup.sort(gang.id, gang)
 
     # -- keeping room
 

@@ -1,0 +1,68 @@
+"""Making room: others go, and what they leave is kept for the gang for whose sake they go."""
+
+from flowbatch.engine.evictions import Evictions
+from flowbatch.engine.fits import Fits
+from flowbatch.engine.holds import Holds
+from flowbatch.engine.lineup import LineUp
+from flowbatch.engine.orders import Orders
+from flowbatch.engine.outcome import Outcome
+from flowbatch.engine.pending import Entry
+from flowbatch.engine.reservations import Reservations
+from flowbatch.engine.standing import Demand
+from flowbatch.model.ids import Instant
+from flowbatch.model.state import ClusterState
+from flowbatch.model.view import View
+from flowbatch.policy.policy import Policy
+
+
+class Relieving:
+    """Carries out what the search for victims finds, for gangs that were refused."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        view: View,
+        policy: Policy,
+        fits: Fits,
+        lineup: LineUp,
+        evictions: Evictions,
+        holds: Holds,
+        orders: Orders,
+        reservations: Reservations,
+    ) -> None:
+        self._state = state
+        self._view = view
+        self._policy = policy
+        self._fits = fits
+        self._lineup = lineup
+        self._evictions = evictions
+        self._holds = holds
+        self._orders = orders
+        self._reservations = reservations
+
+    def wait_for_room(self, entry: Entry, outcome: Outcome) -> None:
+        """Others are on their way out for it. If all of them have left and it still does not fit, all starts anew."""
+        gang = entry.gang
+        assert outcome.blocker is not None
+        if self._state.claims_are_free(gang):
+            self._evictions.let_down(gang)
+            self._state.unclaim(gang)
+        else:
+            outcome.also.insert(0, outcome.blocker)
+            outcome.blocker = self._holds.waiting(gang)
+        self._lineup.lay_down(self._lineup.place, entry, outcome)
+
+    def relieve(self, entry: Entry, what: Demand, outcome: Outcome) -> None:
+        """Whoever is found goes, and his room is kept for the gang; else it is laid down."""
+        gang = entry.gang
+        with self._fits.seen_by(gang):
+            relief = self._evictions.relieve(entry, what, outcome)
+        if relief is None:
+            self._lineup.lay_down(self._lineup.place, entry, outcome)
+            return
+        self._reservations.drop(gang.id)
+        for task in relief.victims:
+            self._orders.evict(task, relief.way.action, gang.id)
+        self._holds.take(gang, relief.claims, relief.named, Instant(self._view.now + self._policy.hold_ms))
+        # With claims it is unlike all others: it stands alone, and waits for the room.
+        self._lineup.sort(gang.id, gang)
