@@ -82,12 +82,15 @@ class Limits:
         return most
 
     def exceeded(self, gang: Gang, shape: Shape) -> Blocker | None:
-        """The first limit that one more of `shape` would break."""
+        """The first limit that one more of `shape` would break; rather one that also holds where nothing is held."""
+        lenient: Blocker | None = None
         for ceiling in self.ceilings(gang):
             short = shortfall(shape.request, ceiling.held, ceiling.most)
-            if short:
+            if short and not (ceiling.first_gang_may_exceed and not ceiling.held):
                 return self._needs(ceiling, short)
-        return None
+            if short and lenient is None:
+                lenient = self._needs(ceiling, short)
+        return lenient
 
 
 def _held(queue: Queue, *, own: bool) -> tuple[Sums, Sums]:

@@ -7,7 +7,7 @@ smaller ones for as long as they keep its room away; what bounds that is a reser
 
 import random
 
-from tests.textcluster import confirm, cycle, engine_with, finish, gang, gangs_bound
+from tests.textcluster import bound, confirm, cycle, engine_with, finish, gang, gangs_bound, more, running, why
 
 NUMBER = 30
 
@@ -47,3 +47,13 @@ def test_a_gang_whose_room_is_free_starts_at_once_however_many_wait():
     assert gangs_bound(cycle(engine)) == {}
     finish(engine, ["old"])
     assert gangs_bound(cycle(engine)) == {"late": 2}
+
+
+def test_a_limit_that_holds_anyhow_is_named_before_one_that_a_first_pod_may_exceed():
+    queues = ("queue default: capability(cpu=3)", "queue lab: capability(cpu=3)", "queue ads: parent=lab")
+    small, many = "gang small: 1x cpu=1, queue lab", "gang many: 6x cpu=1, min 0"
+    engine = running("1 node: cpu=6", *queues, small, many)
+    more(engine, "gang big: 2x cpu=3, queue ads, min 0, phase Inqueue")
+    assert 'in queue "lab" (capability' in why(engine, "big")
+    finish(engine, ["small-0"])
+    assert bound(cycle(engine, 3_000)) == {"big-0": "n1"}
