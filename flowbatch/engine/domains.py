@@ -25,7 +25,7 @@ from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools, Ints
 from flowbatch.model.view import View
-from flowbatch.policy.contract import DomainAsk
+from flowbatch.policy.contract import DomainAsk, DomainOrder
 from flowbatch.policy.policy import Policy
 
 #: Areas that are tried one after the other for one gang; only gangs whose shapes compete ever need a second.
@@ -187,8 +187,11 @@ class Domains:
         yield lambda: ~self._wished(asked)
         yield lambda: index.tiers
         for order in self._policy.domain_order:
-            nothing: NDArray[Any] = np.zeros(len(index))
-            yield partial(self._guard.call, order, order.rank, nothing, ask, self._view)
+            yield partial(self._rank, order, ask)
+
+    def _rank(self, order: DomainOrder, ask: DomainAsk) -> NDArray[Any]:
+        nothing: NDArray[Any] = np.zeros(len(self._state.topology.index))
+        return self._guard.call(order, order.rank, nothing, ask, self._view)
 
     def _wished(self, asked: Asked) -> Bools:
         """Domains that are, or lie in, what the gang had before."""

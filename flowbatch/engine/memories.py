@@ -5,8 +5,7 @@ What is told to the shell can be continued by whoever reads it: how much was use
 then on. So it is told again only after a change, at most once a minute.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from flowbatch.engine.decisions import Remember
 from flowbatch.model.ids import Instant, QueueName
@@ -26,8 +25,8 @@ class Memories:
 
     def __init__(self, state: ClusterState, policy: Policy) -> None:
         self._state = state
-        orders: Sequence[Any] = (*policy.queue_order, *policy.gang_order)
-        lives = [each.half_life_ms for each in orders if getattr(each, "half_life_ms", 0)]
+        orders = (*policy.queue_order, *policy.gang_order)
+        lives: list[int] = [life for each in orders if (life := getattr(each, "half_life_ms", 0))]
         #: None: no policy asks.
         self.half_life_ms: int | None = lives[0] if lives else None
         self.moves = any(getattr(each, "moves", False) for each in policy.gang_order)

@@ -102,7 +102,8 @@ class Reservations:
         if window is None:
             return
         gang = self._state.gangs.get(gang_id)
-        what = demand(gang) if gang is window.gang and gang.admitted and gang.fact is not None else None
+        same = gang is not None and gang is window.gang and gang.admitted and gang.fact is not None
+        what = demand(gang) if gang is not None and same else None
         asked = self._wanted(what) if isinstance(what, Demand) and not what.surplus else []
         if [each[:2] for each in asked] != [each[:2] for each in self._wanted(self._asked[gang_id])]:
             self.drop(gang_id)

@@ -220,7 +220,7 @@ class RoomWatches:
     def _served(self, watch: Watch, rows: Ints, more: Ints | int) -> list[Lane]:
         """Lanes for which there may be enough now."""
         topology = self._state.topology
-        won: Bools | None = None
+        domains: tuple[Bools, Ints] | None = None  # which have won room, and how much there is in each
         found: list[Lane] = []
         for lane, needs in watch.lanes.items():
             if not isinstance(needs, Near):
@@ -228,10 +228,11 @@ class RoomWatches:
                     found.append(lane)
                 continue
             if needs.version == topology.version:
-                if won is None:
+                if domains is None:
                     gains = np.zeros(watch.copies.size, np.int64)
                     gains[rows] = more
-                    won, room = topology.index.sums(gains) > 0, topology.index.sums(watch.copies)
+                    domains = topology.index.sums(gains) > 0, topology.index.sums(watch.copies)
+                won, room = domains
                 if not (won & needs.domains & (room >= needs.needs[watch.shape.id])).any():
                     continue
             found.append(lane)

@@ -26,7 +26,7 @@ from flowbatch.model.blockers import (
     Spared,
 )
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import QueueName, Row
+from flowbatch.model.ids import QueueName, Row, ShapeId
 from flowbatch.model.resources import AMOUNT_MAX, PODS
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
@@ -206,7 +206,7 @@ def shapes_of(gang: Gang) -> list[Shape]:
 
 def tight_shape(gang: Gang, blocker: Blocker) -> Shape | None:
     """The shape that the blocker's numbers are about: the first it names."""
-    named = getattr(blocker, "shapes", (getattr(blocker, "shape", None),))
+    named: tuple[ShapeId, ...] = getattr(blocker, "shapes", ()) or (getattr(blocker, "shape", ShapeId(-1)),)
     known = {shape.id: shape for shape in shapes_of(gang)}
     return next((known[shape] for shape in named if shape in known), None)
 

@@ -45,8 +45,9 @@ class Accounts:
         accounts = Accounts(tracked=tracked)
         for limit in limits:
             allowance = Allowance(axes.sums(limit.most), limit.jobs)
-            owners: list[Owner] = [("namespace", name) for name in limit.namespaces]
-            owners += [("user", name) for name in limit.users]
+            owners: list[Owner] = []
+            owners.extend(("namespace", name) for name in limit.namespaces)
+            owners.extend(("user", name) for name in limit.users)
             for owner in owners:
                 accounts.allowances.setdefault(owner, allowance)
         return accounts

@@ -51,7 +51,7 @@ def plugin_of(maker: type[Any]) -> Reader:
             key: argument(f"{arguments.path}.{key}", key, value, maker, problems)
             for key, value in arguments.rest().items()
         }
-        places = tuple(getattr(maker, "parts", ()))
+        places: tuple[Any, ...] = tuple(getattr(maker, "parts", None) or ())
         if not places or any(place not in LISTS for place in places):
             told = f"`parts` of {maker.__name__} must name lists of a Policy"
             problems.append(SpecError(arguments.path, told, places or None, "one of " + ", ".join(LISTS)))

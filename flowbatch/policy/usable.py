@@ -77,7 +77,8 @@ class Tables:
             some, many = some.cumsum(axis), many.cumsum(axis)
         self._shape = some.shape
         self._some: Floats = some.ravel()
-        self._many: Floats = (many * (np.arange(width + 1) * float(WHOLE))).ravel()
+        devices: Floats = np.arange(width + 1, dtype=np.float64) * WHOLE
+        self._many: Floats = (many * devices).ravel()
         self._width = width + 1
 
     def at(self, rows: Ints, cpu: Ints, memory: Ints) -> "Place":
