@@ -97,6 +97,9 @@ class RoomWatches:
         self._slots: list[Watch | None] = [None] * FIRST_SLOTS
         self._vacant = list(range(FIRST_SLOTS - 1, -1, -1))
         self._asked: Ints = np.full((len(state.axes), FIRST_SLOTS), NOBODY, np.int64)
+        #: By axis: nobody on watch asks for less. Watches that have gone may leave it too low, never too high.
+        self._least: Ints = self._asked[:, 0]
+        self._left = 0
         #: Lanes that hope, with the slots of the shapes for which there is room, and the rows that have it.
         self._hoping: dict[Lane, list[int]] = {}
         self._fresh: dict[Row, None] = {}
@@ -121,11 +124,14 @@ class RoomWatches:
             self._asked = np.pad(self._asked, ((0, 0), (0, slots)), constant_values=NOBODY)
         if len(self._state.axes) > axes:
             # Shapes on watch do not ask for the new axes, or they would have been there before.
-            self._asked = np.pad(self._asked, ((0, len(self._state.axes) - axes), (0, 0)))
+            more = len(self._state.axes) - axes
+            self._asked = np.pad(self._asked, ((0, more), (0, 0)))
+            self._least = np.pad(self._least, (0, more))
         slot = self._vacant.pop()
         self._asked[:, slot] = 0
         for axis, amount in shape.request:
             self._asked[axis, slot] = amount
+        self._least = np.minimum(self._least, self._asked[:, slot])
         return slot
 
     def remove(self, lane: Lane, shape_id: ShapeId) -> None:
@@ -137,6 +143,9 @@ class RoomWatches:
             self._slots[watch.slot] = None
             self._asked[:, watch.slot] = NOBODY
             self._vacant.append(watch.slot)
+            self._left += 1
+            if self._left > len(self._by_shape):
+                self._left, self._least = 0, self._asked.min(axis=1)
 
     def woken(self, freed: dict[Row, None]) -> list[Lane]:
         """Lanes that may fit now that these rows have more room: they may hope until it is taken."""
@@ -159,6 +168,8 @@ class RoomWatches:
         """By slot: what is asked for is there on each axis, on one row or another."""
         # With claims this is more than there is to take; the count of copies is exact.
         most = self._state.table.free[: self._asked.shape[0], rows].max(axis=1)
+        if (self._least > most).any():
+            return np.zeros(self._asked.shape[1], np.bool_)
         enough: Bools = self._asked[0] <= most[0]
         for axis in range(1, most.size):
             enough &= self._asked[axis] <= most[axis]
