@@ -54,7 +54,7 @@ MOST_CPU, MOST_GPU = 128_000.0, 8_000.0
 def folder() -> Path | None:
     """Where the traces are, if they are."""
     around = Path(__file__).resolve().parents
-    places = [*(each / "shared" / "traces" for each in around), Path("../shared/traces"), Path("/work/shared/traces")]
+    places = [*(each / "shared" / "traces" for each in around), Path("../shared/traces")]
     return next((each for each in places if (each / "openb_node_list_gpu_node.csv").exists()), None)
 
 
