@@ -105,13 +105,12 @@ class Filling:
             if count > 1 and self._placement.pace(role.shape) == "one":
                 rows, counts = self._walk_ahead(trial, gang, role.shape, count, room)
                 found = int(counts.sum())
-            elif room.total >= count:
-                rows, counts = self._choose(trial, gang, role.shape, count, room, area)
-                found = count
-            else:
+                if found < count:
+                    return self._tightness.few(role.shape, found, count)
+            elif room.total < count:
                 return self._tightness.few(role.shape, room.total, count)
-            if found < count:
-                return self._tightness.few(role.shape, found, count)
+            else:
+                rows, counts = self._choose(trial, gang, role.shape, count, room, area)
             trial.reserve(gang, Reservation(role.name, role.shape, rows, counts))
         return None
 

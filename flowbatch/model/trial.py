@@ -192,11 +192,6 @@ class Trial:
             self._state.devices.hold(task.node.row, task.devices, sign)
 
     @property
-    def evicted(self) -> Sequence[Task]:
-        """Tasks supposed to go."""
-        return tuple(self._evicted)
-
-    @property
     def placing(self) -> bool:
         """Somebody would go somewhere."""
         return bool(self._placed)
