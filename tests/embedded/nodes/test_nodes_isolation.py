@@ -97,6 +97,30 @@ for name in sys.argv[1:]:
     assert found["early"] == (await field_.pod("early"))["status"]["podIP"]
 
 
+async def test_the_gateway_keeps_its_hardware_address_while_pods_come(field_: Field):
+    """A bridge without an address of its own changes it with its cables: who knew the old one asks in vain."""
+    asker = """
+import socket
+def gateway():
+    try: socket.getaddrinfo("nobody", 1)
+    except socket.gaierror: return [line.split()[3] for line in open("/proc/net/arp") if line.startswith("10.244.0.1 ")]
+server = socket.create_server(("0.0.0.0", 2222))
+print(before := gateway(), flush=True)
+server.accept()
+print(gateway() == before)
+"""
+    await field_.run_pod("asker", python(asker))
+    address = (await field_.phase("asker", "Running"))["status"]["podIP"]
+    await eventually(lambda: field_.logs("asker"))
+    for number in range(12):
+        await field_.run_pod(f"other-{number}", ["sleep", "60"])
+    for number in range(12):
+        await field_.phase(f"other-{number}", "Running")
+    await field_.run_pod("last", python(f"import socket; socket.create_connection(('{address}', 2222))"))
+    assert (await field_.finished("asker"))["status"]["phase"] == "Succeeded"
+    assert (await field_.logs("asker")).endswith("\nTrue\n")
+
+
 async def test_an_unknown_name_is_refused_quickly(field_: Field):
     code = "import socket,time; t=time.time()\ntry: socket.getaddrinfo('nobody.example.org', 1)\n"
     code += "except socket.gaierror as e: print(e.errno == socket.EAI_NONAME, time.time() - t < 2)"

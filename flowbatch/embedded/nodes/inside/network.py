@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pyroute2 import IPRoute
 
 BRIDGE = "flowbatch0"
+#: Without an address of its own a bridge takes the lowest of its cables', which changes as pods come and go, and
+#: pods that know the gateway by its former address send their questions about names to nobody for half a minute.
+BRIDGE_ADDRESS = "02:66:62:00:00:01"
 
 
 def main(path: str, gateway: str, prefix: int, ready: int) -> None:
@@ -30,7 +33,7 @@ def main(path: str, gateway: str, prefix: int, ready: int) -> None:
 
 def _make_bridge(netlink: IPRoute, gateway: str, prefix: int) -> int:
     netlink.link("set", index=1, state="up")
-    netlink.link("add", ifname=BRIDGE, kind="bridge", state="up")
+    netlink.link("add", ifname=BRIDGE, kind="bridge", address=BRIDGE_ADDRESS, state="up")
     bridge = socket.if_nametoindex(BRIDGE)
     netlink.addr("add", index=bridge, address=gateway, prefixlen=prefix)
     return bridge
