@@ -36,6 +36,9 @@ def admit(
         case "HyperNode":
             _refuse(rules.check_hyper_node(new), f"HyperNode {_name(new)}")
             return new
+        case "Numatopology":
+            _refuse(rules.check_numatopology(new), f"Numatopology {_name(new)}")
+            return new
         case _:
             return new
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from flowbatch.admission.schema import schema_of
-from flowbatch.api.kinds import COMMAND, CUSTOM_KINDS, HYPER_NODE, JOB, POD_GROUP, QUEUE, Kind
+from flowbatch.api.kinds import COMMAND, CUSTOM_KINDS, HYPER_NODE, JOB, NUMATOPOLOGY, POD_GROUP, QUEUE, Kind
 from flowbatch.api.meta import JsonObject
 from flowbatch.workload.rules import cel_rules
 
@@ -48,6 +48,7 @@ COLUMNS: dict[Kind[Any], list[JsonObject]] = {
         _column("NodeCount", ".status.nodeCount", "integer"),
         _column("Age", ".metadata.creationTimestamp", "date"),
     ],
+    NUMATOPOLOGY: [],
 }
 
 

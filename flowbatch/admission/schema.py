@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from flowbatch.api import batch, bus, scheduling, topology
+from flowbatch.api import batch, bus, nodeinfo, scheduling, topology
 from flowbatch.api.meta import JsonObject, ObjectMeta, OwnerReference, Wire
 
 QUANTITY: JsonObject = {
@@ -79,6 +79,9 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (topology.ExactMatch, "name"): {"minLength": 1, **_DOTTED},
     (topology.RegexMatch, "pattern"): {"minLength": 1},
     (topology.HyperNodeStatus, "nodeCount"): {"format": "int64", "minimum": 0},
+    (nodeinfo.CpuInfo, "numa"): {"minimum": 0},
+    (nodeinfo.CpuInfo, "socket"): {"minimum": 0},
+    (nodeinfo.CpuInfo, "core"): {"minimum": 0},
 }
 #: Fields without which an object of the type has no meaning.
 REQUIRED: Mapping[type[Wire], tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from flowbatch.api import batch, bus, coordination, core, disruption, scheduling, topology
+from flowbatch.api import batch, bus, coordination, core, disruption, nodeinfo, scheduling, topology
 from flowbatch.api.meta import JsonObject, Wire
 
 T = TypeVar("T", bound=Wire)
@@ -125,6 +125,16 @@ HYPER_NODE = Kind(
     namespaced=False,
     short_names=("hn",),
 )
+NUMATOPOLOGY = Kind(
+    "nodeinfo.volcano.sh",
+    "v1alpha1",
+    "Numatopology",
+    "numatopologies",
+    nodeinfo.Numatopology,
+    namespaced=False,
+    short_names=("numatopo",),
+    status=False,
+)
 POD_DISRUPTION_BUDGET = Kind(
     "policy",
     "v1",
@@ -136,7 +146,7 @@ POD_DISRUPTION_BUDGET = Kind(
 COMMAND = Kind("bus.volcano.sh", "v1alpha1", "Command", "commands", bus.Command, status=False)
 
 #: The kinds flowbatch brings along as CustomResourceDefinitions.
-CUSTOM_KINDS: tuple[Kind[Any], ...] = (JOB, POD_GROUP, QUEUE, COMMAND, HYPER_NODE)
+CUSTOM_KINDS: tuple[Kind[Any], ...] = (JOB, POD_GROUP, QUEUE, COMMAND, HYPER_NODE, NUMATOPOLOGY)
 KINDS: tuple[Kind[Any], ...] = (
     POD,
     NODE,

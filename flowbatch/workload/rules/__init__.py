@@ -7,7 +7,7 @@ a file once and not once per problem. Nothing here recurses into what it is give
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from flowbatch.api.kinds import COMMAND, HYPER_NODE, JOB, POD_GROUP, QUEUE, Kind
+from flowbatch.api.kinds import COMMAND, HYPER_NODE, JOB, NUMATOPOLOGY, POD_GROUP, QUEUE, Kind
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.rules import job, schema
@@ -15,6 +15,7 @@ from flowbatch.workload.rules.cel import cel_rules
 from flowbatch.workload.rules.graph import check_graph
 from flowbatch.workload.rules.hypernode import HYPER_NODE_RULES, check_hyper_members
 from flowbatch.workload.rules.metadata import check_metadata, check_type
+from flowbatch.workload.rules.numatopology import check_cpus
 from flowbatch.workload.rules.others import POD_GROUP_RULES, check_declared, check_members, check_order
 from flowbatch.workload.rules.plugins import check_plugins
 from flowbatch.workload.rules.pods import check_pods
@@ -41,6 +42,7 @@ __all__ = [
     "check_hyper_node",
     "check_job",
     "check_job_update",
+    "check_numatopology",
     "check_pod_group",
     "check_queue",
 ]
@@ -84,6 +86,11 @@ def check_pod_group(manifest: JsonObject) -> list[SpecError]:
 def check_hyper_node(manifest: JsonObject) -> list[SpecError]:
     """Every problem of a HyperNode."""
     return _check(manifest, HYPER_NODE, schema.HYPER_NODE, HYPER_NODE_RULES, (check_hyper_members,))
+
+
+def check_numatopology(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a Numatopology."""
+    return _check(manifest, NUMATOPOLOGY, schema.NUMATOPOLOGY, (), (check_cpus,))
 
 
 def check_command(manifest: JsonObject) -> list[SpecError]:

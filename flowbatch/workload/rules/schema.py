@@ -240,6 +240,34 @@ HYPER_NODE = Fields(
         ),
     }
 )
+NUMATOPOLOGY = Fields(
+    {
+        **_TOP,
+        "spec": Fields(
+            {
+                "policies": MapOf(TEXT),
+                "resReserved": MapOf(TEXT),
+                "numares": MapOf(Fields({"allocatable": TEXT, "capacity": INT32}, strict=False)),
+                "cpuDetail": MapOf(Fields({"numa": INT32, "socket": INT32, "core": INT32}, strict=False)),
+                "gpuDetail": ANY,
+                "podAllocations": ListOf(
+                    Fields(
+                        {
+                            "uid": TEXT,
+                            "name": TEXT,
+                            "namespace": TEXT,
+                            "containerAllocations": ListOf(
+                                Fields({"name": TEXT, "allocations": MapOf(TEXT)}, strict=False)
+                            ),
+                        },
+                        strict=False,
+                    )
+                ),
+            },
+            strict=False,
+        ),
+    }
+)
 POD_GROUP = Fields(
     {
         **_TOP,

@@ -27,6 +27,7 @@ def test_deploy_crds_is_up_to_date():
         ("queues.scheduling.volcano.sh", "Cluster", ["q", "queue-v1beta1"], {"status": {}}),
         ("commands.bus.volcano.sh", "Namespaced", None, {}),
         ("hypernodes.topology.volcano.sh", "Cluster", ["hn"], {"status": {}}),
+        ("numatopologies.nodeinfo.volcano.sh", "Cluster", ["numatopo"], {}),
     ],
 )
 def test_names_scopes_and_subresources_are_volcanos(name, scope, short, subresources):
