@@ -161,6 +161,21 @@ class Volume(Wire, frozen=True, kw_only=True):
     ephemeral: dict[str, Any] | None = None
 
 
+class PodResourceClaim(Wire, frozen=True, kw_only=True):
+    """A claim to devices (resource.k8s.io): one that is there, or one to be made from a template for this pod alone."""
+
+    name: str = ""
+    resource_claim_name: str = ""
+    resource_claim_template_name: str = ""
+
+
+class PodResourceClaimStatus(Wire, frozen=True, kw_only=True):
+    """Which claim was made for an entry of the spec; no name: none is needed."""
+
+    name: str = ""
+    resource_claim_name: str = ""
+
+
 class PodSpec(Wire, frozen=True, kw_only=True):
     """core/v1 PodSpec as schedulers and controllers read it."""
 
@@ -173,8 +188,7 @@ class PodSpec(Wire, frozen=True, kw_only=True):
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     volumes: tuple[Volume, ...] = ()
-    #: Claims of devices (resource.k8s.io): only that there are some matters here.
-    resource_claims: tuple[dict[str, Any], ...] = ()
+    resource_claims: tuple[PodResourceClaim, ...] = ()
     scheduling_gates: tuple[PodSchedulingGate, ...] = ()
     overhead: dict[str, str | int | float] = {}
     #: Of the pod as a whole (KEP-2837): they stand in for what its containers add up to.
@@ -244,6 +258,7 @@ class PodStatus(Wire, frozen=True, kw_only=True):
     conditions: tuple[Statement, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
+    resource_claim_statuses: tuple[PodResourceClaimStatus, ...] = ()
 
 
 class Pod(Wire, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from flowbatch.api import batch, bus, coordination, core, disruption, nodeinfo, scheduling, topology
+from flowbatch.api import batch, bus, coordination, core, disruption, nodeinfo, resource, scheduling, topology
 from flowbatch.api.meta import JsonObject, Wire
 
 T = TypeVar("T", bound=Wire)
@@ -143,6 +143,33 @@ POD_DISRUPTION_BUDGET = Kind(
     disruption.PodDisruptionBudget,
     short_names=("pdb",),
 )
+RESOURCE_CLAIM = Kind("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", resource.ResourceClaim)
+RESOURCE_CLAIM_TEMPLATE = Kind(
+    "resource.k8s.io",
+    "v1",
+    "ResourceClaimTemplate",
+    "resourceclaimtemplates",
+    resource.ResourceClaimTemplate,
+    status=False,
+)
+RESOURCE_SLICE = Kind(
+    "resource.k8s.io",
+    "v1",
+    "ResourceSlice",
+    "resourceslices",
+    resource.ResourceSlice,
+    namespaced=False,
+    status=False,
+)
+DEVICE_CLASS = Kind(
+    "resource.k8s.io",
+    "v1",
+    "DeviceClass",
+    "deviceclasses",
+    resource.DeviceClass,
+    namespaced=False,
+    status=False,
+)
 COMMAND = Kind("bus.volcano.sh", "v1alpha1", "Command", "commands", bus.Command, status=False)
 
 #: The kinds flowbatch brings along as CustomResourceDefinitions.
@@ -164,6 +191,10 @@ KINDS: tuple[Kind[Any], ...] = (
     NETWORK_POLICY,
     PRIORITY_CLASS,
     LEASE,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
+    RESOURCE_SLICE,
+    DEVICE_CLASS,
     *CUSTOM_KINDS,
 )
 _BY_TYPE: dict[type[Wire], Kind[Any]] = {kind.type: kind for kind in KINDS}

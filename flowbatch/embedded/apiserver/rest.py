@@ -252,7 +252,9 @@ class Rest:
         if self.admission.active:
             new = self.admission.consult("UPDATE", resource, before, new) or new
         causes = check_metadata_update(new["metadata"], before["metadata"]) + check_metadata(resource, new["metadata"])
-        if call.subresource != "status":
+        if call.subresource == "status":
+            causes += strategy.check_status(new, before)
+        else:
             causes += strategy.check_update(new, before) or strategy.check(new)
         if resource.structural is not None:
             causes += resource.structural.check(new)

@@ -42,6 +42,8 @@ class Strategy:
     create: Default = _nothing
     check: Check = _fine
     check_update: CheckUpdate = _fine_update
+    #: Of a write to the status.
+    check_status: CheckUpdate = _fine_update
 
 
 def reset_status(obj: JsonObject) -> None:
@@ -106,6 +108,20 @@ def _check_selector_update(new: JsonObject, old: JsonObject) -> list[Cause]:
     return []
 
 
+def _check_frozen_spec(new: JsonObject, old: JsonObject) -> list[Cause]:
+    if new.get("spec") != old.get("spec"):
+        return [invalid_value("spec", new.get("spec"), "field is immutable")]
+    return []
+
+
+def _check_allocation(new: JsonObject, old: JsonObject) -> list[Cause]:
+    """What was given may be taken back, and then something else be given; never in one step."""
+    before, after = ((obj.get("status") or {}).get("allocation") for obj in (old, new))
+    if before and after and before != after:
+        return [invalid_value("status.allocation", after, "field is immutable")]
+    return []
+
+
 STRATEGIES: dict[str, Strategy] = {
     "core.v1.Pod": Strategy(_default_pod_again, _create_pod, _check_pod, check_pod_update),
     "core.v1.Namespace": Strategy(core.default_namespace, core.create_namespace),
@@ -126,7 +142,10 @@ STRATEGIES: dict[str, Strategy] = {
     "networking.v1.Ingress": Strategy(create=core.create_service),
     "storage.v1.StorageClass": Strategy(core.default_storage_class),
     "autoscaling.v1.HorizontalPodAutoscaler": Strategy(create=reset_status),
-    "resource.v1.ResourceClaim": Strategy(create=reset_status),
+    "resource.v1.ResourceClaim": Strategy(
+        create=reset_status, check_update=_check_frozen_spec, check_status=_check_allocation
+    ),
+    "resource.v1.ResourceClaimTemplate": Strategy(check_update=_check_frozen_spec),
     **{name: _workload(name) for name in (*sorted(TEMPLATED), "batch.v1.CronJob")},
 }
 _PLAIN = Strategy()

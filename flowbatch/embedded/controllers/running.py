@@ -4,13 +4,14 @@ import asyncio
 
 from flowbatch.embedded.apiserver.server import ApiServer
 from flowbatch.embedded.controllers.budgets import DisruptionBudgets
+from flowbatch.embedded.controllers.device_claims import DeviceClaims
 from flowbatch.embedded.controllers.garbage import GarbageCollector
 from flowbatch.embedded.controllers.lost_pods import QUARANTINE_S, LostPods
 from flowbatch.embedded.controllers.namespaces import NamespaceDeleter
 
 
 class EmbeddedControllers:
-    """Garbage collection, namespace deletion, pods of lost nodes and disruption budgets, attached to the store.
+    """Garbage collection, namespace deletion, pods of lost nodes, disruption budgets and claims to devices.
 
     They act on events and wait for nothing else: an idle cluster costs nothing.
     """
@@ -20,9 +21,10 @@ class EmbeddedControllers:
         self.namespaces = NamespaceDeleter(server)
         self.lost_pods = LostPods(server, quarantine_s)
         self.budgets = DisruptionBudgets(server)
+        self.device_claims = DeviceClaims(server)
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for each in (self.garbage, self.namespaces, self.lost_pods, self.budgets):
+            for each in (self.garbage, self.namespaces, self.lost_pods, self.budgets, self.device_claims):
                 group.create_task(each.run(), name=type(each).__name__)
