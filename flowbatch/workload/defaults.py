@@ -17,13 +17,12 @@ def default_job(manifest: JsonObject, scheduler_name: str = SCHEDULER_NAME) -> J
     if not isinstance(spec, dict):
         return dict(manifest)
     full = dict(spec)
-    full["queue"] = full.get("queue") or DEFAULT_QUEUE
-    full["schedulerName"] = full.get("schedulerName") or scheduler_name
-    full["maxRetry"] = full.get("maxRetry") or DEFAULT_MAX_RETRY
+    _fill(full, "queue", DEFAULT_QUEUE)
+    _fill(full, "schedulerName", scheduler_name)
+    _fill(full, "maxRetry", DEFAULT_MAX_RETRY)
     if isinstance(spec.get("tasks"), list | tuple):
         full["tasks"] = [_task(index, task) for index, task in enumerate(spec["tasks"])]
-        if not full.get("minAvailable"):
-            full["minAvailable"] = sum(_whole(task.get("minAvailable")) for task in _objects(full["tasks"]))
+        _fill(full, "minAvailable", sum(_least(task) for task in _objects(full["tasks"])))
     if isinstance(spec.get("plugins"), dict) and spec["plugins"]:
         full["plugins"] = _plugins(spec["plugins"])
     return {**manifest, "spec": full}
@@ -32,36 +31,44 @@ def default_job(manifest: JsonObject, scheduler_name: str = SCHEDULER_NAME) -> J
 def default_queue(manifest: JsonObject) -> JsonObject:
     """A Queue with its defaults: weight 1, reclaimable, below root. root itself has no parent."""
     name = (manifest.get("metadata") or {}).get("name") if isinstance(manifest.get("metadata"), dict) else ""
-    spec = manifest.get("spec") or {}
+    spec = {} if manifest.get("spec") is None else manifest["spec"]
     if not isinstance(spec, dict):
         return dict(manifest)
     full = dict(spec)
-    full["weight"] = full.get("weight") or 1
+    _fill(full, "weight", 1)
     if full.get("reclaimable") is None:
         full["reclaimable"] = name != ROOT_QUEUE
     if name != ROOT_QUEUE:
-        full["parent"] = full.get("parent") or ROOT_QUEUE
+        _fill(full, "parent", ROOT_QUEUE)
     return {**manifest, "spec": full}
 
 
 def default_pod_group(manifest: JsonObject) -> JsonObject:
     """A PodGroup with its defaults: the default queue (the namespace's own is the webhook's to know), one member."""
-    spec = manifest.get("spec") or {}
+    spec = {} if manifest.get("spec") is None else manifest["spec"]
     if not isinstance(spec, dict):
         return dict(manifest)
     full = dict(spec)
-    full["queue"] = full.get("queue") or DEFAULT_QUEUE
-    full["minMember"] = full.get("minMember") or 1
+    _fill(full, "queue", DEFAULT_QUEUE)
+    _fill(full, "minMember", 1)
     return {**manifest, "spec": full}
+
+
+def _fill(obj: JsonObject, field: str, default: str | int) -> None:
+    """Set what is absent, null or the empty value of its type; `false` where a name belongs is left to the rules."""
+    value = obj.get(field)
+    if value is None or (type(value) is type(default) and not value):
+        obj[field] = default
 
 
 def _task(index: int, task: Any) -> Any:
     if not isinstance(task, dict):
         return task
     full = dict(task)
-    full["name"] = full.get("name") or f"{DEFAULT_TASK_NAME}{index}"
-    full["replicas"] = full.get("replicas") or 0
-    full["maxRetry"] = full.get("maxRetry") or DEFAULT_MAX_RETRY
+    _fill(full, "name", f"{DEFAULT_TASK_NAME}{index}")
+    if full.get("replicas") is None:
+        full["replicas"] = 0
+    _fill(full, "maxRetry", DEFAULT_MAX_RETRY)
     if full.get("minAvailable") is None:
         full["minAvailable"] = _task_minimum(full)
     template = full.get("template")
@@ -80,6 +87,11 @@ def _task_minimum(task: JsonObject) -> int:
         if least:
             return least
     return _whole(task["replicas"])
+
+
+def _least(task: JsonObject) -> int:
+    """What the task adds to its job's minimum; a minimum above the replicas is one mistake, and should be told once."""
+    return min(_whole(task.get("minAvailable")), _whole(task.get("replicas")))
 
 
 def _plugins(plugins: JsonObject) -> JsonObject:

@@ -1,6 +1,6 @@
 """What stands between a decoded object and the store: namespaces, priority classes, and the callables handed in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -8,15 +8,42 @@ import orjson
 from flowbatch.api.meta import JsonObject
 from flowbatch.embedded.apiserver.refusals import Cause, forbidden, invalid, not_found
 from flowbatch.embedded.apiserver.resources import Registry, Resource
-from flowbatch.embedded.apiserver.store import ObjectStore
+from flowbatch.embedded.apiserver.store import Collection, ObjectStore
 from flowbatch.errors import SpecErrors
 
-#: `lookup(kind, namespace, name)` of a stored object; namespace is "" for cluster-scoped kinds.
-Lookup = Callable[[str, str, str], JsonObject | None]
 #: (operation, kind, old, new, lookup) -> the object to store; raises SpecErrors to refuse.
-Admit = Callable[[str, str, JsonObject | None, JsonObject | None, Lookup], JsonObject | None]
+Admit = Callable[[str, str, JsonObject | None, JsonObject | None, "Lookup"], JsonObject | None]
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public")
+
+
+class Lookup:
+    """The callables' only view of the world: stored objects by kind name. They must not be changed."""
+
+    def __init__(self, store: ObjectStore, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self._by_kind: dict[str, str] = {}
+        self._revision = -1
+
+    def __call__(self, kind: str, namespace: str, name: str) -> JsonObject | None:
+        """One object; `namespace` is "" for cluster-scoped kinds."""
+        found = self._collection(kind)
+        entry = found.entries.get(f"{namespace}/{name}" if namespace else name) if found else None
+        return entry.obj if entry else None
+
+    def every(self, kind: str) -> Iterator[JsonObject]:
+        """All objects of a kind."""
+        found = self._collection(kind)
+        return (entry.obj for entry in (found.entries.values() if found else ()))
+
+    def _collection(self, kind: str) -> Collection | None:
+        if self._revision != self._registry.revision:
+            # Groups may share a kind name (batch Job, Volcano Job); a custom kind wins, as the callables mean theirs.
+            ranked = sorted(self._registry, key=lambda each: each.custom)
+            self._by_kind = {each.kind: each.storage_name for each in ranked}
+            self._revision = self._registry.revision
+        return self._store.collections.get(self._by_kind.get(kind, ""))
 
 
 class Admission:
@@ -24,21 +51,8 @@ class Admission:
 
     def __init__(self, store: ObjectStore, registry: Registry, admit: Sequence[Admit] = ()) -> None:
         self._store = store
-        self._registry = registry
+        self.lookup = Lookup(store, registry)
         self.admit = list(admit)
-        self._by_kind: dict[str, str] = {}
-        self._revision = -1
-
-    def lookup(self, kind: str, namespace: str, name: str) -> JsonObject | None:
-        """A stored object by kind name; the callables' only view of the world. Must not be changed."""
-        if self._revision != self._registry.revision:
-            # Groups may share a kind name (batch Job, Volcano Job); a custom kind wins, as the callables mean theirs.
-            ranked = sorted(self._registry, key=lambda each: each.custom)
-            self._by_kind = {each.kind: each.storage_name for each in ranked}
-            self._revision = self._registry.revision
-        found = self._store.collections.get(self._by_kind.get(kind, ""))
-        entry = found.entries.get(f"{namespace}/{name}" if namespace else name) if found else None
-        return entry.obj if entry else None
 
     def namespace_open(self, resource: Resource, namespace: str, name: str) -> None:
         """Creating needs a namespace that exists and is not going away."""

@@ -14,7 +14,7 @@ from flowbatch.workload.rules import job, schema
 from flowbatch.workload.rules.cel import cel_rules
 from flowbatch.workload.rules.graph import check_graph
 from flowbatch.workload.rules.hypernode import HYPER_NODE_RULES, check_hyper_members
-from flowbatch.workload.rules.metadata import check_metadata, check_type
+from flowbatch.workload.rules.metadata import check_metadata, check_type, disruption_budget
 from flowbatch.workload.rules.numatopology import check_cpus
 from flowbatch.workload.rules.others import POD_GROUP_RULES, check_declared, check_members, check_order
 from flowbatch.workload.rules.plugins import check_plugins
@@ -27,6 +27,7 @@ from flowbatch.workload.rules.queue import (
     check_queue_choices,
     check_queue_names,
 )
+from flowbatch.workload.rules.reading import dict_of
 from flowbatch.workload.rules.shapes import Shape
 from flowbatch.workload.rules.table import Rule, bounded, broken
 from flowbatch.workload.rules.update import check_changes
@@ -43,6 +44,7 @@ __all__ = [
     "check_job",
     "check_job_update",
     "check_numatopology",
+    "check_pod",
     "check_pod_group",
     "check_queue",
 ]
@@ -96,6 +98,11 @@ def check_numatopology(manifest: JsonObject) -> list[SpecError]:
 def check_command(manifest: JsonObject) -> list[SpecError]:
     """Every problem of a Command."""
     return _check(manifest, COMMAND, schema.COMMAND, (), (check_order,))
+
+
+def check_pod(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a bare pod that is ours to name: its disruption budget. The rest is Kubernetes' own."""
+    return list(disruption_budget(dict_of(manifest, "metadata", "annotations"), "metadata.annotations"))
 
 
 def _check(

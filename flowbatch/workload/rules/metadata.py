@@ -40,10 +40,10 @@ def _annotations(annotations: JsonObject, path: str) -> Iterator[SpecError]:
         size += len(key) + (len(value) if isinstance(value, str) else 0)
     if size > ANNOTATION_BYTES:
         yield SpecError(path, f"hold {size} characters in all: at most {ANNOTATION_BYTES}")
-    yield from _budget(annotations, path)
+    yield from disruption_budget(annotations, path)
 
 
-def _budget(annotations: JsonObject, path: str) -> Iterator[SpecError]:
+def disruption_budget(annotations: JsonObject, path: str) -> Iterator[SpecError]:
     """Volcano's job disruption budget: one of two annotations, a count or a percentage."""
     said = [key for key in _BUDGET_KEYS if key in annotations]
     if len(said) > 1:
