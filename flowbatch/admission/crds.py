@@ -13,7 +13,19 @@ from typing import Any
 import yaml
 
 from flowbatch.admission.schema import schema_of
-from flowbatch.api.kinds import COMMAND, CUSTOM_KINDS, HYPER_NODE, JOB, NUMATOPOLOGY, POD_GROUP, QUEUE, Kind
+from flowbatch.api.kinds import (
+    COMMAND,
+    CRON_JOB,
+    CUSTOM_KINDS,
+    HYPER_NODE,
+    JOB,
+    JOB_FLOW,
+    JOB_TEMPLATE,
+    NUMATOPOLOGY,
+    POD_GROUP,
+    QUEUE,
+    Kind,
+)
 from flowbatch.api.meta import JsonObject
 from flowbatch.workload.rules import cel_rules
 
@@ -49,6 +61,21 @@ COLUMNS: dict[Kind[Any], list[JsonObject]] = {
         _column("Age", ".metadata.creationTimestamp", "date"),
     ],
     NUMATOPOLOGY: [],
+    # Volcano's CronJob has no columns; these are those of Kubernetes' own.
+    CRON_JOB: [
+        _column("Schedule", ".spec.schedule", "string"),
+        _column("Timezone", ".spec.timeZone", "string"),
+        _column("Suspend", ".spec.suspend", "boolean"),
+        _column("Active", ".status.active[*].name", "string", 1),
+        _column("Last Schedule", ".status.lastScheduleTime", "date"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+    ],
+    JOB_FLOW: [
+        _column("Status", ".status.state.phase", "string"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+        _column("Reason", ".status.state.reason", "string", 1),
+    ],
+    JOB_TEMPLATE: [],
 }
 
 

@@ -10,7 +10,19 @@ from typing import Any
 from flowbatch.admission.neighbours import check_group_neighbours, check_job_neighbours
 from flowbatch.admission.queues import check_deletion, check_paths, check_place, check_root
 from flowbatch.admission.world import World
-from flowbatch.api.kinds import COMMAND, HYPER_NODE, JOB, NUMATOPOLOGY, POD, POD_GROUP, QUEUE, Kind
+from flowbatch.api.kinds import (
+    COMMAND,
+    CRON_JOB,
+    HYPER_NODE,
+    JOB,
+    JOB_FLOW,
+    JOB_TEMPLATE,
+    NUMATOPOLOGY,
+    POD,
+    POD_GROUP,
+    QUEUE,
+    Kind,
+)
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SCHEDULER_NAME
 from flowbatch.errors import SpecError
@@ -82,5 +94,8 @@ _KINDS: tuple[tuple[Kind[Any], Judge], ...] = (
     (COMMAND, _by_table(rules.check_command)),
     (HYPER_NODE, _by_table(rules.check_hyper_node)),
     (NUMATOPOLOGY, _by_table(rules.check_numatopology)),
+    (CRON_JOB, _by_table(rules.check_cron_job)),
+    (JOB_FLOW, _by_table(rules.check_job_flow)),
+    (JOB_TEMPLATE, _by_table(rules.check_job_template)),
 )
 JUDGES: dict[tuple[str, str], Judge] = {(kind.api_version, kind.kind): judge for kind, judge in _KINDS}

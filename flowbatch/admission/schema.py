@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from flowbatch.api import batch, bus, nodeinfo, scheduling, topology
+from flowbatch.api import batch, bus, cron, flow, nodeinfo, scheduling, topology
 from flowbatch.api.meta import JsonObject, ObjectMeta, OwnerReference, Wire
+from flowbatch.workload.vocabulary import CONCURRENCY_POLICIES, RETAIN_POLICIES, STEP_ENDS, STEP_OPERATORS
 
 QUANTITY: JsonObject = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -39,6 +40,7 @@ EVENTS = (
 )
 _DOTTED: JsonObject = {"maxLength": 253, "pattern": DOTTED_NAME}
 _COUNT: JsonObject = {"format": "int32", "minimum": 0}
+_PORT: JsonObject = {"minimum": 0, "maximum": 65535}
 
 #: (Struct, wire name of the field) -> what its type does not say.
 CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
@@ -72,6 +74,22 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (scheduling.QueueSpec, "weight"): {"format": "int32", "minimum": 1, "maximum": 65535, "default": 1},
     (scheduling.QueueSpec, "priority"): {"format": "int32"},
     (scheduling.QueueSpec, "dequeueStrategy"): {"enum": ["fifo", "traverse"], "default": "traverse"},
+    (cron.CronJobSpec, "concurrencyPolicy"): {"default": "Allow", "enum": list(CONCURRENCY_POLICIES)},
+    (cron.CronJobSpec, "startingDeadlineSeconds"): {"format": "int64", "minimum": 0},
+    (cron.CronJobSpec, "suspend"): {"default": False},
+    (cron.CronJobSpec, "successfulJobsHistoryLimit"): {**_COUNT, "default": 3},
+    (cron.CronJobSpec, "failedJobsHistoryLimit"): {**_COUNT, "default": 1},
+    (flow.Flow, "name"): {"minLength": 1},
+    (flow.HttpGet, "port"): _PORT,
+    (flow.TcpSocket, "port"): _PORT,
+    (flow.FlowDependsOn, "states"): {"items": {"type": "string", "enum": list(STEP_ENDS)}},
+    (flow.StepRetry, "limit"): _COUNT,
+    (flow.StepRetry, "backoffSeconds"): _COUNT,
+    (flow.StepRetry, "maxBackoffSeconds"): _COUNT,
+    (flow.StepCondition, "operator"): {"enum": list(STEP_OPERATORS)},
+    (flow.StepItems, "maxParallel"): {"format": "int32", "minimum": 1},
+    (flow.StepOutput, "index"): _COUNT,
+    (flow.JobFlowSpec, "jobRetainPolicy"): {"enum": list(RETAIN_POLICIES)},
     (topology.HyperNodeSpec, "tier"): {"minimum": 0},
     (topology.HyperNodeSpec, "tierName"): {"maxLength": 253},
     (topology.HyperNodeSpec, "members"): {"minItems": 1},
@@ -87,6 +105,12 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
 REQUIRED: Mapping[type[Wire], tuple[str, ...]] = {
     batch.PartitionPolicy: ("partitionSize", "totalPartitions"),
     scheduling.DeclaredTask: ("name", "count"),
+    cron.CronJobSpec: ("schedule", "jobTemplate"),
+    flow.Flow: ("name",),
+    flow.TcpSocket: ("port",),
+    flow.StepCondition: ("from", "operator"),
+    flow.StepOutput: ("name",),
+    flow.StepInput: ("name", "from"),
     topology.HyperNodeSpec: ("tier",),
     topology.MemberSpec: ("type",),
     topology.ExactMatch: ("name",),
@@ -138,6 +162,8 @@ def _type(info: inspect.Type) -> JsonObject:
             return {"type": "string", "format": "date-time"}
         case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
             return {"type": "array", "items": _type(item)}
+        case inspect.AnyType():
+            return {"x-kubernetes-preserve-unknown-fields": True}
         case inspect.DictType(value_type=inspect.AnyType()):
             return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         case inspect.DictType(value_type=value):

@@ -9,7 +9,19 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from flowbatch.api import batch, bus, coordination, core, disruption, nodeinfo, resource, scheduling, topology
+from flowbatch.api import (
+    batch,
+    bus,
+    coordination,
+    core,
+    cron,
+    disruption,
+    flow,
+    nodeinfo,
+    resource,
+    scheduling,
+    topology,
+)
 from flowbatch.api.meta import JsonObject, Wire
 
 T = TypeVar("T", bound=Wire)
@@ -170,10 +182,25 @@ DEVICE_CLASS = Kind(
     namespaced=False,
     status=False,
 )
+CRON_JOB = Kind(
+    "batch.volcano.sh", "v1alpha1", "CronJob", "cronjobs", cron.CronJob, short_names=("cronvcjob", "cronvj")
+)
+JOB_FLOW = Kind("flow.volcano.sh", "v1alpha1", "JobFlow", "jobflows", flow.JobFlow, short_names=("jf",))
+JOB_TEMPLATE = Kind("flow.volcano.sh", "v1alpha1", "JobTemplate", "jobtemplates", flow.JobTemplate, short_names=("jt",))
 COMMAND = Kind("bus.volcano.sh", "v1alpha1", "Command", "commands", bus.Command, status=False)
 
 #: The kinds flowbatch brings along as CustomResourceDefinitions.
-CUSTOM_KINDS: tuple[Kind[Any], ...] = (JOB, POD_GROUP, QUEUE, COMMAND, HYPER_NODE, NUMATOPOLOGY)
+CUSTOM_KINDS: tuple[Kind[Any], ...] = (
+    JOB,
+    POD_GROUP,
+    QUEUE,
+    COMMAND,
+    HYPER_NODE,
+    NUMATOPOLOGY,
+    CRON_JOB,
+    JOB_FLOW,
+    JOB_TEMPLATE,
+)
 KINDS: tuple[Kind[Any], ...] = (
     POD,
     NODE,

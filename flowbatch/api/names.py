@@ -26,6 +26,11 @@ REVOCABLE_ZONE = "volcano.sh/revocable-zone"
 JDB_MIN_AVAILABLE = "volcano.sh/jdb-min-available"
 JDB_MAX_UNAVAILABLE = "volcano.sh/jdb-max-unavailable"
 
+# On jobs that a CronJob or a JobFlow made.
+CRON_SCHEDULED = "volcano.sh/cronjob-scheduled-timestamp"
+CREATED_BY_TEMPLATE = "volcano.sh/createdByJobTemplate"
+CREATED_BY_FLOW = "volcano.sh/createdByJobFlow"
+
 # What people set.
 #: On a PodGroup: how long its pods are going to run at most, from the job's `spec.runningEstimate`.
 RUNNING_ESTIMATE = "flowbatch.dev/running-estimate"
@@ -64,6 +69,13 @@ PAST_USE = "flowbatch.dev/past-use"
 USER = "flowbatch.dev/user"
 #: On bindings, copied by the server to the pod: which leader placed it.
 EPOCH = "flowbatch.dev/epoch"
+
+#: On a job of a flow: its step, its place in the step's list, and which attempt it is.
+FLOW_STEP = "flowbatch.dev/flow-step"
+FLOW_ITEM = "flowbatch.dev/flow-item"
+FLOW_ATTEMPT = "flowbatch.dev/flow-attempt"
+#: On a job of a flow that was suspended with it, and so is resumed with it.
+SUSPENDED_BY_FLOW = "flowbatch.dev/suspended-by-flow"
 
 #: The scheduler name of pods that flowbatch places; Volcano's own, so that its manifests work unchanged.
 SCHEDULER_NAME = "volcano"

@@ -15,6 +15,9 @@ CHECKS: dict[tuple[str, str], Callable[[JsonObject], list[SpecError]]] = {
     ("scheduling.volcano.sh/v1beta1", "Queue"): rules.check_queue,
     ("scheduling.volcano.sh/v1beta1", "PodGroup"): rules.check_pod_group,
     ("bus.volcano.sh/v1alpha1", "Command"): rules.check_command,
+    ("batch.volcano.sh/v1alpha1", "CronJob"): rules.check_cron_job,
+    ("flow.volcano.sh/v1alpha1", "JobFlow"): rules.check_job_flow,
+    ("flow.volcano.sh/v1alpha1", "JobTemplate"): rules.check_job_template,
 }
 
 
@@ -60,7 +63,12 @@ def check(manifest: JsonObject, source: str, served: frozenset[str] | None = Non
         return []
     name = (manifest.get("metadata") or {}).get("name", "?") if isinstance(manifest.get("metadata"), dict) else "?"
     where = f"{source} {manifest['kind']}/{name} "
-    found = rules.check_job(manifest, served=served) if rule is rules.check_job else rule(manifest)
+    if rule is rules.check_job:
+        found = rules.check_job(manifest, served=served)
+    elif rule is rules.check_job_flow:
+        found = rules.check_job_flow(manifest, served=served)
+    else:
+        found = rule(manifest)
     return [SpecError(where + each.path, each.problem, each.value, each.hint) for each in found]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from flowbatch.api.kinds import JOB, POD_GROUP, Kind
+from flowbatch.api.kinds import JOB, JOB_FLOW, POD_GROUP, Kind
 from flowbatch.api.meta import JsonObject
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import Forbidden, NotFound
@@ -19,6 +19,8 @@ from flowbatch.kube.request import Request
 FLOWBATCH_FIELDS: dict[str, tuple[Kind[Any], tuple[str, ...]]] = {
     "JobSpec.suspend": (JOB, ("spec", "suspend")),
     "PodGroupSpec.declaredTasks": (POD_GROUP, ("spec", "declaredTasks")),
+    #: Stands for all that flowbatch adds to a flow: whoever serves this field serves the others.
+    "JobFlowSpec.suspend": (JOB_FLOW, ("spec", "suspend")),
 }
 ALL_FIELDS = frozenset(FLOWBATCH_FIELDS)
 

@@ -5,16 +5,18 @@ from flowbatch.api.names import SUSPENDED
 
 #: The name under which `served_fields` lists the optional field.
 SUSPEND_FIELD = "JobSpec.suspend"
+#: The same for flows: where it is served, so are all fields that flowbatch adds to them.
+FLOW_FIELDS = "JobFlowSpec.suspend"
 
 
-def suspension_patch(suspend: bool, served: frozenset[str]) -> JsonObject:
-    """The merge patch that suspends or resumes a job; saying it twice changes nothing.
+def suspension_patch(suspend: bool, served: frozenset[str], field: str = SUSPEND_FIELD) -> JsonObject:
+    """The merge patch that suspends or resumes a job (or a flow, by `field`); saying it twice changes nothing.
 
     Resuming clears both spellings, so that a job suspended by either is awake afterwards.
     """
-    if suspend and SUSPEND_FIELD not in served:
+    if suspend and field not in served:
         return {"metadata": {"annotations": {SUSPENDED: "true"}}}
     patch: JsonObject = {"metadata": {"annotations": {SUSPENDED: None}}}
-    if SUSPEND_FIELD in served:
+    if field in served:
         patch["spec"] = {"suspend": suspend}
     return patch

@@ -62,6 +62,14 @@ NETWORK_MODES = ("hard", "soft")
 ITERATIONS = ("any", "all")
 QUEUE_STATES = ("Open", "Closed")
 
+CONCURRENCY_POLICIES = ("Allow", "Forbid", "Replace")
+RETAIN_POLICIES = ("retain", "delete")
+#: How a step of a flow ends, and so what another may wait for.
+STEP_ENDS = ("Completed", "Failed", "Skipped")
+STEP_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
+#: What a probe may ask of a task's pods.
+TASK_PHASES = ("Pending", "Running", "Succeeded", "Failed", "Completed")
+
 #: Volcano's default for jobs and tasks alike.
 DEFAULT_MAX_RETRY = 3
 DEFAULT_TASK_NAME = "default"

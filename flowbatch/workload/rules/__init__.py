@@ -7,14 +7,28 @@ a file once and not once per problem. Nothing here recurses into what it is give
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from flowbatch.api.kinds import COMMAND, HYPER_NODE, JOB, NUMATOPOLOGY, POD_GROUP, QUEUE, Kind
+from flowbatch.api.kinds import (
+    COMMAND,
+    CRON_JOB,
+    HYPER_NODE,
+    JOB,
+    JOB_FLOW,
+    JOB_TEMPLATE,
+    NUMATOPOLOGY,
+    POD_GROUP,
+    QUEUE,
+    Kind,
+)
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.rules import job, schema
 from flowbatch.workload.rules.cel import cel_rules
+from flowbatch.workload.rules.cron import CRON_RULES, check_cron, child_of
+from flowbatch.workload.rules.flow import FLOW_RULES, check_flow, check_flow_served
+from flowbatch.workload.rules.flowgraph import check_flow_graph
 from flowbatch.workload.rules.graph import check_graph
 from flowbatch.workload.rules.hypernode import HYPER_NODE_RULES, check_hyper_members
-from flowbatch.workload.rules.metadata import check_metadata, check_type, disruption_budget
+from flowbatch.workload.rules.metadata import check_metadata, check_template_name, check_type, disruption_budget
 from flowbatch.workload.rules.numatopology import check_cpus
 from flowbatch.workload.rules.others import POD_GROUP_RULES, check_declared, check_members, check_order
 from flowbatch.workload.rules.plugins import check_plugins
@@ -40,8 +54,11 @@ __all__ = [
     "Rule",
     "cel_rules",
     "check_command",
+    "check_cron_job",
     "check_hyper_node",
     "check_job",
+    "check_job_flow",
+    "check_job_template",
     "check_job_update",
     "check_numatopology",
     "check_pod",
@@ -72,6 +89,36 @@ def check_job(manifest: JsonObject, *, served: frozenset[str] | None = None) -> 
 def check_job_update(old: JsonObject, new: JsonObject) -> list[SpecError]:
     """Every change that an existing Job does not allow; the new one is checked by `check_job` besides."""
     return bounded(check_changes(old, new))
+
+
+def check_cron_job(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a CronJob, and of the Job that it makes."""
+    checks = (check_cron, _run_of_cron)
+    return _check(manifest, CRON_JOB, schema.CRON_JOB, CRON_RULES, checks)
+
+
+def _run_of_cron(manifest: JsonObject) -> Iterator[SpecError]:
+    for problem in check_job(child_of(manifest)) if _has_template(manifest) else ():
+        inside = problem.path.startswith(("spec", "metadata.labels", "metadata.annotations"))
+        path = f"spec.jobTemplate.{problem.path}" if inside else problem.path
+        yield SpecError(path, problem.problem, problem.value, problem.hint)
+
+
+def _has_template(manifest: JsonObject) -> bool:
+    spec = manifest.get("spec")
+    return isinstance(spec, dict) and isinstance(spec.get("jobTemplate"), dict)
+
+
+def check_job_template(manifest: JsonObject) -> list[SpecError]:
+    """Every problem of a JobTemplate: those of a Job, whose name is still to come."""
+    checks = (check_template_name, *(check for check in _JOB_CHECKS if check is not job.check_names), job.check_tasks)
+    return _check(manifest, JOB_TEMPLATE, schema.JOB_TEMPLATE, job.JOB_RULES, checks)
+
+
+def check_job_flow(manifest: JsonObject, *, served: frozenset[str] | None = None) -> list[SpecError]:
+    """Every problem of a JobFlow. `served`: as for a Job."""
+    checks = (check_flow, check_flow_graph, lambda raw: check_flow_served(raw, served))
+    return _check(manifest, JOB_FLOW, schema.JOB_FLOW, FLOW_RULES, checks)
 
 
 def check_queue(manifest: JsonObject) -> list[SpecError]:

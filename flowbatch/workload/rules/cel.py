@@ -6,6 +6,8 @@ the webhook and with whoever applies the table itself.
 
 from collections.abc import Iterable
 
+from flowbatch.workload.rules.cron import CRON_RULES
+from flowbatch.workload.rules.flow import FLOW_RULES
 from flowbatch.workload.rules.hypernode import HYPER_NODE_RULES
 from flowbatch.workload.rules.job import JOB_RULES
 from flowbatch.workload.rules.others import POD_GROUP_RULES
@@ -33,6 +35,9 @@ _TABLES: dict[str, Iterable[Rule]] = {
     "Queue": QUEUE_RULES,
     "PodGroup": POD_GROUP_RULES,
     "HyperNode": HYPER_NODE_RULES,
+    "CronJob": CRON_RULES,
+    "JobFlow": FLOW_RULES,
+    "JobTemplate": JOB_RULES,
 }
 
 

@@ -129,6 +129,12 @@ def _choice(path: str, value: str, known: tuple[str, ...]) -> Iterator[SpecError
 
 def check_names(manifest: JsonObject) -> Iterator[SpecError]:
     """Names of the job, its tasks, and of the pods and objects that are made from them."""
+    yield from check_tasks(manifest)
+    yield from _job_name(manifest)
+
+
+def check_tasks(manifest: JsonObject) -> Iterator[SpecError]:
+    """Names of tasks, and of what the job refers to."""
     spec = dict_of(manifest, "spec")
     seen: dict[str, int] = {}
     for index, task in dicts_of(spec, "tasks"):
@@ -140,7 +146,6 @@ def check_names(manifest: JsonObject) -> Iterator[SpecError]:
     for field, check in (("queue", names.label_value_problem), ("priorityClassName", names.subdomain_problem)):
         if value := text_of(spec, field):
             yield from names.named(f"spec.{field}", value, names.subdomain_problem(value) or check(value))
-    yield from _job_name(manifest)
 
 
 def _job_name(manifest: JsonObject) -> Iterator[SpecError]:

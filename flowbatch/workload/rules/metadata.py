@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.rules import names
-from flowbatch.workload.rules.reading import dict_of, items_of
+from flowbatch.workload.rules.reading import dict_of, items_of, text_of
 
 #: Kubernetes' bound on all annotations of an object together.
 ANNOTATION_BYTES = 256 * 1024
@@ -19,6 +19,15 @@ def check_type(manifest: JsonObject, api_version: str, kind: str) -> Iterator[Sp
         stated = manifest.get(field)
         if isinstance(stated, str) and stated != expected:
             yield SpecError(field, f"must be {expected}", stated)
+
+
+def check_template_name(manifest: JsonObject) -> Iterator[SpecError]:
+    """A name like any object's; what is made from a template has names of its own."""
+    name, given = text_of(manifest, "metadata", "name"), text_of(manifest, "metadata", "generateName")
+    if not name and not given:
+        yield SpecError("metadata.name", "is missing")
+    elif name:
+        yield from names.named("metadata.name", name, names.subdomain_problem(name))
 
 
 def check_metadata(holder: JsonObject, path: str) -> Iterator[SpecError]:

@@ -190,8 +190,59 @@ JOB_SPEC = Fields(
         "suspend": FLAG,
     }
 )
+_CRON_TEMPLATE = Fields({"metadata": METADATA, "spec": JOB_SPEC}, nulls=True)
 _TOP: dict[str, Shape] = {"apiVersion": TEXT, "kind": TEXT, "metadata": METADATA, "status": ANY}
 JOB = Fields({**_TOP, "spec": JOB_SPEC})
+
+JOB_TEMPLATE = JOB
+CRON_JOB = Fields(
+    {
+        **_TOP,
+        "spec": Fields(
+            {
+                "schedule": TEXT,
+                "timeZone": TEXT,
+                "startingDeadlineSeconds": INT64,
+                "concurrencyPolicy": TEXT,
+                "suspend": FLAG,
+                "jobTemplate": _CRON_TEMPLATE,
+                "successfulJobsHistoryLimit": INT32,
+                "failedJobsHistoryLimit": INT32,
+            },
+            nulls=True,
+        ),
+    }
+)
+_PROBE = Fields(
+    {
+        "httpGetList": ListOf(
+            Fields(
+                {
+                    "taskName": TEXT,
+                    "path": TEXT,
+                    "port": INT32,
+                    "httpHeader": Fields({"name": TEXT, "value": TEXT}),
+                }
+            )
+        ),
+        "tcpSocketList": ListOf(Fields({"taskName": TEXT, "port": INT32})),
+        "taskStatusList": ListOf(Fields({"taskName": TEXT, "phase": TEXT})),
+    }
+)
+FLOW = Fields(
+    {
+        "name": TEXT,
+        "dependsOn": Fields({"targets": TEXTS, "probe": _PROBE, "states": TEXTS}),
+        "patch": Fields({"jobSpec": Fields(strict=False)}),
+        "jobTemplate": TEXT,
+        "retry": Fields({"limit": INT32, "backoffSeconds": INT32, "maxBackoffSeconds": INT32}),
+        "when": ListOf(Fields({"from": TEXT, "operator": TEXT, "values": TEXTS})),
+        "forEach": Fields({"items": ListOf(ANY), "from": TEXT, "maxParallel": INT32}),
+        "outputs": ListOf(Fields({"name": TEXT, "task": TEXT, "index": INT32})),
+        "inputs": ListOf(Fields({"name": TEXT, "from": TEXT})),
+    }
+)
+JOB_FLOW = Fields({**_TOP, "spec": Fields({"flows": ListOf(FLOW), "jobRetainPolicy": TEXT, "suspend": FLAG})})
 
 DECLARED_TASK = Fields(
     {
