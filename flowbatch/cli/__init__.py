@@ -28,6 +28,10 @@ VERBS = {
     "run": ("flowbatch.cli.run:run", "Submit the jobs of a Python or YAML file and follow them to their end."),
     "validate": ("flowbatch.cli.validate:validate", "Find every mistake in a file, without a cluster."),
     "render": ("flowbatch.cli.render:render", "Print the YAML that a Python file stands for."),
+    "convert": (
+        "flowbatch.cli.convert:convert",
+        "Print the Job that a batch Job, MPIJob, JobSet or TrainJob stands for.",
+    ),
     "get": ("flowbatch.cli.get:get", "List jobs, pods, queues, podgroups or nodes."),
     "describe": ("flowbatch.cli.describe:describe", "Show everything about one job or queue."),
     "why": ("flowbatch.cli.why:why", "Say why a job waits and what would start it."),
