@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbatch.workload.vocabulary import Action, Event
 from flowbatch_dsl.job import Job
-from flowbatch_dsl.policies import On
+from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.recipes.ddp import ddp
 from flowbatch_dsl.recipes.mpi import mpi
 from flowbatch_dsl.recipes.ps import ps
@@ -42,6 +42,7 @@ __all__ = [
     "Problem",
     "Report",
     "Resources",
+    "Retry",
     "Run",
     "SpecError",
     "SpecErrors",

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowbatch.errors import SpecError
 from flowbatch_dsl.job import Job
-from flowbatch_dsl.policies import On
+from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.resources import GPU, Resources
 from flowbatch_dsl.task import Task
 
@@ -21,10 +21,12 @@ def unbuildable(job: Job) -> list[SpecError]:
     """Parts of `job` that are not specs at all; with these there is no manifest to judge."""
     found = [_no_spec(f"spec.tasks[{i}]", "a Task", task) for i, task in enumerate(job.tasks) if type(task) is not Task]
     found += _no_policies("spec.policies", job.on)
+    found += _no_rules("spec.retry", job.retry)
     tasks: tuple[Any, ...] = tuple(job.tasks)
     for i, task in enumerate(tasks):
         if isinstance(task, Task):
             found += _no_parts(i, task.resources, task.env, task.on)
+            found += _no_rules(f"spec.tasks[{i}].retry", task.retry)
     return found
 
 
@@ -35,6 +37,10 @@ def _no_parts(index: int, resources: Any, env: Any, policies: Any) -> list[SpecE
     if not isinstance(env, Mapping):
         found.append(_no_spec(f"{_container(index)}.env", "a dict of str", env))
     return found
+
+
+def _no_rules(path: str, rules: Any) -> list[SpecError]:
+    return [] if rules is None or isinstance(rules, Retry) else [_no_spec(path, "a Retry", rules)]
 
 
 def _no_policies(path: str, policies: Any) -> list[SpecError]:

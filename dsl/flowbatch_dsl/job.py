@@ -1,14 +1,14 @@
 """A job: tasks that run as one gang, in one queue, under one set of policies."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 import msgspec
 from msgspec.structs import force_setattr, replace
 
 from flowbatch_dsl.frozen import freeze, sequence
 from flowbatch_dsl.origin import caller, remember
-from flowbatch_dsl.policies import On
+from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.task import Task, Words
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowbatch_dsl.report import Report
     from flowbatch_dsl.run import Run
 
+Reserve = Literal["", "All", "Peak", "Phase"]
 #: Names of job plugins, or names with their flags.
 Plugins = Words | Mapping[str, Words]
 
@@ -33,8 +34,12 @@ class JobChanges(TypedDict, total=False):
     plugins: Plugins
     on: Sequence[On]
     retries: int | None
+    retry: Retry | None
     priority: str
     ttl_s: int | None
+    suspended_ttl_s: int | None
+    deadline_s: int | None
+    reserve: Reserve
     min_success: int | None
     scheduler: str
     labels: Mapping[str, str]
@@ -51,8 +56,11 @@ class Job(_Named, frozen=True, kw_only=True, dict=True):
 
     `min_available` is the size of the gang: so many pods start together or none does (all of them, if not given).
     `plugins` are Volcano's job plugins (svc, ssh, env, mpi, tensorflow, pytorch), by name or with their flags.
-    `retries` is maxRetry: the restart that reaches it fails the job instead (3, if not given). `priority` names a
-    PriorityClass. `ttl_s`: delete so many seconds after the end. `min_success`: done once so many pods succeeded.
+    `retries` is maxRetry: the restart that reaches it fails the job instead (3, if not given); `retry` says how pods
+    are tried again. `priority` names a PriorityClass. `ttl_s`: delete so many seconds after the end, `suspended_ttl_s`:
+    of a suspension. `deadline_s`: fail once it has run so long. `min_success`: done once so many pods succeeded.
+    `reserve`: for which tasks that wait `after` others room is held from the start: "All" (if not given), "Peak" (as
+    many as run at the same time), "Phase" (none).
 
     `extra` is the way to everything else: a partial Job manifest, merged (strategically) over what the other fields
     make; what it says about a field that Job or Task has is moved into that field.
@@ -65,8 +73,12 @@ class Job(_Named, frozen=True, kw_only=True, dict=True):
     plugins: Plugins = {}
     on: Sequence[On] = ()
     retries: int | None = None
+    retry: Retry | None = None
     priority: str = ""
     ttl_s: int | None = None
+    suspended_ttl_s: int | None = None
+    deadline_s: int | None = None
+    reserve: Reserve = ""
     min_success: int | None = None
     scheduler: str = ""
     labels: Mapping[str, str] = {}
@@ -75,6 +87,8 @@ class Job(_Named, frozen=True, kw_only=True, dict=True):
 
     def __post_init__(self) -> None:
         remember(self, caller())
+        if self.retry == Retry():
+            force_setattr(self, "retry", None)  # it says nothing
         for field in ("tasks", "on"):
             force_setattr(self, field, sequence(getattr(self, field), f"Job.{field}"))
         if not isinstance(self.plugins, Mapping):

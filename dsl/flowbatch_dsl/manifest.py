@@ -8,7 +8,7 @@ from typing import Any
 from flowbatch.api.meta import JsonObject
 from flowbatch_dsl.frozen import thaw
 from flowbatch_dsl.job import Job
-from flowbatch_dsl.policies import On
+from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.resources import Resources
 from flowbatch_dsl.strategic import merge
 from flowbatch_dsl.task import Task
@@ -35,6 +35,10 @@ def plain_job(job: Job) -> JsonObject:
         "minSuccess": job.min_success,
         "maxRetry": job.retries,
         "ttlSecondsAfterFinished": job.ttl_s,
+        "ttlSecondsAfterSuspended": job.suspended_ttl_s,
+        "activeDeadlineSeconds": job.deadline_s,
+        "reservationPolicy": job.reserve,
+        "retry": retry(job.retry),
         "plugins": thaw(job.plugins),
         "policies": [policy(on) for on in job.on],
         "tasks": [task_manifest(task) for task in job.tasks],
@@ -44,9 +48,9 @@ def plain_job(job: Job) -> JsonObject:
 
 def task_manifest(task: Task) -> JsonObject:
     """One entry of `spec.tasks`, its pod template finished by `Task.pod`."""
-    depends_on = _set({"name": list(task.after), "iteration": task.iteration})
+    depends_on = _set({"name": list(task.after), "iteration": task.iteration, "status": task.after_status})
     head = {"name": task.name, "replicas": task.replicas, "minAvailable": task.min, "maxRetry": task.retries}
-    tail = {"dependsOn": depends_on, "policies": [policy(on) for on in task.on]}
+    tail = {"dependsOn": depends_on, "policies": [policy(on) for on in task.on], "retry": retry(task.retry)}
     template = merge(plain_template(task), thaw(task.pod))
     return _set(head) | {"replicas": task.replicas} | _set(tail) | {"template": template}
 
@@ -87,6 +91,20 @@ def policy(on: On) -> JsonObject:
     """One lifecycle policy."""
     event = {"event": on.event} if isinstance(on.event, str) else {"events": list(on.event)}
     return _set({**event, "exitCode": on.exit_code, "action": on.do, "timeout": on.after})
+
+
+def retry(rules: Retry | None) -> JsonObject:
+    """How restarted pods are tried again; nothing where nothing is said."""
+    if rules is None:
+        return {}
+    said = {
+        "backoffSeconds": rules.backoff_s,
+        "maxBackoffSeconds": rules.max_backoff_s,
+        "avoidFailedNodes": rules.avoid_failed_nodes or None,
+        "memoryIncreasePercent": rules.memory_percent,
+        "memoryLimit": rules.memory_limit,
+    }
+    return _set(said)
 
 
 def _text(value: Any) -> Any:

@@ -38,6 +38,21 @@ class On(_Trigger, frozen=True, kw_only=True):
             force_setattr(self, "after", f"{self.after}s")
 
 
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How what a policy restarts is tried again: `Retry(backoff_s=10, avoid_failed_nodes=True)`.
+
+    The n-th retry waits `backoff_s` times 2 to the n-1, at most `max_backoff_s` (600, if not given). With
+    `avoid_failed_nodes`, new pods keep off nodes on which a pod of the job has failed. After a container was killed for
+    want of memory, it asks for `memory_percent` more, each time again, up to `memory_limit` ("64Gi").
+    """
+
+    backoff_s: int | None = None
+    max_backoff_s: int | None = None
+    avoid_failed_nodes: bool = False
+    memory_percent: int | None = None
+    memory_limit: str | None = None
+
+
 def _duration(delay: timedelta) -> str:
     """`delay` as the shortest exact Go duration."""
     micros = delay // timedelta(microseconds=1)

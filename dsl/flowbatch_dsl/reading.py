@@ -15,7 +15,7 @@ from flowbatch_dsl.frozen import freeze
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.manifest import API_VERSION, KIND, SHM, SHM_PATH, job_manifest, plain_job, plain_template
 from flowbatch_dsl.origin import Origin, remember
-from flowbatch_dsl.policies import On
+from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.resources import GPU, Resources, exact
 from flowbatch_dsl.strategic import difference, identical, without_nulls
 from flowbatch_dsl.task import Task
@@ -92,6 +92,10 @@ def job_fields(manifest: JsonObject, known: dict[str, Task]) -> dict[str, Any]:
         "min_success": _one(int, spec, "minSuccess", None),
         "retries": _one(int, spec, "maxRetry", None),
         "ttl_s": _one(int, spec, "ttlSecondsAfterFinished", None),
+        "suspended_ttl_s": _one(int, spec, "ttlSecondsAfterSuspended", None),
+        "deadline_s": _one(int, spec, "activeDeadlineSeconds", None),
+        "reserve": _one(str, spec, "reservationPolicy", ""),
+        "retry": _retry(spec.get("retry")),
         "plugins": _plugins(spec.get("plugins")),
         "on": _policies(spec.get("policies")),
         "tasks": [known[task.name] if known.get(task.name) == task else task for task in tasks],
@@ -112,6 +116,8 @@ def _task(item: JsonObject) -> Task:
         retries=_one(int, item, "maxRetry", None),
         after=_list_of(str, depends_on.get("name")),
         iteration=_one(str, depends_on, "iteration", ""),
+        after_status=_one(str, depends_on, "status", ""),
+        retry=_retry(item.get("retry")),
         on=_policies(item.get("policies")),
         **fields,
     )
@@ -186,6 +192,22 @@ def _on(item: JsonObject) -> On | None:
     from flowbatch_dsl.manifest import policy
 
     return on if item.keys() <= _POLICY_FIELDS and identical(policy(on), item) else None
+
+
+def _retry(value: Any) -> Retry | None:
+    """The rules, or None where they say nothing or something that Retry has no field for."""
+    if not isinstance(value, dict) or not value:
+        return None
+    rules = Retry(
+        backoff_s=_one(int, value, "backoffSeconds", None),
+        max_backoff_s=_one(int, value, "maxBackoffSeconds", None),
+        avoid_failed_nodes=_one(bool, value, "avoidFailedNodes", False),
+        memory_percent=_one(int, value, "memoryIncreasePercent", None),
+        memory_limit=_one(str, value, "memoryLimit", None),
+    )
+    from flowbatch_dsl.manifest import retry
+
+    return rules if identical(retry(rules), value) else None
 
 
 def _plugins(value: Any) -> dict[str, Any]:

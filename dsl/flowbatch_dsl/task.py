@@ -8,7 +8,7 @@ from msgspec.structs import force_setattr, replace
 
 from flowbatch_dsl.frozen import freeze, sequence
 from flowbatch_dsl.origin import caller, remember
-from flowbatch_dsl.policies import On
+from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.resources import Resources
 
 #: The image of a task that names none; local nodes do not pull images, they run this machine's files.
@@ -18,6 +18,7 @@ MAIN = "main"
 
 Words = list[str] | tuple[str, ...]
 Restart = Literal["", "Never", "OnFailure", "Always"]
+AfterStatus = Literal["", "Running", "Ready", "Succeeded"]
 
 
 class TaskChanges(TypedDict, total=False):
@@ -33,7 +34,9 @@ class TaskChanges(TypedDict, total=False):
     workdir: str
     after: Words
     iteration: Literal["", "any", "all"]
+    after_status: AfterStatus
     on: Sequence[On]
+    retry: Retry | None
     retries: int | None
     restart: Restart
     container: str
@@ -49,8 +52,10 @@ class Task(_Headed, frozen=True, kw_only=True, dict=True):
     """`Task("worker", ["python", "train.py"], replicas=8)`: a frozen value; `but(...)` makes changed copies.
 
     `min` is how many pods must fit for the task to start (all of them, if not given). `after` names tasks that must
-    run, or have succeeded, before this one starts; with `iteration="any"` one of them is enough. `retries` bounds
-    restarts of containers in place, which happen only with `restart="OnFailure"` or "Always".
+    run, or have succeeded, before this one starts; with `iteration="any"` one of them is enough, with
+    `after_status="Succeeded"` they must have ended well, with "Running" they need not be ready. `retries` bounds
+    restarts of containers in place, which happen only with `restart="OnFailure"` or "Always". `retry` says how pods
+    that a policy restarts are tried again, in place of the job's.
 
     `pod` is the way to everything else: a pod template in Kubernetes' own words, merged (strategically) over what the
     other fields make. What it says about a field that Task has is moved into that field, so that equal tasks compare
@@ -65,7 +70,9 @@ class Task(_Headed, frozen=True, kw_only=True, dict=True):
     workdir: str = ""
     after: Words = ()
     iteration: Literal["", "any", "all"] = ""
+    after_status: AfterStatus = ""
     on: Sequence[On] = ()
+    retry: Retry | None = None
     retries: int | None = None
     restart: Restart = "Never"
     container: str = MAIN
@@ -73,6 +80,8 @@ class Task(_Headed, frozen=True, kw_only=True, dict=True):
 
     def __post_init__(self) -> None:
         remember(self, caller())
+        if self.retry == Retry():
+            force_setattr(self, "retry", None)  # it says nothing
         for field in ("command", "after", "on"):
             force_setattr(self, field, sequence(getattr(self, field), f"Task.{field}"))
         for field in ("env", "pod"):

@@ -13,7 +13,14 @@ from msgspec import inspect
 
 from flowbatch.api import batch, bus, cron, flow, nodeinfo, scheduling, topology
 from flowbatch.api.meta import JsonObject, ObjectMeta, OwnerReference, Wire
-from flowbatch.workload.vocabulary import CONCURRENCY_POLICIES, RETAIN_POLICIES, STEP_ENDS, STEP_OPERATORS
+from flowbatch.workload.vocabulary import (
+    CONCURRENCY_POLICIES,
+    DEPENDENCY_STATUSES,
+    RESERVATION_POLICIES,
+    RETAIN_POLICIES,
+    STEP_ENDS,
+    STEP_OPERATORS,
+)
 
 QUANTITY: JsonObject = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -53,6 +60,10 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (batch.PartitionPolicy, "totalPartitions"): {"format": "int32", "minimum": 1},
     (batch.PartitionPolicy, "partitionSize"): {"format": "int32", "minimum": 1},
     (batch.PartitionPolicy, "minPartitions"): {**_COUNT, "default": 0},
+    (batch.DependsOn, "status"): {"enum": list(DEPENDENCY_STATUSES)},
+    (batch.RetryRules, "backoffSeconds"): _COUNT,
+    (batch.RetryRules, "maxBackoffSeconds"): _COUNT,
+    (batch.RetryRules, "memoryIncreasePercent"): {"format": "int32", "minimum": 1},
     (batch.TaskSpec, "name"): {"maxLength": 63, "pattern": NAME},
     (batch.TaskSpec, "replicas"): _COUNT,
     (batch.TaskSpec, "minAvailable"): _COUNT,
@@ -64,6 +75,9 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (batch.JobSpec, "maxRetry"): {**_COUNT, "default": 3},
     (batch.JobSpec, "minSuccess"): {"format": "int32", "minimum": 1},
     (batch.JobSpec, "ttlSecondsAfterFinished"): {"format": "int32", "minimum": 0},
+    (batch.JobSpec, "activeDeadlineSeconds"): {"format": "int32", "minimum": 1},
+    (batch.JobSpec, "ttlSecondsAfterSuspended"): _COUNT,
+    (batch.JobSpec, "reservationPolicy"): {"enum": list(RESERVATION_POLICIES)},
     (scheduling.PodGroupSpec, "minMember"): {"format": "int32"},
     (scheduling.PodGroupSpec, "queue"): {"default": "default"},
     (scheduling.SubGroupPolicy, "subGroupSize"): {"format": "int32", "minimum": 1, "default": 1},

@@ -28,11 +28,28 @@ class NetworkTopologySpec(Wire, frozen=True, kw_only=True):
     highest_tier_name: str | None = None
 
 
+class RetryRules(Wire, frozen=True, kw_only=True):
+    """flowbatch: how what a policy restarts is tried again; a task's rules stand in place of the job's.
+
+    The n-th retry waits `backoff_seconds` times 2 to the n-1, at most `max_backoff_seconds`. New pods keep off nodes on
+    which a pod of the job has failed. After an OOM kill the container asks for `memory_increase_percent` more, up to
+    `memory_limit`, each time again.
+    """
+
+    backoff_seconds: int | None = None
+    max_backoff_seconds: int | None = None
+    avoid_failed_nodes: bool = False
+    memory_increase_percent: int | None = None
+    memory_limit: str | int | float | None = None
+
+
 class DependsOn(Wire, frozen=True, kw_only=True):
     """Tasks that must run (or have succeeded) before this one starts; `iteration` is any or all."""
 
     name: tuple[str, ...] = ()
     iteration: str = ""
+    #: flowbatch: how far they must have come: Running, Ready (Volcano's rule, the default) or Succeeded.
+    status: str = ""
 
 
 class PartitionPolicy(Wire, frozen=True, kw_only=True):
@@ -56,6 +73,8 @@ class TaskSpec(Wire, frozen=True, kw_only=True):
     max_retry: int | None = None
     depends_on: DependsOn | None = None
     partition_policy: PartitionPolicy | None = None
+    #: flowbatch: in place of the job's.
+    retry: RetryRules | None = None
 
 
 class VolumeSpec(Wire, frozen=True, kw_only=True):
@@ -84,6 +103,14 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     running_estimate: str | None = None
     #: flowbatch: suspend as a level. Without it in the served schema, the annotation `flowbatch.dev/suspended`.
     suspend: bool = False
+    #: flowbatch: how restarted pods are tried again, where the task does not say so itself.
+    retry: RetryRules | None = None
+    #: flowbatch: Failed when it has run so long, counted from its first Running and anew after a suspension.
+    active_deadline_seconds: int | None = None
+    #: flowbatch: deleted when it has been Aborted so long.
+    ttl_seconds_after_suspended: int | None = None
+    #: flowbatch: room held for tasks that a dependency holds back: All (the default), Peak or Phase.
+    reservation_policy: str = ""
 
 
 class JobState(Wire, frozen=True, kw_only=True):

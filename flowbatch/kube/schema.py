@@ -18,6 +18,12 @@ from flowbatch.kube.request import Request
 #: Fields that Volcano does not have, and where they stand. The names are those of the api package.
 FLOWBATCH_FIELDS: dict[str, tuple[Kind[Any], tuple[str, ...]]] = {
     "JobSpec.suspend": (JOB, ("spec", "suspend")),
+    "JobSpec.retry": (JOB, ("spec", "retry")),
+    "JobSpec.activeDeadlineSeconds": (JOB, ("spec", "activeDeadlineSeconds")),
+    "JobSpec.ttlSecondsAfterSuspended": (JOB, ("spec", "ttlSecondsAfterSuspended")),
+    "JobSpec.reservationPolicy": (JOB, ("spec", "reservationPolicy")),
+    "TaskSpec.retry": (JOB, ("spec", "tasks[]", "retry")),
+    "DependsOn.status": (JOB, ("spec", "tasks[]", "dependsOn", "status")),
     "PodGroupSpec.declaredTasks": (POD_GROUP, ("spec", "declaredTasks")),
     #: Stands for all that flowbatch adds to a flow: whoever serves this field serves the others.
     "JobFlowSpec.suspend": (JOB_FLOW, ("spec", "suspend")),
@@ -72,11 +78,14 @@ def schema_of_openapi(document: JsonObject, kind: Kind[Any]) -> JsonObject | Non
 
 
 def has_field(schema: JsonObject, path: tuple[str, ...]) -> bool:
-    """Whether a value at `path` survives this schema's pruning."""
-    for name in path:
+    """Whether a value at `path` survives this schema's pruning; `name[]` goes into the items of a list."""
+    for part in path:
         if schema.get("x-kubernetes-preserve-unknown-fields"):
             return True
+        name = part.removesuffix("[]")
         if name not in schema.get("properties", {}):
             return False
         schema = schema["properties"][name]
+        if name != part:
+            schema = schema.get("items", {})
     return True

@@ -43,7 +43,8 @@ def explain(job: Job, group: PodGroup | None, queue: Queue | None, pods: Sequenc
     if running and not held and running + _finished_pods(pods) >= total:
         return Explanation(f"running: {running} of {total} pods")
     if group is None:
-        return Explanation("waiting for the job controller to make its PodGroup", _queue_lines(queue, job))
+        said = job.status.state.message or "waiting for the job controller to make its PodGroup"
+        return Explanation(said, _queue_lines(queue, job))
     placed = sum(bool(pod.spec.node_name) for pod in pods)
     if group.status.phase in ("", "Pending"):
         return Explanation("waiting to be let into its queue", (*_queue_lines(queue, job), *held))

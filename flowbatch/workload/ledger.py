@@ -34,6 +34,14 @@ class Ledger(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     infrastructure: int = 0
     #: "uid/event/version" of the last action: who caused it.
     cause: str = ""
+    #: Scope (as in floors) -> epoch seconds before which none of its pods is made: the back-off of a retry.
+    holds: dict[str, int] = {}
+    #: Nodes on which pods have failed and that new ones keep off, the newest last.
+    avoided: tuple[str, ...] = ()
+    #: Epoch seconds of the first Running since the job was made or resumed, where a deadline counts from it.
+    started: int = 0
+    #: "task|container" -> how often its memory has been raised after an OOM kill.
+    raised: dict[str, int] = {}
     #: The job is down because of the suspension level, and comes back with it.
     suspended: bool = False
 

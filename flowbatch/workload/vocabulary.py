@@ -60,6 +60,12 @@ JOB_UPDATED = "JobUpdated"
 TOPOLOGY_POLICIES = ("none", "best-effort", "restricted", "single-numa-node")
 NETWORK_MODES = ("hard", "soft")
 ITERATIONS = ("any", "all")
+#: How far a task must have come for those that depend on it; the default is Volcano's rule.
+RUNNING, READY, SUCCEEDED = "Running", "Ready", "Succeeded"
+DEPENDENCY_STATUSES = (RUNNING, READY, SUCCEEDED)
+#: For which tasks room is held besides those that may start: all to come, as many as run at once at most, none.
+ALL_PHASES, PEAK, ONE_PHASE = "All", "Peak", "Phase"
+RESERVATION_POLICIES = (ALL_PHASES, PEAK, ONE_PHASE)
 QUEUE_STATES = ("Open", "Closed")
 
 CONCURRENCY_POLICIES = ("Allow", "Forbid", "Replace")

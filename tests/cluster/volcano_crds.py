@@ -34,7 +34,8 @@ def _schema(definition: JsonObject) -> JsonObject:
 
 def _below(schema: JsonObject, way: list[str]) -> JsonObject:
     for name in way:
-        schema = schema["properties"][name]
+        schema = schema["properties"][name.removesuffix("[]")]
+        schema = schema["items"] if name.endswith("[]") else schema
     return schema
 
 

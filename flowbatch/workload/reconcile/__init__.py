@@ -6,18 +6,19 @@ can be seen. Nothing here waits, asks the time, or talks to anyone.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flowbatch.api.batch import Job
 from flowbatch.api.kinds import manifest
 from flowbatch.workload.census import Children
-from flowbatch.workload.changes import Changes, Delete, Note
+from flowbatch.workload.changes import Changes, Note
 from flowbatch.workload.dependencies import hopeless_members
 from flowbatch.workload.effective import effective
 from flowbatch.workload.expand import PodHook
 from flowbatch.workload.expand.support import needs_keys
-from flowbatch.workload.lifecycle import ACTIVE, FINISHED, Phase, after_sync
+from flowbatch.workload.lifecycle import ACTIVE, Phase, after_sync
 from flowbatch.workload.reconcile.answers import answer_all
+from flowbatch.workload.reconcile.deadlines import expire, keep_deadline
 from flowbatch.workload.reconcile.orders import follow_orders
 from flowbatch.workload.reconcile.summary import summary
 from flowbatch.workload.reconcile.turn import Turn
@@ -54,11 +55,12 @@ def reconcile(
     if turn.phase in ACTIVE and turn.phase is not Phase.NEW:
         answer_all(turn)
     _settle(turn)
+    keep_deadline(turn)
     if turn.phase in ACTIVE:
         keep_up(turn, hooks)
     else:
         _wind_down(turn)
-    _expire(turn)
+    expire(turn)
     return _changes(turn, job)
 
 
@@ -80,22 +82,7 @@ def _settle(turn: Turn) -> None:
         move = after_sync(turn.phase, tally, turn.terms, turn.status.retry_count)
         if move is None or (came_to_restart and move.phase is Phase.PENDING):
             return
-        _enter(turn, move.phase, move.reason, move.message)
-
-
-def _enter(turn: Turn, phase: Phase, reason: str, message: str) -> None:
-    before = turn.status.state
-    if phase is Phase.FAILED:
-        if before.message and turn.phase is Phase.RESTARTING:
-            message = f"{message}; last: {before.message}"
-        turn.notes.append(Note("Warning", "JobFailed", message))
-    elif phase not in ACTIVE and not reason:
-        # The end of a winding down keeps the reason for it.
-        reason, message = before.reason, before.message
-    if phase not in ACTIVE and turn.phase in ACTIVE:
-        turn.new_version()
-        turn.remember(launched={}, timers={}, fired=())
-    turn.move(phase, reason, message)
+        turn.enter(move.phase, move.reason, move.message)
 
 
 def _wind_down(turn: Turn) -> None:
@@ -104,19 +91,6 @@ def _wind_down(turn: Turn) -> None:
         if not member.deleting and not member.ended:
             turn.delete_pod(member)
     drop_group(turn)
-
-
-def _expire(turn: Turn) -> None:
-    """Delete the job itself when its time after the end is up, and with it all it owns."""
-    ttl, ended = turn.job.spec.ttl_seconds_after_finished, turn.status.state.last_transition_time
-    if turn.phase not in FINISHED or ttl is None or ended is None:
-        return
-    moment = ended + timedelta(seconds=ttl)
-    if moment > turn.moment:
-        turn.wake(moment)
-        return
-    meta = turn.job.metadata
-    turn.deletes.append(Delete("Job", meta.namespace, meta.name, meta.uid, foreground=True))
 
 
 def _changes(turn: Turn, job: Job) -> Changes:

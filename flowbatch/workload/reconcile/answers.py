@@ -17,6 +17,7 @@ from flowbatch.workload.reconcile.kills import (
     restart_targets,
     terminate_job,
 )
+from flowbatch.workload.reconcile.lessons import learn
 from flowbatch.workload.reconcile.turn import Turn
 from flowbatch.workload.vocabulary import (
     JOB_UPDATED,
@@ -165,6 +166,7 @@ def _note_generation(turn: Turn) -> None:
 
 def _act(turn: Turn, due: list[tuple[Happening, Answer]]) -> None:
     """The first answer about the whole job, else all those about parts of it together."""
+    learn(turn, {happening.uid for happening, _ in due if happening.event == POD_FAILED})
     targets: dict[str, Happening] = {}
     for happening, reply in due:
         scope = _scope(turn, happening, reply)
@@ -212,6 +214,7 @@ def _replace_lost(turn: Turn, found: list[Happening]) -> None:
     taken = {each.uid for each in found if each.event == POD_FAILED and each.infrastructure}
     taken = {uid for uid in taken if not _timed(turn, found, uid)}
     ready: list[str] = []
+    uids: set[str] = set()
     for member in turn.census.current:
         if not (member.phase == "Failed" and (member.refused or member.uid in taken)):
             continue
@@ -219,9 +222,11 @@ def _replace_lost(turn: Turn, found: list[Happening]) -> None:
         moment = created + timedelta(seconds=REPLACE_AFTER_S) if created is not None else turn.moment
         if moment <= turn.moment:
             ready.append(pod_scope(member.task, member.index))
+            uids.add(member.uid)
         else:
             turn.wake(moment)
     if ready:
+        learn(turn, uids)
         turn.remember(infrastructure=turn.ledger.infrastructure + len(ready))
         raise_floors(turn, ready, turn.new_version())
 

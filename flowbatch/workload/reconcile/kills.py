@@ -12,6 +12,7 @@ from flowbatch.workload.census import partition_scope, pod_scope
 from flowbatch.workload.changes import Note
 from flowbatch.workload.ledger import packed
 from flowbatch.workload.policies import Happening
+from flowbatch.workload.reconcile.lessons import hold_back
 from flowbatch.workload.reconcile.turn import Turn
 from flowbatch.workload.vocabulary import Action
 
@@ -44,7 +45,7 @@ def abort_job(turn: Turn, happening: Happening) -> None:
 
 def restart_job(turn: Turn, happening: Happening, *, charge: bool) -> None:
     """Delete every pod and begin again, if there are retries left; else keep finished pods for their logs."""
-    spent = _pay(turn, [happening], charge=charge)
+    spent = _pay(turn, [happening], {"": happening.task}, charge=charge)
     _announce(turn, "RestartJob", happening)
     version = turn.new_version()
     turn.remember(launched={}, timers={}, fired=(), cause=_cause(happening))
@@ -56,7 +57,7 @@ def restart_job(turn: Turn, happening: Happening, *, charge: bool) -> None:
 def restart_targets(turn: Turn, targets: dict[str, Happening], *, charge: bool) -> None:
     """Delete the pods of some scopes (see `Ledger.floors`) and begin those again, for one retry together."""
     reasons = list(targets.values())
-    spent = _pay(turn, reasons, charge=charge)
+    spent = _pay(turn, reasons, {scope: each.task for scope, each in targets.items()}, charge=charge)
     version = turn.new_version()
     if not spent:
         raise_floors(turn, targets, version)
@@ -83,7 +84,7 @@ def raise_floors(turn: Turn, scopes: Iterable[str], version: int) -> None:
 def resume(turn: Turn) -> None:
     """Bring a halted job back: succeeded work stays, the rest begins again, and it costs no retry."""
     version = turn.new_version()
-    turn.remember(floors={"": version}, launched={}, timers={}, fired=(), suspended=False)
+    turn.remember(floors={"": version}, launched={}, timers={}, fired=(), holds={}, started=0, suspended=False)
     turn.obey("ResumeJob", "Resumed", "")
 
 
@@ -98,14 +99,17 @@ def _keep_done(turn: Turn) -> None:
     turn.remember(done=packed(turn.census.done))
 
 
-def _pay(turn: Turn, reasons: list[Happening], *, charge: bool) -> bool:
-    """Count a retry, or an infrastructure failure; gives whether that was the last retry."""
+def _pay(turn: Turn, reasons: list[Happening], scopes: dict[str, str], *, charge: bool) -> bool:
+    """Count a retry, which waits its turn, or an infrastructure failure; gives whether that was the last retry."""
     if all(each.infrastructure for each in reasons):
         turn.remember(infrastructure=turn.ledger.infrastructure + 1)
         return False
     if charge:
         turn.status = replace(turn.status, retry_count=turn.status.retry_count + 1)
-    return turn.status.retry_count >= turn.terms.max_retry
+    spent = turn.status.retry_count >= turn.terms.max_retry
+    if charge and not spent:
+        hold_back(turn, scopes)
+    return spent
 
 
 def _announce(turn: Turn, action: str, happening: Happening) -> None:

@@ -10,7 +10,7 @@ from flowbatch.workload.census import Census, Children, Member, members_of
 from flowbatch.workload.changes import Create, Delete, Note, Patch
 from flowbatch.workload.effective import gang_size, minimum
 from flowbatch.workload.ledger import Ledger
-from flowbatch.workload.lifecycle import Phase, Terms, after_action
+from flowbatch.workload.lifecycle import ACTIVE, Phase, Terms, after_action
 from flowbatch.workload.roles.contract import SshKeys
 from flowbatch.workload.vocabulary import Action
 
@@ -76,6 +76,21 @@ class Turn:
         step = JobCondition(status=str(phase), last_transition_time=self.now)
         history = (*self.status.conditions, step)[-MOST_CONDITIONS:]
         self.status = replace(self.status, state=state, conditions=history)
+
+    def enter(self, phase: Phase, reason: str, message: str) -> None:
+        """Enter the phase that the pods' states, or the time, call for; an end stops what the job did until now."""
+        before = self.status.state
+        if phase is Phase.FAILED:
+            if before.message and self.phase is Phase.RESTARTING:
+                message = f"{message}; last: {before.message}"
+            self.notes.append(Note("Warning", "JobFailed", message))
+        elif phase not in ACTIVE and not reason:
+            # The end of a winding down keeps the reason for it.
+            reason, message = before.reason, before.message
+        if phase not in ACTIVE and self.phase in ACTIVE:
+            self.new_version()
+            self.remember(launched={}, timers={}, fired=())
+        self.move(phase, reason, message)
 
     def obey(self, action: Action, reason: str, message: str) -> None:
         """Enter the phase that `action` leads to by the table of moves; the caller has asked whether there is one."""

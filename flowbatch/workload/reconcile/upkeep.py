@@ -1,6 +1,7 @@
 """What an active job needs to exist: claims, plugin objects, the PodGroup, and then its pods (volcano.md 4.4)."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
@@ -9,11 +10,14 @@ from flowbatch.api import names
 from flowbatch.api.batch import Job
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.scheduling import PodGroup, PodGroupSpec
+from flowbatch.api.timestamps import format_time
 from flowbatch.workload.changes import Create, Delete, Patch
 from flowbatch.workload.dependencies import open_tasks
 from flowbatch.workload.effective import gang_size, minimum
 from flowbatch.workload.expand import PodHook, PodMaker, needs_keys, pod_group, support_of, wanted_claims
+from flowbatch.workload.reconcile.lessons import held_until, place_held_until
 from flowbatch.workload.reconcile.turn import Turn
+from flowbatch.workload.retries import adapted
 
 #: status.controlledResources key of the digest of what follows the job's size.
 _DIGEST = "flowbatch.dev/content-"
@@ -28,6 +32,8 @@ def keep_up(turn: Turn, hooks: Iterable[PodHook] = ()) -> None:
     message = _waiting_for_claims(turn)
     if message:
         turn.wake_in(CLAIM_WAIT_S)
+    elif (due := held_until(turn, "")) is not None:
+        message = _waiting_to_try_again(turn, due)
     else:
         supported = _support(turn)
         group = _group(turn)
@@ -41,6 +47,15 @@ def keep_up(turn: Turn, hooks: Iterable[PodHook] = ()) -> None:
 def _waiting_for_claims(turn: Turn) -> str:
     missing = [name for name in wanted_claims(turn.job) if name in turn.children.missing_claims]
     return f"waits for volume claim {', '.join(missing[:5])}, which does not exist" if missing else ""
+
+
+def _waiting_to_try_again(turn: Turn, due: datetime) -> str:
+    """A job in its back-off has no place in its queue."""
+    group = turn.children.pod_group
+    if group is not None and _version(group) < turn.ledger.floors.get("", 0):
+        _delete_group(turn, group)
+    turn.wake(due)
+    return f"waits until {format_time(due)} before retry {turn.status.retry_count}"
 
 
 def _waiting_for_queue(turn: Turn, group: PodGroup | None) -> str:
@@ -88,7 +103,12 @@ def _content(manifest: JsonObject) -> Patch:
 def _group(turn: Turn) -> PodGroup | None:
     """The PodGroup that pods may join, or None while it has to be made."""
     floor = turn.ledger.floors.get("", 0)
-    wanted = pod_group(_to_come(turn), served=turn.served, priorities=turn.children.priorities, version=floor)
+    wanted = pod_group(
+        _to_come(turn, adapted(turn.job, turn.ledger)),
+        served=turn.served,
+        priorities=turn.children.priorities,
+        version=floor,
+    )
     group = turn.children.pod_group
     if group is not None and _version(group) < floor:
         # The group of an earlier incarnation: a job that starts again queues again.
@@ -106,18 +126,18 @@ def _group(turn: Turn) -> PodGroup | None:
     return group
 
 
-def _to_come(turn: Turn) -> Job:
+def _to_come(turn: Turn, job: Job) -> Job:
     """The job without the members that have succeeded and whose pods are gone: nobody may wait for those."""
-    held, spec = turn.census.held, turn.job.spec
+    held, spec = turn.census.held, job.spec
     gone = {name: sum((name, each) not in held for each in done) for name, done in turn.census.done.items()}
     if not any(gone.values()):
-        return turn.job
+        return job
     tasks = tuple(
         replace(task, replicas=task.replicas - gone[task.name], min_available=max(0, minimum(task) - gone[task.name]))
         for task in spec.tasks
     )
     least = max(1, gang_size(spec) - sum(gone.values()))
-    return replace(turn.job, spec=replace(spec, tasks=tasks, min_available=least))
+    return replace(job, spec=replace(spec, tasks=tasks, min_available=least))
 
 
 def drop_group(turn: Turn) -> None:
@@ -152,14 +172,18 @@ def _difference(wanted: JsonObject, group: PodGroup) -> JsonObject:
 
 def _pods(turn: Turn, hooks: Iterable[PodHook]) -> None:
     """The pods that are missing: neither there, nor done, nor held back, their name free."""
-    maker = PodMaker(replace(turn.job, status=turn.status), hooks)
+    job = replace(adapted(turn.job, turn.ledger), status=turn.status)
+    maker = PodMaker(job, hooks)
     census, allowed = turn.census, open_tasks(turn.census)
-    for name, task in census.tasks.items():
-        if name not in allowed:
+    for task in job.spec.tasks:
+        if task.name not in allowed:
             continue
-        done = census.done[name]
-        turn.creates += [
-            Create(maker.make(task, index))
-            for index in range(task.replicas)
-            if index not in done and (name, index) not in census.held
-        ]
+        done = census.done[task.name]
+        for index in range(task.replicas):
+            if index in done or (task.name, index) in census.held:
+                continue
+            due = place_held_until(turn, task.name, index)
+            if due is None:
+                turn.creates.append(Create(maker.make(task, index)))
+            else:
+                turn.wake(due)

@@ -42,6 +42,8 @@ from flowbatch.workload.rules.queue import (
     check_queue_names,
 )
 from flowbatch.workload.rules.reading import dict_of
+from flowbatch.workload.rules.retries import check_retries
+from flowbatch.workload.rules.served import check_served
 from flowbatch.workload.rules.shapes import Shape
 from flowbatch.workload.rules.table import Rule, bounded, broken
 from flowbatch.workload.rules.update import check_changes
@@ -82,7 +84,7 @@ _JOB_CHECKS: tuple[Check, ...] = (
 
 def check_job(manifest: JsonObject, *, served: frozenset[str] | None = None) -> list[SpecError]:
     """Every problem of a Job. `served`: the optional fields that the cluster's schema has (None: not known, all)."""
-    checks = (*_JOB_CHECKS, lambda raw: job.check_served(raw, served))
+    checks = (*_JOB_CHECKS, check_retries, lambda raw: check_served(raw, served))
     return _check(manifest, JOB, schema.JOB, job.JOB_RULES, checks)
 
 

@@ -10,8 +10,14 @@ from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules import names
 from flowbatch.workload.rules.reading import dict_of, dicts_of, replicas_of, task_name, text_of, whole_of
 from flowbatch.workload.rules.table import Rule
-from flowbatch.workload.suspension import SUSPEND_FIELD
-from flowbatch.workload.vocabulary import ITERATIONS, MAX_REPLICAS, NETWORK_MODES, TOPOLOGY_POLICIES
+from flowbatch.workload.vocabulary import (
+    DEPENDENCY_STATUSES,
+    ITERATIONS,
+    MAX_REPLICAS,
+    NETWORK_MODES,
+    RESERVATION_POLICIES,
+    TOPOLOGY_POLICIES,
+)
 
 #: Plugins whose objects and volumes are named after the job with an ending of this many characters.
 _ENDING_CHARS = len("-svc")
@@ -50,6 +56,8 @@ JOB_RULES: tuple[Rule, ...] = (
     Rule("spec.maxRetry", *at_least(0), "self >= 0"),
     Rule("spec.ttlSecondsAfterFinished", *at_least(0), "self >= 0"),
     Rule("spec.minSuccess", *at_least(1), "self >= 1"),
+    Rule("spec.activeDeadlineSeconds", *at_least(1), "self >= 1"),
+    Rule("spec.ttlSecondsAfterSuspended", *at_least(0), "self >= 0"),
     Rule(
         "spec.schedulerName",
         lambda name: len(name) <= names.LABEL_CHARS,
@@ -116,8 +124,11 @@ def check_choices(manifest: JsonObject) -> Iterator[SpecError]:
             parse_duration(estimate)
         except ValueError as problem:
             yield SpecError("spec.runningEstimate", str(problem), estimate)
+    yield from _choice("spec.reservationPolicy", text_of(spec, "reservationPolicy"), RESERVATION_POLICIES)
     for index, task in dicts_of(spec, "tasks"):
         yield from _choice(f"spec.tasks[{index}].topologyPolicy", text_of(task, "topologyPolicy"), TOPOLOGY_POLICIES)
+        status = text_of(task, "dependsOn", "status")
+        yield from _choice(f"spec.tasks[{index}].dependsOn.status", status, DEPENDENCY_STATUSES)
         iteration = text_of(task, "dependsOn", "iteration")
         yield from _choice(f"spec.tasks[{index}].dependsOn.iteration", iteration, ITERATIONS)
 
@@ -183,15 +194,3 @@ def _object_names(path: str, name: str, plugins: JsonObject) -> Iterator[SpecErr
     if not problem and not name[0].isalpha():
         problem = "must begin with a letter, because the svc plugin makes a Service of this name"
     yield from names.named(path, name, problem)
-
-
-def check_served(manifest: JsonObject, served: frozenset[str] | None) -> Iterator[SpecError]:
-    """Fields that flowbatch adds to Volcano's, on a cluster whose schema would silently prune them."""
-    spec = dict_of(manifest, "spec")
-    if served is not None and spec.get("suspend") is not None and SUSPEND_FIELD not in served:
-        yield SpecError(
-            "spec.suspend",
-            "is not served by this cluster's Job CRD",
-            None,
-            'use the annotation flowbatch.dev/suspended: "true"',
-        )

@@ -150,6 +150,15 @@ POD_SPEC = Fields(
 POD_TEMPLATE = Fields({"metadata": METADATA, "spec": POD_SPEC}, strict=False, nulls=True)
 
 NETWORK_TOPOLOGY = Fields({"mode": TEXT, "highestTierAllowed": INT32, "highestTierName": TEXT})
+RETRY = Fields(
+    {
+        "backoffSeconds": INT32,
+        "maxBackoffSeconds": INT32,
+        "avoidFailedNodes": FLAG,
+        "memoryIncreasePercent": INT32,
+        "memoryLimit": Scalar(),
+    }
+)
 POLICY = Fields({"action": TEXT, "event": TEXT, "events": TEXTS, "exitCode": INT32, "timeout": TEXT})
 TASK = Fields(
     {
@@ -160,7 +169,7 @@ TASK = Fields(
         "policies": ListOf(POLICY),
         "topologyPolicy": TEXT,
         "maxRetry": INT32,
-        "dependsOn": Fields({"name": TEXTS, "iteration": TEXT}),
+        "dependsOn": Fields({"name": TEXTS, "iteration": TEXT, "status": TEXT}),
         "partitionPolicy": Fields(
             {
                 "totalPartitions": INT32,
@@ -169,6 +178,7 @@ TASK = Fields(
                 "networkTopology": NETWORK_TOPOLOGY,
             }
         ),
+        "retry": RETRY,
     }
 )
 VOLUME = Fields({"mountPath": TEXT, "volumeClaimName": TEXT, "volumeClaim": Fields(strict=False, nulls=True)})
@@ -188,6 +198,10 @@ JOB_SPEC = Fields(
         "networkTopology": NETWORK_TOPOLOGY,
         "runningEstimate": TEXT,
         "suspend": FLAG,
+        "retry": RETRY,
+        "activeDeadlineSeconds": INT32,
+        "ttlSecondsAfterSuspended": INT32,
+        "reservationPolicy": TEXT,
     }
 )
 _CRON_TEMPLATE = Fields({"metadata": METADATA, "spec": JOB_SPEC}, nulls=True)

@@ -20,6 +20,7 @@ from flowbatch.kube.faults import Fault
 from flowbatch.kube.lease import Elector, LeaseTiming
 from flowbatch.kube.request import Request
 from flowbatch.kube.schema import ALL_FIELDS, served_fields
+from tests.cluster.volcano_crds import volcano_crds
 
 QUICK = Timing(first_backoff_s=0.01, max_backoff_s=0.05, short_watch_s=0.0)
 
@@ -182,10 +183,6 @@ async def test_our_own_definitions_serve_all_of_our_fields_and_foreign_ones_do_n
     for definition in crds():
         await server.install(definition)
     assert await served_fields(client) == ALL_FIELDS
-    for definition in crds():  # as Volcano's: without what flowbatch adds
-        for version in definition["spec"]["versions"]:
-            spec = version["schema"]["openAPIV3Schema"]["properties"].get("spec", {}).get("properties", {})
-            spec.pop("suspend", None)
-            spec.pop("declaredTasks", None)
+    for definition in volcano_crds():
         await server.install(definition)
     assert await served_fields(client) == frozenset()

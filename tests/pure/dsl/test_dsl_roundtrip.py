@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowbatch.errors import SpecErrors
-from flowbatch_dsl import Job, On, Resources, Task, ddp, mpi, ps
+from flowbatch_dsl import Job, On, Resources, Retry, Task, ddp, mpi, ps
 from flowbatch_dsl.manifest import job_manifest
 from flowbatch_dsl.reading import normal
 from flowbatch_dsl.strategic import difference, identical, merge
@@ -51,6 +51,7 @@ WIRE_TASK = st.fixed_dictionaries(
         "minAvailable": PLAIN,
         "policies": PLAIN,
         "dependsOn": PLAIN,
+        "retry": PLAIN,
         "surprise": PLAIN,
     },
 )
@@ -61,7 +62,14 @@ WIRE_JOB = st.fixed_dictionaries(
         "metadata": st.fixed_dictionaries({"name": NAME}, optional={"labels": PLAIN, "finalizers": PLAIN}),
         "spec": st.fixed_dictionaries(
             {"tasks": st.one_of(st.lists(WIRE_TASK, max_size=3), PLAIN)},
-            optional={"queue": PLAIN, "plugins": PLAIN, "policies": PLAIN, "minAvailable": PLAIN, "surprise": PLAIN},
+            optional={
+                "queue": PLAIN,
+                "plugins": PLAIN,
+                "policies": PLAIN,
+                "minAvailable": PLAIN,
+                "surprise": PLAIN,
+                "retry": PLAIN,
+            },
         ),
     }
 )
@@ -71,6 +79,13 @@ ON = st.builds(
     do=st.sampled_from(["RestartJob", "AbortJob"]),
     exit_code=st.one_of(st.none(), st.integers(1, 255)),
     after=st.one_of(st.none(), st.integers(1, 100), st.just("1h30m")),
+)
+RETRY = st.builds(
+    Retry,
+    backoff_s=st.one_of(st.none(), st.integers(0, 100)),
+    avoid_failed_nodes=st.booleans(),
+    memory_percent=st.one_of(st.none(), st.just(50)),
+    memory_limit=st.one_of(st.none(), st.just("4Gi")),
 )
 RESOURCES = st.builds(
     Resources,
@@ -91,6 +106,8 @@ TASK = st.builds(
     env=st.dictionaries(NAME, WORD, max_size=3),
     after=st.lists(NAME, max_size=2),
     on=st.lists(ON, max_size=2),
+    after_status=st.sampled_from(["", "Running", "Succeeded"]),
+    retry=st.one_of(st.none(), RETRY),
     restart=st.sampled_from(["", "Never", "OnFailure"]),
     pod=st.one_of(st.just({}), TEMPLATE),
 )
@@ -102,6 +119,10 @@ JOB = st.builds(
     min_available=st.one_of(st.none(), st.integers(0, 20)),
     plugins=st.one_of(st.just(["svc", "env"]), st.just({"svc": ["--x=1"], "ssh": []})),
     on=st.lists(ON, max_size=1),
+    retry=st.one_of(st.none(), RETRY),
+    deadline_s=st.one_of(st.none(), st.integers(1, 99)),
+    suspended_ttl_s=st.one_of(st.none(), st.integers(0, 99)),
+    reserve=st.sampled_from(["", "All", "Phase"]),
     labels=st.dictionaries(NAME, WORD, max_size=2),
     extra=st.one_of(st.just({}), st.fixed_dictionaries({"spec": st.fixed_dictionaries({"surprise": PLAIN})})),
 )
