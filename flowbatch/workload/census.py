@@ -213,7 +213,7 @@ class Census:
         failed = [each.task for each in self.current if each.phase == "Failed" and not each.refused]
         return dict(Counter(failed))
 
-    def tally(self, *, hopeless: int = 0) -> Tally:
+    def tally(self, *, hopeless: int = 0, held: frozenset[str] = frozenset()) -> Tally:
         """The job in numbers."""
         phases = [each.phase for each in self.current]
         by_task = {name: len(indexes) for name, indexes in self.done.items()}
@@ -228,6 +228,7 @@ class Census:
             stopping=sum(not each.ended for each in self.members if each.deleting or self.leftover(each)),
             succeeded_by_task=by_task,
             hopeless=hopeless,
+            held=held,
             unplaced=sum(each.phase == "Pending" and not each.pod.spec.node_name for each in self.current),
             lost_by_task={} if self.ledger.timers else self._lost,
         )

@@ -13,8 +13,13 @@ from flowbatch.api.core import Pod
 from flowbatch.api.meta import Condition
 from flowbatch.api.names import SUSPENDED, TASK_SPEC
 from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.workload.vocabulary import READY, SUCCEEDED
 
 FINISHED = ("Completed", "Failed", "Terminated", "Aborted")
+
+
+#: What a task must do for those that wait for it, by the status that they name.
+_MUST = {SUCCEEDED: "succeed", READY: "be ready"}
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -120,7 +125,7 @@ def _held_back(tasks: Iterable[TaskSpec], pods: Sequence[Pod]) -> Iterable[str]:
     for task in tasks:
         if task.depends_on and task.replicas and task.name not in present:
             joined = (" or " if task.depends_on.iteration == "any" else " and ").join(task.depends_on.name)
-            yield f"task {task.name} waits for {joined} to be running"
+            yield f"task {task.name} waits for {joined} to {_MUST.get(task.depends_on.status, 'be running')}"
 
 
 def _all_placed(job: Job, pods: Sequence[Pod]) -> bool:

@@ -4,6 +4,7 @@ Volcano's machine (volcano.md 4.2, 4.3) with these repairs: an order that arrive
 resuming costs no retry; what a dependency holds back for ever ends the job instead of leaving it to hang.
 """
 
+from collections.abc import Mapping, Set
 from enum import StrEnum
 
 import msgspec
@@ -74,6 +75,8 @@ class Tally(msgspec.Struct, frozen=True):
     hopeless: int = 0
     #: Those of the pending ones that have no node.
     unplaced: int = 0
+    #: Tasks without pods, which a dependency holds back.
+    held: frozenset[str] = frozenset()
     #: Pods per task that have failed for good: no policy is going to answer that, and nobody replaces them.
     lost_by_task: dict[str, int] = {}
 
@@ -129,7 +132,17 @@ def after_sync(phase: Phase, tally: Tally, terms: Terms, retry_count: int) -> Mo
 
 
 def _started(tally: Tally, terms: Terms) -> bool:
-    return terms.min_available <= tally.running + tally.finished
+    least = least_started(terms.min_available, terms.task_minimums, terms.task_replicas, tally.held)
+    return least <= tally.running + tally.finished
+
+
+def least_started(gang_size: int, minimums: Mapping[str, int], replicas: Mapping[str, int], held: Set[str]) -> int:
+    """How many of a job's members must run while the tasks in `held` cannot: the gang without those."""
+    if not held:
+        return gang_size
+    if gang_size >= sum(minimums.values()):
+        return max(1, gang_size - sum(minimums[name] for name in held))
+    return max(1, min(gang_size, sum(replicas.values()) - sum(replicas[name] for name in held)))
 
 
 def _dead_end(tally: Tally, terms: Terms) -> Move | None:

@@ -12,17 +12,18 @@ from flowbatch.api.batch import Job
 from flowbatch.api.kinds import manifest
 from flowbatch.workload.census import Children
 from flowbatch.workload.changes import Changes, Note
-from flowbatch.workload.dependencies import hopeless_members
+from flowbatch.workload.dependencies import held_tasks, hopeless_members
 from flowbatch.workload.effective import effective
 from flowbatch.workload.expand import PodHook
 from flowbatch.workload.expand.support import needs_keys
 from flowbatch.workload.lifecycle import ACTIVE, Phase, after_sync
 from flowbatch.workload.reconcile.answers import answer_all
 from flowbatch.workload.reconcile.deadlines import expire, keep_deadline
+from flowbatch.workload.reconcile.group import drop_group
 from flowbatch.workload.reconcile.orders import follow_orders
 from flowbatch.workload.reconcile.summary import summary
 from flowbatch.workload.reconcile.turn import Turn
-from flowbatch.workload.reconcile.upkeep import drop_group, keep_up
+from flowbatch.workload.reconcile.upkeep import keep_up
 from flowbatch.workload.roles.contract import SshKeys
 from flowbatch.workload.rules import check_job
 
@@ -78,7 +79,8 @@ def _settle(turn: Turn) -> None:
     """Make the moves that the pods' states call for. A restart is seen before the job goes on."""
     came_to_restart = turn.phase is Phase.RESTARTING and turn.status.state.reason != "Resumed" and turn.pays
     for _ in range(_MOST_MOVES):
-        tally = turn.census.tally(hopeless=hopeless_members(turn.census))
+        census = turn.census
+        tally = census.tally(hopeless=hopeless_members(census), held=held_tasks(census))
         move = after_sync(turn.phase, tally, turn.terms, turn.status.retry_count)
         if move is None or (came_to_restart and move.phase is Phase.PENDING):
             return

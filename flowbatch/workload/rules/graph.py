@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, did_you_mean
-from flowbatch.workload.rules.reading import dict_of, dicts_of, task_name, texts_of
+from flowbatch.workload.rules.reading import dict_of, dicts_of, task_name, text_of, texts_of
+from flowbatch.workload.vocabulary import SUCCEEDED
 
 #: A longer cycle is shown by its first tasks.
 _SHOWN = 6
@@ -16,11 +17,13 @@ _SHOWN = 6
 def check_graph(manifest: JsonObject) -> Iterator[SpecError]:
     """The graph of tasks."""
     tasks = list(dicts_of(dict_of(manifest, "spec"), "tasks"))
+    by_name = {task_name(index, task): task for index, task in tasks}
     places = {task_name(index, task): index for index, task in tasks}
     waits: dict[int, list[int]] = {}
     few = list(places)[:100]
     for index, task in tasks:
         seen: set[str] = set()
+        succeeded = text_of(task, "dependsOn", "status") == SUCCEEDED
         for at, name in texts_of(task, "dependsOn", "name"):
             path = f"spec.tasks[{index}].dependsOn.name[{at}]"
             if name in seen:
@@ -31,6 +34,9 @@ def check_graph(manifest: JsonObject) -> Iterator[SpecError]:
                 yield SpecError(path, "is the task itself, which would wait for ever", name)
             else:
                 waits.setdefault(index, []).append(places[name])
+            if succeeded and name in places and not ends(by_name[name]):
+                problem = "never succeeds: its containers are started again whenever they end"
+                yield SpecError(path, problem, name, f"set restartPolicy: Never or OnFailure in task {name[:100]}")
             seen.add(name)
     cycle = find_cycle(waits)
     if cycle:
@@ -41,6 +47,11 @@ def check_graph(manifest: JsonObject) -> Iterator[SpecError]:
             f"spec.tasks[{cycle[0]}].dependsOn",
             f"closes a cycle of {len(ring)} tasks, none of which can start: {shown}",
         )
+
+
+def ends(task: JsonObject) -> bool:
+    """Whether the task's pods can succeed; Kubernetes restarts containers for ever unless told otherwise."""
+    return text_of(task, "template", "spec", "restartPolicy") in ("Never", "OnFailure")
 
 
 def find_cycle(waits: dict[int, list[int]]) -> list[int]:
