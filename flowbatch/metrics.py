@@ -90,3 +90,10 @@ def exposition() -> bytes:
     from prometheus_client import generate_latest
 
     return generate_latest(REGISTRY)
+
+
+# Admission.
+ADMISSION_REVIEWS = _counter(
+    "admission_reviews_total", "Reviews by webhook, kind and what came of them.", "webhook", "kind", "result"
+)
+ADMISSION_SECONDS = _histogram("admission_review_seconds", "From a review's arrival to its answer.", _FAST_S, "webhook")

@@ -42,6 +42,7 @@ VERBS = {
     "queue": ("flowbatch.cli.queue:app", "Make, show, open, close and delete queues."),
     "scheduler": ("flowbatch.cli.programs:scheduler", "Run the scheduler against a cluster."),
     "controllers": ("flowbatch.cli.programs:controllers", "Run the controllers against a cluster."),
+    "webhook": ("flowbatch.cli.programs:webhook", "Answer a cluster's admission reviews."),
     "nodes": ("flowbatch.cli.programs:nodes", "Attach process or simulated nodes to a cluster."),
     "completion": ("flowbatch.cli.completion:completion", "Print the completion script of a shell."),
     "version": ("flowbatch.cli.version:version", "Print the version."),

@@ -1,4 +1,4 @@
-"""`flowbatch scheduler`, `flowbatch controllers`, `flowbatch nodes`: the programs of a cluster, in the foreground."""
+"""`flowbatch scheduler`, `controllers`, `webhook` and `nodes`: the programs of a cluster, in the foreground."""
 
 import os
 import signal
@@ -70,6 +70,16 @@ def controllers(*, config: Config = None, options: ClusterOptions | None = None)
     settings = load_settings(config)
     nudge = hangups(settings.source)
     return _serve("controllers", lambda client: run_controllers(client, settings, nudge=nudge), options, nudge)
+
+
+def webhook(*, config: Config = None, options: ClusterOptions | None = None) -> int:
+    """Answer the API server's admission reviews until SIGTERM."""
+    from flowbatch.runtime.settings import load_settings
+    from flowbatch.runtime.webhook import run_webhook
+
+    settings = load_settings(config)
+    nudge = hangups(settings.source)
+    return _serve("webhook", lambda client: run_webhook(client, settings, nudge=nudge), options, nudge)
 
 
 def hangups(source: str) -> "Nudge | None":

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from flowbatch.admission.resource_groups import ResourceGroup
 from flowbatch.api.names import SCHEDULER_NAME
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 from flowbatch.runtime.files import read_file
@@ -69,6 +70,23 @@ class HealthSettings(Section, frozen=True):
     port: int = -1
 
 
+class WebhookSettings(Section, frozen=True):
+    """The admission webhook: where it listens, under which names it is called, and whose certificate it shows."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    namespace: str = "flowbatch-system"
+    service: str = "flowbatch-webhook"
+    #: The Secret in which its authority and certificate are kept.
+    secret: str = "flowbatch-webhook-tls"  # noqa: S105  (its name)
+    #: Name of the validating and of the mutating webhook configuration that are made to trust it.
+    configuration: str = "flowbatch"
+    #: A folder with tls.crt and tls.key that somebody else keeps in force; empty: the webhook makes its own.
+    certificates: str = ""
+    #: Volcano's `resourceGroups`: where pods of certain namespaces belong.
+    resource_groups: tuple[ResourceGroup, ...] = ()
+
+
 class LogSettings(Section, frozen=True):
     """How much is logged, and how it looks."""
 
@@ -83,6 +101,7 @@ class Settings(Section, frozen=True):
     controllers: ControllerSettings = ControllerSettings()
     election: ElectionSettings = ElectionSettings()
     health: HealthSettings = HealthSettings()
+    webhook: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     #: Python files with policies, relative to the settings file; they are read again when they change.
     policies: tuple[str, ...] = ()
@@ -120,7 +139,7 @@ VOLCANO_KEYS: Final = ("actions", "tiers", "configurations", "metrics")
 
 
 #: Settings that a running program takes over; the others wait for its next start.
-LIVE: Final = ("scheduler.policy", "scheduler.shadow", "policies", *VOLCANO_KEYS)
+LIVE: Final = ("scheduler.policy", "scheduler.shadow", "policies", "webhook.resourceGroups", *VOLCANO_KEYS)
 
 
 def waiting_for_a_start(begun: Settings, fresh: Settings) -> list[str]:
