@@ -24,22 +24,36 @@ if TYPE_CHECKING:
     from flowbatch_dsl.report import Problem, Report
     from flowbatch_dsl.run import Run
     from flowbatch_dsl.views import Change, LogLine, PodView, Status
+    from flowbatch_dsl.workflows.conditions import when
+    from flowbatch_dsl.workflows.flow import BoundFlow, Flow, flow
+    from flowbatch_dsl.workflows.graph import Graph
+    from flowbatch_dsl.workflows.node import Each, Node, Output, Retry, When
+    from flowbatch_dsl.workflows.promise import PromiseError
+    from flowbatch_dsl.workflows.step import Step, step
+    from flowbatch_dsl.workflows.workflow import Workflow
 
 __all__ = [
     "Action",
     "AsyncRun",
+    "BoundFlow",
     "Change",
     "Cluster",
+    "Each",
     "Event",
+    "Flow",
+    "Graph",
     "Job",
     "JobExists",
     "JobFailed",
     "JobGone",
     "LocalCluster",
     "LogLine",
+    "Node",
     "On",
+    "Output",
     "PodView",
     "Problem",
+    "PromiseError",
     "Report",
     "Resources",
     "Retry",
@@ -47,29 +61,49 @@ __all__ = [
     "SpecError",
     "SpecErrors",
     "Status",
+    "Step",
     "Task",
+    "When",
+    "Workflow",
     "ddp",
+    "flow",
     "mpi",
     "ps",
+    "step",
+    "when",
 ]
 
 #: Names that are loaded when first used: they need more than specs do.
 _LAZY = {
     "AsyncRun": "flowbatch_dsl.async_run",
+    "BoundFlow": "flowbatch_dsl.workflows.flow",
     "Change": "flowbatch_dsl.views",
     "Cluster": "flowbatch_dsl.clusters",
+    "Each": "flowbatch_dsl.workflows.node",
+    "Flow": "flowbatch_dsl.workflows.flow",
+    "Graph": "flowbatch_dsl.workflows.graph",
     "JobExists": "flowbatch_dsl.failures",
     "JobFailed": "flowbatch_dsl.failures",
     "JobGone": "flowbatch_dsl.failures",
     "LocalCluster": "flowbatch_dsl.local",
     "LogLine": "flowbatch_dsl.views",
+    "Node": "flowbatch_dsl.workflows.node",
+    "Output": "flowbatch_dsl.workflows.node",
     "PodView": "flowbatch_dsl.views",
     "Problem": "flowbatch_dsl.report",
+    "PromiseError": "flowbatch_dsl.workflows.promise",
     "Report": "flowbatch_dsl.report",
+    "Retry": "flowbatch_dsl.workflows.node",
     "Run": "flowbatch_dsl.run",
     "SpecError": "flowbatch.errors",
     "SpecErrors": "flowbatch.errors",
     "Status": "flowbatch_dsl.views",
+    "Step": "flowbatch_dsl.workflows.step",
+    "When": "flowbatch_dsl.workflows.node",
+    "Workflow": "flowbatch_dsl.workflows.workflow",
+    "flow": "flowbatch_dsl.workflows.flow",
+    "step": "flowbatch_dsl.workflows.step",
+    "when": "flowbatch_dsl.workflows.conditions",
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from flowbatch.errors import FlowbatchError
+from flowbatch_dsl import guard
 
 if TYPE_CHECKING:
     from flowbatch.kube.client import Client
@@ -47,6 +48,7 @@ OPEN: list[Cluster] = []
 
 def resolve(cluster: ClusterLike | None) -> Cluster:
     """The cluster that is meant. Without one, says on stderr which it takes. Raises FlowbatchError if unclear."""
+    guard.check("asks for a cluster")
     if isinstance(cluster, Cluster):
         return cluster
     if isinstance(cluster, (str, os.PathLike)):

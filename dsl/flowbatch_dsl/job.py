@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
-import msgspec
 from msgspec.structs import force_setattr, replace
 
+from flowbatch_dsl.chained import Chained
 from flowbatch_dsl.frozen import freeze, sequence
 from flowbatch_dsl.origin import caller, remember
 from flowbatch_dsl.policies import On, Retry
@@ -47,7 +47,7 @@ class JobChanges(TypedDict, total=False):
     extra: Mapping[str, Any]
 
 
-class _Named(msgspec.Struct, frozen=True):
+class _Named(Chained, frozen=True):
     name: str
 
 

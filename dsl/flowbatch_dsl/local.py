@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from flowbatch.errors import FlowbatchError
+from flowbatch_dsl import guard
 from flowbatch_dsl.clusters import OPEN, Cluster
 
 #: How long `up` may take to say `ready`, and to stop.
@@ -70,6 +71,7 @@ class LocalCluster:
         """Start it and wait until jobs can run. Starting it twice is fine."""
         if self._child is not None:
             return self
+        guard.check("starts a LocalCluster")
         self._folder = tempfile.TemporaryDirectory(prefix="flowbatch-")
         self._child = _Child(["up", "--kubeconfig", str(self.kubeconfig), *self._flags])
         atexit.register(self.stop)

@@ -10,10 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("tests") / "typing"
-FILES = [str(FOLDER / "typed_specs.py"), str(FOLDER / "planted_errors.py")]
+FILES = [
+    str(FOLDER / name) for name in ("typed_specs.py", "typed_flows.py", "planted_errors.py", "planted_flow_errors.py")
+]
 PLANTED = {
-    (FILES[1], number)
-    for number, line in enumerate((ROOT / FILES[1]).read_text().splitlines(), 1)
+    (file, number)
+    for file in FILES
+    for number, line in enumerate((ROOT / file).read_text().splitlines(), 1)
     if "# planted:" in line
 }
 

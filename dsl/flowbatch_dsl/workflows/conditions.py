@@ -1,0 +1,106 @@
+"""Deciding in a flow by what a step gave: `(when(loss) < 0.5).then(publish, model)`.
+
+An `if` in a flow would run once, when the flow is built. A condition is asked by the cluster, once the value is there;
+in plain Python it is asked at once, and means the same.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn, ParamSpec, TypeVar
+
+from flowbatch_dsl.origin import caller
+from flowbatch_dsl.workflows.building import current
+from flowbatch_dsl.workflows.node import Operator, Scalar, When, text_of
+from flowbatch_dsl.workflows.promise import Promise, PromiseError, source_of
+from flowbatch_dsl.workflows.values import plain
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Subject:
+    """What `when` is about; compare it to get a Condition."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __lt__(self, limit: float) -> "Condition":
+        return self._condition("Lt", [limit])
+
+    def __gt__(self, limit: float) -> "Condition":
+        return self._condition("Gt", [limit])
+
+    def among(self, *values: Scalar) -> "Condition":
+        """It is one of these."""
+        return self._condition("In", values)
+
+    def not_among(self, *values: Scalar) -> "Condition":
+        """It is none of these."""
+        return self._condition("NotIn", values)
+
+    def exists(self) -> "Condition":
+        """There is a value: its step was not skipped, and gave something else than None."""
+        return self._condition("Exists", ())
+
+    def missing(self) -> "Condition":
+        """There is no value."""
+        return self._condition("DoesNotExist", ())
+
+    def __bool__(self) -> bool:
+        _no_truth()
+
+    def _condition(self, operator: Operator, values: Sequence[Scalar]) -> "Condition":
+        return Condition([(self._value, operator, values)])
+
+
+class Condition:
+    """Comparisons that must all hold; `&` adds more."""
+
+    def __init__(self, parts: Sequence[tuple[object, Operator, Sequence[Scalar]]]) -> None:
+        self._parts = tuple(parts)
+
+    def __and__(self, other: "Condition") -> "Condition":
+        return Condition([*self._parts, *other._parts])
+
+    def __bool__(self) -> bool:
+        _no_truth()
+
+    def then(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """`step(*args, **kwargs)` if the condition holds, else None: its step is skipped.
+
+        `step` may be a Step, a step's `map`, or a function that calls several.
+        """
+        builder = current()
+        if builder is None:
+            return step(*args, **kwargs) if all(holds(*part) for part in self._parts) else None
+        known = [part for part in self._parts if not isinstance(part[0], Promise)]
+        if not all(holds(*part) for part in known):
+            return None
+        promised = [(part[0], part) for part in self._parts if isinstance(part[0], Promise)]
+        conditions = [When(source_of(builder.own(promise)), *part[1:]) for promise, part in promised]
+        with builder.under(conditions, [promise for promise, _ in promised]):
+            return step(*args, **kwargs)
+
+
+def when(value: object) -> Subject:
+    """`when(loss) < 0.5`, `when(state).among("ready")`: a condition on a step's result, for `then`."""
+    return Subject(value)
+
+
+def holds(value: object, operator: Operator, values: Sequence[Scalar]) -> bool:
+    """Whether a value that is there satisfies a comparison, as the cluster would say."""
+    made = plain(value)
+    if operator in ("Exists", "DoesNotExist"):
+        return (made is None) == (operator == "DoesNotExist")
+    if operator in ("In", "NotIn"):
+        among = made is not None and text_of(made) in [text_of(each) for each in values]
+        return among == (operator == "In")
+    if isinstance(made, bool) or not isinstance(made, (int, float)):
+        return False
+    limit = float(values[0])
+    return made < limit if operator == "Lt" else made > limit
+
+
+def _no_truth() -> NoReturn:
+    at = caller()
+    place = f"{at.file}:{at.line}: " if at else ""
+    raise PromiseError(f"{place}a condition has no truth yet: write (when(result) < 0.5).then(STEP, ...), not if")

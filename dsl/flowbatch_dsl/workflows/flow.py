@@ -1,0 +1,157 @@
+"""Functions that call steps: plain Python when they are called, a workflow when they are bound or submitted."""
+
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
+
+import msgspec
+from msgspec.structs import replace
+
+from flowbatch_dsl.origin import caller
+from flowbatch_dsl.workflows.building import Builder, building, current, dashed, marked, refuse
+from flowbatch_dsl.workflows.promise import source_of
+from flowbatch_dsl.workflows.values import ValueRefused, hints_of
+from flowbatch_dsl.workflows.workflow import Workflow, WorkflowChanges, placed
+
+if TYPE_CHECKING:
+    from flowbatch.api.meta import JsonObject
+    from flowbatch_dsl.report import Report
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: What the flow's function returned, as JSON, promises by "STEP.OUTPUT": an annotation of the JobFlow.
+RESULT_NOTE = "flowbatch.dev/result"
+
+
+class FlowChanges(TypedDict, total=False):
+    """What `flow(...)` and `Flow.but` may say."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+
+
+class _Options(msgspec.Struct, frozen=True):
+    name: str = ""
+    namespace: str = ""
+    labels: Mapping[str, str] = {}
+
+
+class BoundFlow(Workflow, Generic[R], frozen=True, kw_only=True, dict=True):
+    """A workflow that a @flow made; its result is an R."""
+
+    def returning(self, hint: Any, flow: object) -> "BoundFlow[R]":
+        """The same, remembering the type of its result and the flow that it comes from."""
+        vars(self)["_returns"] = hint
+        vars(self)["_flow"] = flow
+        return self
+
+    @property
+    def returns(self) -> Any:
+        """The type of the result."""
+        return vars(self).get("_returns", Any)
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """The flow that it is bound from: `flowbatch run FILE.py` does not run it as well."""
+        return (vars(self).get("_flow"),)
+
+    def but(self, **changes: Unpack[WorkflowChanges]) -> "BoundFlow[R]":
+        """A copy with these fields changed."""
+        return replace(self, **changes).returning(self.returns, self.parts[0])
+
+
+class Flow(Generic[P, R]):
+    """What `@flow` makes of a function."""
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[P, R]
+
+    def __init__(self, function: Callable[P, R], options: _Options) -> None:
+        update_wrapper(self, function)
+        self._function = function
+        self._options = options
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.__qualname__}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The function's result, computed here and now; in a flow that is being built, a part of that."""
+        return self._function(*args, **kwargs)
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> BoundFlow[R]:
+        """The workflow for these arguments: the function runs once, and its steps are noted instead of run.
+
+        Raises SpecErrors and PromiseError, with the line of your file, for what no workflow can do.
+        """
+        if current() is not None:
+            refuse(f'Flow("{self.__name__}")', "spec.flows", "bind() in a flow that is being built", "call it")
+        origin = caller()
+        name = self._options.name or dashed(self.__name__)
+        with building(Builder(name)) as builder:
+            returned: Any = self._function(*args, **kwargs)
+            note = self._note(builder, returned)
+        made: BoundFlow[R] = BoundFlow(
+            name,
+            builder.nodes,
+            namespace=self._options.namespace,
+            labels=self._options.labels,
+            annotations={RESULT_NOTE: note},
+        )
+        placed(made, origin)
+        return made.returning(hints_of(self._function).get("return", Any), self)
+
+    def _note(self, builder: Builder, returned: Any) -> str:
+        try:
+            shape = marked(returned, lambda promise: source_of(builder.own(promise)))
+        except ValueRefused as problem:
+            refuse(f'Flow("{self.__name__}")', "return", f"what it returns {problem}")
+        return msgspec.json.encode(shape).decode()
+
+    def but(self, **changes: Unpack[FlowChanges]) -> "Flow[P, R]":
+        """The same function as a flow of another name, or in another namespace."""
+        return Flow(self._function, replace(self._options, **changes))
+
+    @property
+    def runnable(self) -> bool:
+        """Whether it can be bound without arguments: then `flowbatch run FILE.py` takes it as it is."""
+        from inspect import Parameter, signature
+
+        spread = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+        needed = [p for p in signature(self._function).parameters.values() if p.kind not in spread]
+        return all(parameter.default is not Parameter.empty for parameter in needed)
+
+    def manifests(self) -> "list[JsonObject]":
+        """What `submit()` would create, where every argument has a default."""
+        return self._default().manifests()
+
+    def submission(self) -> "list[JsonObject]":
+        """The same, for pods that may start in another directory than this one."""
+        return self._default().submission()
+
+    def validate(self) -> "Report":
+        """Every problem of the workflow that the defaults make."""
+        return self._default().validate()
+
+    def _default(self) -> BoundFlow[R]:
+        if not self.runnable:
+            hint = f"bind them: nightly = {self.__name__}.bind(...)"
+            refuse(f'Flow("{self.__name__}")', "arguments", "has parameters without a default", hint)
+        return cast("Callable[[], BoundFlow[R]]", self.bind)()
+
+
+@overload
+def flow(function: Callable[P, R], /) -> Flow[P, R]: ...
+@overload
+def flow(**options: Unpack[FlowChanges]) -> "Callable[[Callable[P, R]], Flow[P, R]]": ...
+def flow(function: Callable[P, R] | None = None, /, **options: Unpack[FlowChanges]) -> Any:
+    """`@flow` or `@flow(name="nightly")`: a function that calls steps.
+
+    Called, it runs here as plain Python, for tests. `bind(...)` gives the workflow for some arguments, `submit(...)`
+    runs that on a cluster. While it is bound, the flow's own arguments are values, and what steps give are promises:
+    pass them to steps, `.map` over them, decide by them with `when`.
+    """
+    said = _Options(**options)
+    return Flow(function, said) if function is not None else lambda decorated: Flow(decorated, said)
