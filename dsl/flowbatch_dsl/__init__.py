@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowbatch_dsl.workflows.conditions import when
     from flowbatch_dsl.workflows.flow import BoundFlow, Flow, flow
     from flowbatch_dsl.workflows.graph import Graph
-    from flowbatch_dsl.workflows.node import Each, Node, Output, Retry, When
+    from flowbatch_dsl.workflows.node import Each, Node, Output, When
     from flowbatch_dsl.workflows.promise import PromiseError
     from flowbatch_dsl.workflows.step import Step, step
     from flowbatch_dsl.workflows.workflow import Workflow
@@ -93,7 +93,6 @@ _LAZY = {
     "Problem": "flowbatch_dsl.report",
     "PromiseError": "flowbatch_dsl.workflows.promise",
     "Report": "flowbatch_dsl.report",
-    "Retry": "flowbatch_dsl.workflows.node",
     "Run": "flowbatch_dsl.run",
     "SpecError": "flowbatch.errors",
     "SpecErrors": "flowbatch.errors",

@@ -1,6 +1,6 @@
 """Slips in workflows and flows. Each line marked `planted` must be an error for both checkers, and no other line."""
 
-from flowbatch_dsl import Each, Job, Node, Retry, Task, When, Workflow, flow, step, when
+from flowbatch_dsl import Each, Job, Node, Task, When, Workflow, flow, step, when
 
 a, b = Job("a", tasks=[Task("w", ["x"])]), Job("b", tasks=[Task("w", ["x"])])
 
@@ -15,10 +15,10 @@ Workflow("w", a >> b).name = "v"  # planted: workflows never change
 Node("a")  # planted: a job
 Node(a, after="b")  # planted: a list of names
 Node(a, after_ends=["Succeeded"])  # planted: Completed
-Node(a, retries=2)  # planted: retry
+Node(a, retry=2)  # planted: retries
 Node(a, when=[When("b.loss", "<", [1])])  # planted: an operator as on the wire
 Node(a, inputs={"LOSS": 1})  # planted: STEP.OUTPUT
-Retry()  # planted: a limit
+Node(a, backoff_s="2s")  # planted: an int
 Each(max_parallel="2")  # planted: an int
 
 

@@ -14,7 +14,6 @@ from flowbatch_dsl import (
     Output,
     Report,
     Resources,
-    Retry,
     Step,
     Task,
     When,
@@ -31,7 +30,7 @@ ctr, llama, rl = (Job(name, tasks=[Task("w", ["x"])]) for name in ("ctr", "llama
 assert_type(hpl >> ctr, Graph)
 assert_type(hpl >> [ctr, llama] >> rl, Graph)
 assert_type([ctr, llama] >> rl, Graph)
-assert_type([ctr, Node(llama)] >> Node(rl, retry=2), Graph)
+assert_type([ctr, Node(llama)] >> Node(rl, retries=2), Graph)
 assert_type(hpl >> (ctr >> rl), Graph)
 
 tuned = Node(
@@ -39,7 +38,8 @@ tuned = Node(
     name="tune",
     after=["hpl"],
     after_ends=["Completed", "Failed"],
-    retry=Retry(3, backoff_s=10),
+    retries=3,
+    backoff_s=10,
     when=[When("hpl.loss", "Lt", [0.5])],
     each=Each(source="hpl.parts", max_parallel=2),
     inputs={"LOSS": "hpl.loss"},

@@ -36,11 +36,10 @@ class Builder:
         self._behind: tuple[Promise, ...] = ()
 
     def name(self, wanted: str) -> str:
-        """`wanted` as a step's name, with a number from the second use on."""
+        """`wanted` as a step's name, with `-x2` and so on from the second use on: `-2` is the third job of a map."""
         base = dashed(wanted)
         count = self._names[base] = self._names.get(base, 0) + 1
-        name = base if count == 1 else f"{base}-{count}"
-        return self.name(f"{base}-{count}") if any(node.name == name for node in self.nodes) else name
+        return base if count == 1 else self.name(f"{base}-x{count}")
 
     def add(self, node: Node, promises: Sequence[Promise]) -> Promise:
         """Take in a step that needs `promises`; its own promise may be None if the step can be skipped."""

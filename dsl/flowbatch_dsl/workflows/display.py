@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 
 from flowbatch_dsl.display import table
-from flowbatch_dsl.workflows.node import Each, Node, Retry
+from flowbatch_dsl.workflows.node import Each, Node
 from flowbatch_dsl.workflows.picture import MOST_STEPS, drawing
 from flowbatch_dsl.workflows.workflow import Workflow
 
@@ -28,7 +28,7 @@ def note(node: Node) -> str:
     tasks = " ".join(f"{task.name} x{task.replicas}" for task in node.job.tasks)
     parts = [tasks, _each_text(node.each) if isinstance(node.each, Each) else ""]
     parts += [f"if {when.source} {when.operator} {', '.join(map(str, when.values))}".strip() for when in node.when]
-    parts += [f"{node.retry.limit} retries"] if isinstance(node.retry, Retry) else []
+    parts += [f"{node.retries} retries"] if node.retries else []
     return "; ".join(part for part in parts if part)
 
 

@@ -8,7 +8,7 @@ from flowbatch_dsl.job import Job
 from flowbatch_dsl.manifest import _set as given
 from flowbatch_dsl.manifest import job_manifest
 from flowbatch_dsl.strategic import merge
-from flowbatch_dsl.workflows.node import Each, Node, Output, Retry
+from flowbatch_dsl.workflows.node import Each, Node, Output
 from flowbatch_dsl.workflows.workflow import Workflow
 
 #: The program that runs a function in a pod, and the variable that says where else than where it starts to look for it.
@@ -103,7 +103,7 @@ def plain_entry(node: Node, template: str) -> JsonObject:
             "forEach": _each(node.each) if isinstance(node.each, Each) else None,
             "inputs": [{"name": name, "from": source} for name, source in node.inputs.items()],
             "outputs": [_output(each) for each in node.outputs if isinstance(each, Output)],
-            "retry": _retry(node.retry) if isinstance(node.retry, Retry) else None,
+            "retry": _retry(node),
         }
     )
 
@@ -117,6 +117,6 @@ def _output(output: Output) -> JsonObject:
     return given({"name": output.name, "task": output.task, "index": output.index or None})
 
 
-def _retry(retry: Retry) -> JsonObject:
-    waits = {"backoffSeconds": retry.backoff_s, "maxBackoffSeconds": retry.max_backoff_s}
-    return {"limit": retry.limit} | given(waits)
+def _retry(node: Node) -> JsonObject:
+    waits = given({"backoffSeconds": node.backoff_s, "maxBackoffSeconds": node.max_backoff_s})
+    return {"limit": node.retries} | waits if node.retries or waits else {}

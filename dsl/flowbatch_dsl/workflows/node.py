@@ -22,17 +22,6 @@ Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
 Scalar = str | int | float | bool
 
 
-class Retry(msgspec.Struct, frozen=True):
-    """`Retry(3, backoff_s=10)`: run a failed step anew, at most `limit` times, waiting longer each time.
-
-    The first wait is `backoff_s`, each following one twice as long, none longer than `max_backoff_s`.
-    """
-
-    limit: int
-    backoff_s: int | None = None
-    max_backoff_s: int | None = None
-
-
 class When(msgspec.Struct, frozen=True):
     """`When("tune.loss", "Lt", [0.5])`: a condition on what an earlier step gave, in Kubernetes' selector words.
 
@@ -80,7 +69,9 @@ class NodeChanges(TypedDict, total=False):
     name: str
     after: Words
     after_ends: Sequence[End]
-    retry: Retry | int | None
+    retries: int
+    backoff_s: int | None
+    max_backoff_s: int | None
     when: Sequence[When]
     each: Each | Sequence[Any] | None
     inputs: Mapping[str, str]
@@ -93,13 +84,14 @@ class _Headed(Chained, frozen=True):
 
 
 class Node(_Headed, frozen=True, kw_only=True, dict=True):
-    """`Node(job, after=["prep"], retry=2)`: a job's place in a workflow, where a plain Job says too little.
+    """`Node(job, after=["prep"], retries=2)`: a job's place in a workflow, where a plain Job says too little.
 
     `name` renames the job for this workflow. `after` are names of steps that must have ended, as `>>` says it too;
     `after_ends` which ends will do (Completed only, if not given; a clean-up step takes all three). `when` are
     conditions that must all hold, else the step is skipped. `each` makes one job for each item of a list. `inputs`
     names environment variables and the values ("STEP.OUTPUT", as JSON) that they get; `outputs` are the values that
-    this step gives.
+    this step gives. A job that failed is made anew `retries` times, after `backoff_s` seconds, then twice as many, at
+    most `max_backoff_s`.
 
     `extra` is the way to everything else: a partial entry of JobFlow's `spec.flows` (probes, patches), laid over what
     the other fields make.
@@ -108,7 +100,9 @@ class Node(_Headed, frozen=True, kw_only=True, dict=True):
     name: str = ""
     after: Words = ()
     after_ends: Sequence[End] = ()
-    retry: Retry | int | None = None
+    retries: int = 0
+    backoff_s: int | None = None
+    max_backoff_s: int | None = None
     when: Sequence[When] = ()
     each: Each | Sequence[Any] | None = None
     inputs: Mapping[str, str] = {}
@@ -122,8 +116,6 @@ class Node(_Headed, frozen=True, kw_only=True, dict=True):
         for field in ("inputs", "extra"):
             force_setattr(self, field, freeze(getattr(self, field)))
         force_setattr(self, "outputs", tuple(Output(o) if isinstance(o, str) else o for o in self.outputs))
-        if isinstance(self.retry, int):
-            force_setattr(self, "retry", Retry(self.retry) if self.retry else None)
         if self.each is not None and not isinstance(self.each, Each):
             force_setattr(self, "each", Each(sequence(self.each, "Node.each")))
         if self.name and self.name != self.job.name:

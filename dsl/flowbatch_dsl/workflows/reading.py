@@ -13,7 +13,7 @@ from flowbatch_dsl.origin import Origin, remember
 from flowbatch_dsl.reading import read_job
 from flowbatch_dsl.strategic import difference, without_nulls
 from flowbatch_dsl.workflows.manifest import API_VERSION, FLOW, TEMPLATE, plain_entry, plain_flow
-from flowbatch_dsl.workflows.node import Each, End, Node, Operator, Output, Retry, When, renamed
+from flowbatch_dsl.workflows.node import Each, End, Node, Operator, Output, When, renamed
 from flowbatch_dsl.workflows.workflow import Workflow, placed
 from flowbatch_dsl.yamltext import Document
 
@@ -75,7 +75,7 @@ def _node(item: JsonObject, path: str, templates: Mapping[str, Job], flow: Docum
         hint = did_you_mean(template or name, templates) if templates else f"add a {TEMPLATE} to the file"
         raise SpecErrors([SpecError(path, f"there is no {TEMPLATE} for it", template or name, hint)], flow.file)
     depends_on = _as(_DependsOn, item.get("dependsOn"), _DependsOn())
-    each, retry = _as(_Each, item.get("forEach"), None), _as(_Retry, item.get("retry"), None)
+    each, retry = _as(_Each, item.get("forEach"), None), _as(_Retry, item.get("retry"), _Retry())
     node = Node(
         renamed(job, name=name, namespace=""),
         after=depends_on.targets,
@@ -84,7 +84,9 @@ def _node(item: JsonObject, path: str, templates: Mapping[str, Job], flow: Docum
         each=Each(each.items, each.source, each.max_parallel) if each else None,
         inputs={each.name: each.source for each in _as(list[_Input], item.get("inputs"), [])},
         outputs=[Output(o.name, o.task, o.index) for o in _as(list[_Output], item.get("outputs"), [])],
-        retry=Retry(retry.limit, retry.backoff_seconds, retry.max_backoff_seconds) if retry else None,
+        retries=retry.limit,
+        backoff_s=retry.backoff_seconds,
+        max_backoff_s=retry.max_backoff_seconds,
     )
     rest = difference(plain_entry(node, template or name), {"jobTemplate": name, **item})
     node = node.but(extra=rest) if rest else node
@@ -151,7 +153,7 @@ class _Output(_Part, frozen=True):
 
 
 class _Retry(_Part, frozen=True):
-    limit: int
+    limit: int = 0
     backoff_seconds: int | None = None
     max_backoff_seconds: int | None = None
 

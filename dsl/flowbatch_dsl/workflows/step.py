@@ -15,7 +15,7 @@ from flowbatch_dsl.resources import Resources
 from flowbatch_dsl.task import DEFAULT_IMAGE, Task
 from flowbatch_dsl.workflows.building import RESULT, Arguments, Builder, current, refuse
 from flowbatch_dsl.workflows.manifest import PATH, RUNNER
-from flowbatch_dsl.workflows.node import Each, Node, Retry
+from flowbatch_dsl.workflows.node import Each, Node
 from flowbatch_dsl.workflows.promise import Promise, source_of
 from flowbatch_dsl.workflows.target import Unreachable, place_of, target_of
 from flowbatch_dsl.workflows.values import ValueRefused, encoded, hints_of, plain, typed
@@ -91,8 +91,13 @@ class Step(Generic[P, R]):
             self._add(arguments, name, value)
         return cast("R", self._place(builder, arguments, None))
 
-    def map(  # pyright: ignore[reportGeneralTypeIssues]  (a Step is no subtype of what binds T to its first parameter)
-        self: "Callable[Concatenate[T, ...], R]", items: Sequence[T], *, max_parallel: int | None = None, **fixed: Any
+    def map(
+        # No Step is a supertype of what binds T to the first parameter; the calls check all the same.
+        self: "Callable[Concatenate[T, ...], R]",  # pyright: ignore[reportGeneralTypeIssues]
+        items: Sequence[T],
+        *,
+        max_parallel: int | None = None,
+        **fixed: Any,
     ) -> list[R]:
         """The results for each of `items` as the first argument, in their order; `fixed` are the other arguments.
 
@@ -180,7 +185,8 @@ class Step(Generic[P, R]):
             inputs=arguments.inputs,
             outputs=[RESULT],
             each=each,
-            retry=Retry(options.retries, options.backoff_s) if options.retries else None,
+            retries=options.retries,
+            backoff_s=options.backoff_s,
         )
         return builder.add(node, [*arguments.promises, *self._after])
 

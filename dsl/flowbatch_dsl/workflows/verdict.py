@@ -20,7 +20,9 @@ _NODE_FIELDS = {
     "jobTemplate": "job",
     "inputs": "inputs",
     "outputs": "outputs",
-    "retry": "retry",
+    "retry.limit": "retries",
+    "retry.backoffSeconds": "backoff_s",
+    "retry.maxBackoffSeconds": "max_backoff_s",
     "when": "when",
     "name": "name",
 }
@@ -60,8 +62,9 @@ def _flow_problems(workflow: Workflow) -> list[SpecError]:
 
 
 def _by_rules(manifest: dict[str, object]) -> list[SpecError]:
+    from flowbatch.workload.rules import check_job_flow
 
-    return []
+    return check_job_flow(manifest)
 
 
 def problems_of(workflow: Workflow, found: Iterable[SpecError]) -> list[Problem]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowbatch.errors import SpecErrors
-from flowbatch_dsl import Job, PromiseError, Step, Workflow, flow, step, when
+from flowbatch_dsl import BoundFlow, Job, PromiseError, Step, Workflow, flow, step, when
 from flowbatch_dsl.workflows.building import unexpanded
 from flowbatch_dsl.workflows.flow import RESULT_NOTE
 
@@ -54,7 +54,7 @@ def test_called_a_flow_is_plain_python() -> None:
 
 def test_bound_it_is_a_workflow() -> None:
     bound = author.pipeline.bind("s3://b")
-    assert isinstance(bound, Workflow)
+    assert isinstance(bound, BoundFlow)
     assert (bound.name, bound.returns) == ("pipeline", float)
     assert entries(bound) == {
         "shard": {"name": "shard", "jobTemplate": "pipeline-shard", "outputs": [{"name": "result"}]},
@@ -101,17 +101,17 @@ def test_promises_may_stand_within_lists_and_by_star() -> None:
     train, report = entries(bound)["train"], entries(bound)["report"]
     assert train["inputs"] == [
         {"name": "FLOWBATCH_INPUT_rates_0", "from": "score.result"},
-        {"name": "FLOWBATCH_INPUT_rates_1", "from": "score-2.result"},
+        {"name": "FLOWBATCH_INPUT_rates_1", "from": "score-x2.result"},
     ]
     assert '"rates":[{"$from":"FLOWBATCH_INPUT_rates_0"}' in env_of(bound, "train")["FLOWBATCH_ARGUMENTS"]
-    assert {each["from"] for each in report["inputs"]} == {"publish.result", "score-4.result", "score-5.result"}
+    assert {each["from"] for each in report["inputs"]} == {"publish.result", "score-x4.result", "score-x5.result"}
     assert bound.annotations[RESULT_NOTE] == '[{"$from":"train.result"},{"$from":"report.result"}]'
 
 
 def test_a_condition_becomes_when_and_who_takes_the_result_runs_without_it_too() -> None:
     bound = author.nested.bind()
     publish = entries(bound)["publish"]
-    assert publish["when"] == [{"from": "score-3.result", "operator": "Gt", "values": ["0.2"]}]
+    assert publish["when"] == [{"from": "score-x3.result", "operator": "Gt", "values": ["0.2"]}]
     assert "states" not in publish["dependsOn"]
     assert entries(bound)["report"]["dependsOn"]["states"] == ["Completed", "Skipped"]
 
@@ -119,7 +119,7 @@ def test_a_condition_becomes_when_and_who_takes_the_result_runs_without_it_too()
 def test_a_flow_in_a_flow_is_a_part_of_it() -> None:
     bound = author.composed.bind()
     assert (bound.name, dict(bound.labels)) == ("of-two", {"team": "a"})
-    assert [node.name for node in bound.steps] == ["shard", "score", "best", "shard-2", "score-2", "best-2"]
+    assert [node.name for node in bound.steps] == ["shard", "score", "best", "shard-x2", "score-x2", "best-x2"]
     assert author.composed() == [author.pipeline("a", 2), author.pipeline("bc", 3)]
 
 
@@ -152,7 +152,7 @@ def test_conditions_hold_for_all_that_is_called_under_them() -> None:
 
     steps = entries(conditional.bind())
     assert len(steps["best"]["when"]) == len(steps["shard"]["when"]) == 2
-    assert steps["best"]["dependsOn"] == {"targets": ["score", "score-2"], "states": ["Completed", "Skipped"]}
+    assert steps["best"]["dependsOn"] == {"targets": ["score", "score-x2"], "states": ["Completed", "Skipped"]}
 
 
 def test_a_step_may_come_after_one_whose_value_it_does_not_take() -> None:

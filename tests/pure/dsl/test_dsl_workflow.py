@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from flowbatch.errors import SpecErrors
-from flowbatch_dsl import Each, Graph, Job, Node, Output, Retry, Task, When, Workflow
+from flowbatch_dsl import Each, Graph, Job, Node, Output, Task, When, Workflow
 from flowbatch_dsl.yamltext import load_all
 
 
@@ -62,11 +62,11 @@ def test_a_value_that_a_step_takes_is_an_edge() -> None:
 FULL = Workflow(
     "full",
     [
-        Node(hpl, outputs=["loss", Output("parts", "main", 1)], retry=Retry(3, 10, 60)),
+        Node(hpl, outputs=["loss", Output("parts", "main", 1)], retries=3, backoff_s=10, max_backoff_s=60),
         Node(
             ctr, name="other", when=[When("hpl.loss", "Gt", [1]), When("hpl.loss", "Exists")], inputs={"L": "hpl.loss"}
         ),
-        Node(llama, each=[1, {"a": [2]}, "x"], retry=1, after_ends=["Completed", "Skipped"], after=["other"]),
+        Node(llama, each=[1, {"a": [2]}, "x"], retries=1, after_ends=["Completed", "Skipped"], after=["other"]),
         Node(rl, each=Each(source="hpl.parts", max_parallel=2), extra={"dependsOn": {"probe": {"taskStatusList": []}}}),
     ],
     namespace="ml",
