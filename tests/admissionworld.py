@@ -64,6 +64,23 @@ def command(action: str = "AbortJob", kind: str = "Job") -> dict[str, Any]:
     }
 
 
+def flow(*steps: Any, name: str = "f", **spec: Any) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "default"}
+    full = {"flows": list(steps), **spec}
+    return {"apiVersion": "flow.volcano.sh/v1alpha1", "kind": "JobFlow", "metadata": meta, "spec": full}
+
+
+def template(name: str = "a", **spec: Any) -> dict[str, Any]:
+    made = job(name, **spec)
+    return {**made, "apiVersion": "flow.volcano.sh/v1alpha1", "kind": "JobTemplate"}
+
+
+def cron(name: str = "nightly", schedule: str = "0 3 * * *", **spec: Any) -> dict[str, Any]:
+    made = {"schedule": schedule, "jobTemplate": {"spec": job()["spec"]}, **spec}
+    meta = {"name": name, "namespace": "default"}
+    return {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "CronJob", "metadata": meta, "spec": made}
+
+
 def pod(scheduler: str = "volcano", namespace: str = "default", annotations: Any = None, **spec: Any) -> Any:
     meta = {"name": "p", "namespace": namespace, "annotations": annotations or {}}
     full = {"schedulerName": scheduler, "containers": [dict(CONTAINER)], **spec}

@@ -9,20 +9,21 @@ from typing import Any
 
 import anyio
 
-from flowbatch.api.kinds import NAMESPACE, PRIORITY_CLASS, QUEUE, Kind, manifest
+from flowbatch.api.kinds import JOB_TEMPLATE, NAMESPACE, PRIORITY_CLASS, QUEUE, Kind, manifest
 from flowbatch.api.meta import JsonObject, Wire
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
 
-#: What the rules look at.
-KINDS: tuple[Kind[Any], ...] = (QUEUE, NAMESPACE, PRIORITY_CLASS)
+#: What verdicts depend on, and what only warnings do: its kind need not even be served.
+NEEDED: tuple[Kind[Any], ...] = (QUEUE, NAMESPACE, PRIORITY_CLASS)
+OPTIONAL: tuple[Kind[Any], ...] = (JOB_TEMPLATE,)
 
 
 class Caches:
     """One informer per kind."""
 
     def __init__(self, client: Client, informer: Callable[..., Informer[Any]] = Informer) -> None:
-        self.informers: dict[str, Informer[Any]] = {kind.kind: informer(client, kind) for kind in KINDS}
+        self.informers: dict[str, Informer[Any]] = {kind.kind: informer(client, kind) for kind in (*NEEDED, *OPTIONAL)}
         self._changed = anyio.Event()
         for each in self.informers.values():
             each.on_change(self._tell)
@@ -35,7 +36,7 @@ class Caches:
 
     def unlisted(self) -> str:
         """What has not been read yet; empty once all is."""
-        missing = [each.kind.plural for each in self.informers.values() if not each.synced]
+        missing = [kind.plural for kind in NEEDED if not self.informers[kind.kind].synced]
         return f"not listed yet: {', '.join(missing)}" if missing else ""
 
     def view(self) -> "View":

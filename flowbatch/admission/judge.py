@@ -5,23 +5,16 @@ object that was stored before a rule existed must still be able to end.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from flowbatch.admission.neighbours import check_group_neighbours, check_job_neighbours
+from flowbatch.admission.neighbours import check_flow_neighbours, check_group_neighbours, check_job_neighbours
 from flowbatch.admission.queues import check_deletion, check_paths, check_place, check_root
 from flowbatch.admission.world import World
 from flowbatch.api.kinds import (
-    COMMAND,
-    CRON_JOB,
-    HYPER_NODE,
     JOB,
     JOB_FLOW,
-    JOB_TEMPLATE,
-    NUMATOPOLOGY,
     POD,
     POD_GROUP,
     QUEUE,
-    Kind,
 )
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SCHEDULER_NAME
@@ -43,6 +36,13 @@ def problems(
     if judge is None or (old is not None and not _means_otherwise(old, new)):
         return []
     return list(judge(old, new, world))
+
+
+def remarks(api_version: str, kind: str, new: JsonObject | None, world: World) -> list[SpecError]:
+    """What is no mistake and worth a word: kubectl prints it as a warning, and the write goes through."""
+    if new is None or (api_version, kind) != (JOB_FLOW.api_version, JOB_FLOW.kind):
+        return []
+    return list(check_flow_neighbours(new, world))
 
 
 def _means_otherwise(old: JsonObject, new: JsonObject) -> bool:
@@ -86,16 +86,9 @@ def _pod(old: JsonObject | None, new: JsonObject, _world: World) -> Iterable[Spe
     return rules.check_pod(new) if old is None and ours else ()
 
 
-_KINDS: tuple[tuple[Kind[Any], Judge], ...] = (
-    (JOB, _job),
-    (QUEUE, _queue),
-    (POD_GROUP, _pod_group),
-    (POD, _pod),
-    (COMMAND, _by_table(rules.check_command)),
-    (HYPER_NODE, _by_table(rules.check_hyper_node)),
-    (NUMATOPOLOGY, _by_table(rules.check_numatopology)),
-    (CRON_JOB, _by_table(rules.check_cron_job)),
-    (JOB_FLOW, _by_table(rules.check_job_flow)),
-    (JOB_TEMPLATE, _by_table(rules.check_job_template)),
-)
-JUDGES: dict[tuple[str, str], Judge] = {(kind.api_version, kind.kind): judge for kind, judge in _KINDS}
+#: What looks further than at itself, or has no table of its own.
+_FURTHER: dict[tuple[str, str], Judge] = {
+    (kind.api_version, kind.kind): judge
+    for kind, judge in ((JOB, _job), (QUEUE, _queue), (POD_GROUP, _pod_group), (POD, _pod))
+}
+JUDGES: dict[tuple[str, str], Judge] = {kind: _by_table(check) for kind, check in rules.CHECKS.items()} | _FURTHER

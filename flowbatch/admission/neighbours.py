@@ -6,7 +6,7 @@ from flowbatch.admission.world import World, name_of
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import DEFAULT_QUEUE, ROOT_QUEUE, SCHEDULING_QUEUE_NAME
 from flowbatch.errors import SpecError
-from flowbatch.workload.rules.reading import dict_of, text_of
+from flowbatch.workload.rules.reading import dict_of, dicts_of, text_of
 
 #: Kubernetes' own classes: there is always one of each name, listed or not.
 _SYSTEM_CLASSES = ("system-cluster-critical", "system-node-critical")
@@ -23,6 +23,16 @@ def check_group_neighbours(group: JsonObject, world: World) -> Iterator[SpecErro
     queue = world("Queue", "", text_of(group, "spec", "queue") or DEFAULT_QUEUE)
     if queue is not None:
         yield from _state(queue)
+
+
+def check_flow_neighbours(flow: JsonObject, world: World) -> Iterator[SpecError]:
+    """Templates that are not there yet. Flows wait for them, so this is told and not refused."""
+    namespace = text_of(flow, "metadata", "namespace")
+    for index, step in dicts_of(flow, "spec", "flows"):
+        name = text_of(step, "jobTemplate") or text_of(step, "name")
+        if name and world("JobTemplate", namespace, name) is None:
+            field = "jobTemplate" if text_of(step, "jobTemplate") else "name"
+            yield SpecError(f"spec.flows[{index}].{field}", "no such job template yet: the step waits for it", name)
 
 
 def namespace_queue(namespace: str, world: World) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from flowbatch.admission.judge import problems
+from flowbatch.admission.judge import problems, remarks
 from flowbatch.admission.mutate import mutated
 from flowbatch.admission.patch import json_patch
 from flowbatch.admission.resource_groups import ResourceGroup
@@ -22,6 +22,7 @@ from flowbatch.workload.rules.reading import dict_of, text_of
 API_VERSION, KIND = "admission.k8s.io/v1", "AdmissionReview"
 #: What one message may be long; what is beyond is counted. kubectl prints messages whole.
 MESSAGE_CHARS = 16_000
+MOST_WARNINGS, WARNING_CHARS = 10, 200
 
 _encode = msgspec.json.Encoder().encode
 
@@ -92,7 +93,10 @@ def verdict(question: Question, world: World) -> tuple[JsonObject, list[SpecErro
     """The answer of the validating webhook, and what it refuses."""
     found = problems(question.api_version, question.kind, question.old, question.new, world)
     if not found:
-        return _answer(question.uid, {"allowed": True}), []
+        warnings = [_brief(each) for each in remarks(question.api_version, question.kind, question.new, world)]
+        return _answer(
+            question.uid, {"allowed": True, **({"warnings": warnings[:MOST_WARNINGS]} if warnings else {})}
+        ), []
     subject = f"{question.kind} {name_of(question.new or question.old)}".strip()
     status = {
         "status": "Failure",
@@ -102,6 +106,12 @@ def verdict(question: Question, world: World) -> tuple[JsonObject, list[SpecErro
         "details": {"kind": question.kind, "causes": [_cause(each) for each in found]},
     }
     return _answer(question.uid, {"allowed": False, "status": status}), found
+
+
+def _brief(remark: SpecError) -> str:
+    """The API server cuts warnings that are long, and drops them where they are many."""
+    text = str(remark)
+    return text if len(text) <= WARNING_CHARS else text[: WARNING_CHARS - 1] + "…"
 
 
 def _message(subject: str, found: Sequence[SpecError]) -> str:

@@ -1,7 +1,5 @@
 """`flowbatch validate`: every problem of a file, without a cluster, or, where one is named, on that cluster."""
 
-from collections.abc import Callable
-
 from flowbatch.api.meta import JsonObject
 from flowbatch.cli.load import load
 from flowbatch.cli.options import ClusterOptions, FileArgument
@@ -9,16 +7,6 @@ from flowbatch.cli.session import connect, run_async
 from flowbatch.errors import SpecError, SpecErrors
 from flowbatch.kube.schema import served_fields
 from flowbatch.workload import rules
-
-CHECKS: dict[tuple[str, str], Callable[[JsonObject], list[SpecError]]] = {
-    ("batch.volcano.sh/v1alpha1", "Job"): rules.check_job,
-    ("scheduling.volcano.sh/v1beta1", "Queue"): rules.check_queue,
-    ("scheduling.volcano.sh/v1beta1", "PodGroup"): rules.check_pod_group,
-    ("bus.volcano.sh/v1alpha1", "Command"): rules.check_command,
-    ("batch.volcano.sh/v1alpha1", "CronJob"): rules.check_cron_job,
-    ("flow.volcano.sh/v1alpha1", "JobFlow"): rules.check_job_flow,
-    ("flow.volcano.sh/v1alpha1", "JobTemplate"): rules.check_job_template,
-}
 
 
 def validate(*files: FileArgument, options: ClusterOptions | None = None) -> int:
@@ -58,7 +46,7 @@ def check(manifest: JsonObject, source: str, served: frozenset[str] | None = Non
     """
     if (manifest.get("apiVersion"), manifest.get("kind")) == ("v1", "ConfigMap"):
         return check_config_map(manifest, source)
-    rule = CHECKS.get((str(manifest.get("apiVersion")), str(manifest.get("kind"))))
+    rule = rules.CHECKS.get((str(manifest.get("apiVersion")), str(manifest.get("kind"))))
     if rule is None:
         return []
     name = (manifest.get("metadata") or {}).get("name", "?") if isinstance(manifest.get("metadata"), dict) else "?"

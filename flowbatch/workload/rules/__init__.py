@@ -51,6 +51,7 @@ from flowbatch.workload.rules.volumes import check_volumes
 from flowbatch.workload.vocabulary import Action, Event
 
 __all__ = [
+    "CHECKS",
     "Action",
     "Event",
     "Rule",
@@ -152,6 +153,23 @@ def check_command(manifest: JsonObject) -> list[SpecError]:
 def check_pod(manifest: JsonObject) -> list[SpecError]:
     """Every problem of a bare pod that is ours to name: its disruption budget. The rest is Kubernetes' own."""
     return list(disruption_budget(dict_of(manifest, "metadata", "annotations"), "metadata.annotations"))
+
+
+#: (apiVersion, kind) -> everything that one manifest can be told by itself.
+CHECKS: dict[tuple[str, str], Callable[[JsonObject], list[SpecError]]] = {
+    (kind.api_version, kind.kind): check
+    for kind, check in (
+        (JOB, check_job),
+        (CRON_JOB, check_cron_job),
+        (JOB_FLOW, check_job_flow),
+        (JOB_TEMPLATE, check_job_template),
+        (QUEUE, check_queue),
+        (POD_GROUP, check_pod_group),
+        (COMMAND, check_command),
+        (HYPER_NODE, check_hyper_node),
+        (NUMATOPOLOGY, check_numatopology),
+    )
+}
 
 
 def _check(

@@ -7,6 +7,7 @@ import ssl
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 import pytest
 
 from flowbatch.admission import app as webhook_app
@@ -151,7 +152,7 @@ async def test_a_lost_secret_is_made_again_and_served_without_a_restart(caller):
     await caller.client.delete(SECRET, "flowbatch-webhook-tls", "kube-system")
     with anyio.fail_after(30):
         while await certificate(caller.client) in ("", before):
-            await anyio.sleep(0.02)
+            await anyio.lowlevel.checkpoint()
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 assert (await caller.review("/validate", job()))["allowed"]

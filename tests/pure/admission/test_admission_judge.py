@@ -3,9 +3,22 @@
 import pytest
 
 from flowbatch.admission.admit import admit
-from flowbatch.admission.judge import problems
+from flowbatch.admission.judge import problems, remarks
 from flowbatch.errors import SpecErrors
-from tests.admissionworld import Stored, command, hyper_node, job, pod, pod_group, priority_class, queue, task
+from tests.admissionworld import (
+    Stored,
+    command,
+    cron,
+    flow,
+    hyper_node,
+    job,
+    pod,
+    pod_group,
+    priority_class,
+    queue,
+    task,
+    template,
+)
 
 ROOT, DEFAULT = queue("root"), queue("default")
 
@@ -213,6 +226,34 @@ def test_a_pod_group_needs_an_open_queue_if_there_is_one():
 def test_disruption_budgets_of_pods(annotations, fine):
     assert (refused(pod(annotations=annotations)) == {}) is fine
     assert refused(pod("default-scheduler", annotations=annotations)) == {}
+
+
+@pytest.mark.parametrize(
+    ("obj", "path"),
+    [
+        (flow({"name": "a", "dependsOn": {"targets": ["a"]}}), "spec.flows[0].dependsOn.targets[0]"),
+        (flow({"name": "a", "dependsOn": {"targets": ["b"]}}), "spec.flows[0].dependsOn.targets[0]"),
+        (template(maxRetry=-1), "spec.maxRetry"),
+        (cron(schedule="every day"), "spec.schedule"),
+        (cron(timeZone="Mars/Olympus"), "spec.timeZone"),
+    ],
+)
+def test_flows_templates_and_cron_jobs_are_judged(obj, path):
+    assert path in refused(obj)
+
+
+@pytest.mark.parametrize(
+    "obj", [flow(), flow({"name": "a"}), flow({"name": "a"}, {"name": "b", "dependsOn": {"targets": ["a"]}}), cron()]
+)
+def test_flows_and_cron_jobs_that_are_fine(obj):
+    assert refused(obj) == {}
+
+
+def test_a_template_that_is_not_there_yet_is_a_remark():
+    wanted = flow({"name": "a"}, {"name": "b", "jobTemplate": "t"})
+    world = Stored(template("a"))
+    told = remarks(wanted["apiVersion"], "JobFlow", wanted, world)
+    assert [(each.path, each.value) for each in told] == [("spec.flows[1].jobTemplate", "t")]
 
 
 def test_hyper_nodes_and_commands_are_judged_too():
