@@ -8,6 +8,7 @@ import structlog
 
 from flowbatch.controllers.caches import Caches, wait_synced
 from flowbatch.controllers.command import CommandController
+from flowbatch.controllers.cronjob import CronJobController
 from flowbatch.controllers.job import JobController
 from flowbatch.controllers.podgroup import PodGroupController
 from flowbatch.controllers.queue import QueueController
@@ -38,7 +39,7 @@ class Controller(Protocol):
 
 
 class Controllers:
-    """Job, PodGroup, queue and Command controllers; `settings.enabled` says which."""
+    """The controllers of jobs, what jobs are made from, pod groups and queues; `settings.enabled` says which."""
 
     def __init__(
         self,
@@ -63,10 +64,11 @@ class Controllers:
         """Run until cancelled. What is half done then is finished by the next run: nothing is kept in memory only."""
         served = await self._served()
         async with asyncio.TaskGroup() as group:
-            for informer in self.informers:
+            optional = self.caches.optional(self.settings.enabled)
+            for informer in (*self.informers, *optional):
                 group.create_task(informer.run())
             group.create_task(self.recorder.run())
-            await wait_synced(self.informers)
+            await wait_synced(self.informers, optional)
             self.running = self._make(served)
             for controller in self.running.values():
                 group.create_task(controller.run())
@@ -102,4 +104,6 @@ class Controllers:
             made["queue"] = QueueController(client, caches, recorder, settings)
         if "command" in settings.enabled:
             made["command"] = CommandController(client, caches, recorder, settings)
+        if "cronjob" in settings.enabled:
+            made["cronjob"] = CronJobController(client, caches, recorder, settings)
         return made

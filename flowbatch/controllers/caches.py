@@ -10,9 +10,23 @@ from typing import Any
 from flowbatch.api.batch import Job
 from flowbatch.api.bus import Command
 from flowbatch.api.core import Namespace, Pod, PriorityClass
-from flowbatch.api.kinds import COMMAND, JOB, NAMESPACE, POD, POD_GROUP, PRIORITY_CLASS, QUEUE, Kind
+from flowbatch.api.cron import CronJob
+from flowbatch.api.flow import JobFlow, JobTemplate
+from flowbatch.api.kinds import (
+    COMMAND,
+    CRON_JOB,
+    JOB,
+    JOB_FLOW,
+    JOB_TEMPLATE,
+    NAMESPACE,
+    POD,
+    POD_GROUP,
+    PRIORITY_CLASS,
+    QUEUE,
+    Kind,
+)
 from flowbatch.api.meta import ObjectMeta
-from flowbatch.api.names import DEFAULT_QUEUE, GROUP_NAME, JOB_NAME, VOLCANO_GROUP_NAME
+from flowbatch.api.names import CREATED_BY_TEMPLATE, DEFAULT_QUEUE, GROUP_NAME, JOB_NAME, VOLCANO_GROUP_NAME
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.controllers.expectations import metadata_of
 from flowbatch.informer import Informer
@@ -28,7 +42,11 @@ class Caches:
     def __init__(
         self, client: Client, scheduler_names: Iterable[str], informer: Callable[..., Informer[Any]] = Informer
     ) -> None:
-        self.jobs: Informer[Job] = informer(client, JOB, indexes={"queue": _queue_of_job})
+        self.jobs: Informer[Job] = informer(
+            client,
+            JOB,
+            indexes={"queue": _queue_of_job, "controller": _controller_of_job, "template": _template_of_job},
+        )
         #: Pods made by the job controller, by the job they say they belong to.
         self.pods: Informer[Pod] = informer(client, POD, label_selector=JOB_NAME, indexes={"job": _job_of_pod})
         #: Pods of anybody else that ask for one of our schedulers.
@@ -47,6 +65,10 @@ class Caches:
         self.commands: Informer[Command] = informer(client, COMMAND, indexes={"target": _target_of_command})
         self.priority_classes: Informer[PriorityClass] = informer(client, PRIORITY_CLASS)
         self.namespaces: Informer[Namespace] = informer(client, NAMESPACE)
+        #: Kinds that a cluster on which Volcano came first may not serve, or not all of them.
+        self.cron_jobs: Informer[CronJob] = informer(client, CRON_JOB)
+        self.job_flows: Informer[JobFlow] = informer(client, JOB_FLOW)
+        self.job_templates: Informer[JobTemplate] = informer(client, JOB_TEMPLATE)
         self._watched: dict[str, tuple[Informer[Any], ...]] = {
             POD.kind: (self.pods, *self.bare_pods),
             JOB.kind: (self.jobs,),
@@ -60,11 +82,22 @@ class Caches:
         needed: list[Informer[Any]] = [self.jobs, self.queues, self.commands] if enabled else []
         if enabled & {"job", "queue"}:
             needed.append(self.pod_groups)
+        if enabled & {"job", "jobflow"}:
+            needed.append(self.pods)
         if "job" in enabled:
-            needed += [self.pods, self.priority_classes]
+            needed.append(self.priority_classes)
         if "podgroup" in enabled:
             needed += [*self.bare_pods, self.namespaces]
         return needed
+
+    def optional(self, enabled: frozenset[str]) -> list[Informer[Any]]:
+        """The informers of kinds that may be missing, of which these controllers read."""
+        kinds: list[Informer[Any]] = [self.cron_jobs] if "cronjob" in enabled else []
+        if "jobflow" in enabled:
+            kinds.append(self.job_flows)
+        if enabled & {"jobflow", "jobtemplate"}:
+            kinds.append(self.job_templates)
+        return kinds
 
     def look(self, kind: Kind[Any], key: str) -> ObjectMeta | None:
         """The cached metadata of an object of a kind that is watched."""
@@ -78,9 +111,10 @@ class Caches:
         return kind.kind in self._watched
 
 
-async def wait_synced(informers: Iterable[Informer[Any]]) -> None:
-    """Wait until every first list is in: from then on, absence means absence."""
-    await asyncio.gather(*(informer.wait_synced() for informer in informers))
+async def wait_synced(informers: Iterable[Informer[Any]], optional: Iterable[Informer[Any]] = ()) -> None:
+    """Wait until every first list is in: from then on, absence means absence. What is not served is absent."""
+    waits = [informer.wait_synced() for informer in informers]
+    await asyncio.gather(*waits, *(informer.wait_settled() for informer in optional))
 
 
 def group_of_pod(pod: Pod) -> str:
@@ -110,6 +144,16 @@ def _group_of_pod(pod: Pod) -> list[str]:
 
 def _queue_of_job(job: Job) -> list[str]:
     return [job.spec.queue or DEFAULT_QUEUE]
+
+
+def _controller_of_job(job: Job) -> list[str]:
+    owner = job.metadata.controller
+    return [owner.uid] if owner is not None else []
+
+
+def _template_of_job(job: Job) -> list[str]:
+    template = job.metadata.annotations.get(CREATED_BY_TEMPLATE)
+    return [template] if template else []
 
 
 def _queue_of_group(group: PodGroup) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from flowbatch.api.names import SCHEDULER_NAME
 
 #: Every controller that can be switched off by name.
-CONTROLLERS = ("job", "podgroup", "queue", "command")
+CONTROLLERS = ("job", "podgroup", "queue", "command", "cronjob", "jobflow", "jobtemplate")
 
 
 def wall_clock() -> datetime:

@@ -56,6 +56,10 @@ class View(Informer[T]):
         """Wait until the base has read everything once: views hear of it in the same moment."""
         await self._base.wait_synced()
 
+    async def wait_settled(self) -> None:
+        """The same for a kind that may be missing."""
+        await self._base.wait_settled()
+
     @property
     def synced(self) -> bool:
         """Whether the base has read everything once."""
