@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+import msgspec
+
 from flowbatch.api.core import Pod
 from flowbatch.api.kinds import POD, POD_GROUP
 from flowbatch.api.meta import JsonObject, ObjectMeta
@@ -16,6 +18,8 @@ from flowbatch.api.names import (
 )
 from flowbatch.api.quantity import QuantityError, format_amount
 from flowbatch.api.requests import pod_requests
+from flowbatch.api.scheduling import PodGroupSpec
+from flowbatch.controllers.difference import difference
 
 #: Annotations that a PodGroup takes over from its pod and the pod's owners.
 INHERITED_PREFIX = "volcano.sh/"
@@ -51,6 +55,27 @@ def pod_group(pod: Pod, owners: Sequence[ObjectMeta], namespace: ObjectMeta | No
         "metadata": metadata,
         "spec": spec,
     }
+
+
+def stated(pod: Pod, owners: Sequence[ObjectMeta], spec: JsonObject) -> JsonObject:
+    """The part of the spec that annotations ask for by name: what a group that exists already must follow.
+
+    The rest may have been changed by hand since, and stays.
+    """
+    sources = [pod.metadata, *owners]
+    said = {
+        "minMember": _first(sources, GROUP_MIN_MEMBER),
+        "minResources": _first(sources, GROUP_MIN_RESOURCES) or _first(sources, GROUP_MIN_MEMBER),
+        "networkTopology": _first(sources, NETWORK_TOPOLOGY_MODE) or _first(sources, NETWORK_TOPOLOGY_HIGHEST_TIER),
+    }
+    return {name: spec[name] for name, text in said.items() if text and name in spec}
+
+
+def renewal(found: PodGroupSpec, said: JsonObject) -> JsonObject:
+    """What has to change in a group's spec to agree with what annotations say now."""
+    wanted: JsonObject = msgspec.to_builtins(msgspec.convert(said, PodGroupSpec))
+    there: JsonObject = msgspec.to_builtins(found)
+    return difference({name: there[name] for name in wanted if name in there}, wanted)
 
 
 def _owner_reference(pod: Pod) -> JsonObject:

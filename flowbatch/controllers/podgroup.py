@@ -14,7 +14,7 @@ from flowbatch.controllers.caches import Caches, group_of_pod
 from flowbatch.controllers.effects import Effects, guarded
 from flowbatch.controllers.expectations import Expectations
 from flowbatch.controllers.owners import Owners
-from flowbatch.controllers.pod_group_manifest import group_name, pod_group
+from flowbatch.controllers.pod_group_manifest import group_name, pod_group, renewal, stated
 from flowbatch.controllers.recorder import Recorder
 from flowbatch.controllers.runner import Runner
 from flowbatch.controllers.settings import Settings
@@ -92,7 +92,10 @@ class PodGroupController:
         reference = pod.metadata.controller
         owner_uid = reference.uid if reference else pod.metadata.uid
         # This controller does not watch PodGroups, so there is nothing to wait for.
-        await self._effects.create(group_key, owner_uid, POD_GROUP, wanted)
+        made = await self._effects.create(group_key, owner_uid, POD_GROUP, wanted)
+        if changes := renewal(made.spec, stated(pod, owners, wanted["spec"])):
+            body = guarded({"spec": changes}, made.metadata.uid)
+            await self._effects.patch(group_key, POD_GROUP, made.metadata.name, made.metadata.namespace, body)
         self._expectations.forget(group_key)
         self._made[group_key] = self._monotonic()
 

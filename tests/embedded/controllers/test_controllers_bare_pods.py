@@ -84,6 +84,32 @@ async def test_pods_of_one_owner_share_a_gang_of_the_size_it_asks_for(world):
     assert group.metadata.controller.uid == owner["uid"]
 
 
+async def test_an_owner_that_asks_for_another_size_gets_it_with_its_next_pod_and_the_rest_of_the_group_stays(world):
+    await world.start()
+    owner = await make_replica_set(world, **{"scheduling.volcano.sh/group-min-member": "2"})
+    await world.client.create(POD, pod("p0", owner=owner))
+    name = await group_of(world, "p0")
+    await world.settled()
+    by_hand = {"spec": {"priorityClassName": "high", "queue": "moved"}}
+    await world.client.patch(POD_GROUP, name, by_hand, "default")
+    note = b'{"metadata":{"annotations":{"scheduling.volcano.sh/group-min-member":"4"}}}'
+    path = "/apis/apps/v1/namespaces/default/replicasets/rs"
+    await world.client.send(Request("PATCH", path, (), note, "application/merge-patch+json"))
+    await world.kill()  # whoever starts anew trusts no group that it has not seen
+    await world.start()
+    await world.client.create(POD, pod("p1", owner=owner))
+    await group_of(world, "p1")
+    await world.settled()
+    group = await world.client.get(POD_GROUP, name, "default")
+    assert (group.spec.min_member, group.spec.min_resources) == (4, {"cpu": "400m"})
+    assert (group.spec.priority_class_name, group.spec.queue) == ("high", "moved")
+    before = world.writes()
+    await world.client.create(POD, pod("p2", owner=owner))
+    await group_of(world, "p2")
+    await world.settled()
+    assert world.writes() - before == 1  # the pod's annotation
+
+
 async def test_the_namespace_gives_the_queue_where_nobody_else_does(world):
     await world.start()
     queue = {"apiVersion": "scheduling.volcano.sh/v1beta1", "kind": "Queue", "metadata": {"name": "team"}}
