@@ -35,7 +35,8 @@ TOKEN = "loopback-test-token"
 CONTROLLERS = (
     "garbage-collector-controller,namespace-controller,serviceaccount-controller,deployment-controller,"
     "replicaset-controller,job-controller,disruption-controller,root-ca-certificate-publisher-controller,"
-    "pod-garbage-collector-controller"
+    "pod-garbage-collector-controller,statefulset-controller,daemonset-controller,replicationcontroller-controller,"
+    "resourceclaim-controller"
 )
 START_TIMEOUT_S = 90.0
 

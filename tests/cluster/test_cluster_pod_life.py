@@ -96,6 +96,41 @@ def test_pods_of_a_deployment_are_placed_by_flowbatch_under_one_pod_group(cluste
     cluster.until(lambda: cluster.get("podgroups")["items"] == [], "its PodGroup to be collected")
 
 
+@pytest.mark.real_only("the embedded cluster has no controllers for these kinds")
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"])
+def test_pods_of_other_controllers_are_one_gang_and_its_pod_group_goes_with_them(cluster: Cluster, kind: str) -> None:
+    labels = {"app": "other"}
+    container = {"name": "main", "image": "busybox", "command": ["sleep", "3600"]}
+    pod = {"schedulerName": "volcano", "terminationGracePeriodSeconds": 1, "containers": [container]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec: dict[str, object] = {"template": template, "selector": {"matchLabels": labels}}
+    if kind == "ReplicationController":
+        spec["selector"] = labels
+    if kind == "StatefulSet":
+        spec |= {"serviceName": "other", "podManagementPolicy": "Parallel"}
+    if kind != "DaemonSet":
+        spec["replicas"] = 2
+    notes = {"scheduling.volcano.sh/group-min-member": "2"}
+    version = "v1" if kind == "ReplicationController" else "apps/v1"
+    cluster.apply(
+        yaml.safe_dump(
+            {"apiVersion": version, "kind": kind, "metadata": {"name": "other", "annotations": notes}, "spec": spec}
+        )
+    )
+    wanted = NODES if kind == "DaemonSet" else 2
+    cluster.until(
+        lambda: [each["status"].get("phase") for each in cluster.get("pods")["items"]] == ["Running"] * wanted,
+        "its pods to run",
+        story=lambda: cluster.kubectl("get", "pods,podgroups", "-o", "yaml"),
+    )
+    (group,) = cluster.get("podgroups")["items"]
+    assert group["spec"]["minMember"] == 2
+    assert group["metadata"]["ownerReferences"][0]["kind"] == kind
+    cluster.kubectl("delete", kind.lower(), "other")
+    cluster.until(lambda: cluster.get("podgroups")["items"] == [], "its PodGroup to be collected")
+    cluster.until(lambda: cluster.get("pods")["items"] == [], "its pods to go")
+
+
 @pytest.mark.real_only("the embedded cluster has no job controller of its own yet")
 def test_a_plain_kubernetes_job_is_placed_by_flowbatch(cluster: Cluster) -> None:
     container = {"name": "main", "image": "busybox", "command": ["true"]}

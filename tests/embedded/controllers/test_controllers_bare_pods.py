@@ -1,5 +1,7 @@
 """Do pods that no job made get a PodGroup, once, with what they and their owners ask for, and is none left behind?"""
 
+import pytest
+
 from flowbatch.api.kinds import POD, POD_GROUP
 from flowbatch.kube.errors import NotFound
 from flowbatch.kube.request import Request
@@ -132,6 +134,58 @@ async def test_pods_made_while_no_controller_ran_are_grouped_and_nothing_is_done
     await world.start()
     await world.settled()
     assert world.writes() == before
+
+
+def crd(group, version, kind, plural):
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    served = {"name": version, "served": True, "storage": True, "schema": schema}
+    spec = {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural}, "versions": [served]}
+    return {"metadata": {"name": f"{plural}.{group}"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "plural"),
+    [
+        ("apps/v1", "ReplicaSet", ""),
+        ("apps/v1", "StatefulSet", ""),
+        ("apps/v1", "DaemonSet", ""),
+        ("batch/v1", "Job", ""),
+        ("v1", "ReplicationController", ""),
+        ("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications"),
+        ("argoproj.io/v1alpha1", "Workflow", "workflows"),
+        ("kubeflow.org/v1", "PyTorchJob", "pytorchjobs"),
+        ("ray.io/v1", "RayCluster", "rayclusters"),
+    ],
+)
+async def test_pods_of_every_kind_of_owner_are_one_gang_as_its_annotations_say_and_belongs_to_the_owner(
+    world, api_version, kind, plural
+):
+    if plural:
+        group, _, version = api_version.partition("/")
+        world.server.create("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd(group, version, kind, plural))
+    labels = {"app": "a"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    if kind == "Job":
+        template["spec"]["restartPolicy"] = "Never"
+    selector = labels if kind == "ReplicationController" else {"matchLabels": labels}
+    spec = {"template": template, **({} if kind == "Job" else {"selector": selector})}
+    if kind == "StatefulSet":
+        spec["serviceName"] = "s"
+    notes = {"scheduling.volcano.sh/group-min-member": "2", "volcano.sh/preemptable": "true", "other/note": "x"}
+    metadata = {"name": "owner", "namespace": "default", "annotations": notes}
+    made = world.server.create(
+        api_version, kind, {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}, "default"
+    )
+    owner = {"apiVersion": api_version, "kind": kind, "name": "owner", "uid": made["metadata"]["uid"]}
+    await world.start()
+    for index in range(2):
+        await world.client.create(POD, pod(f"p{index}", owner={**owner, "controller": True}))
+    name = f"podgroup-{owner['uid']}"
+    assert {await group_of(world, f"p{index}") for index in range(2)} == {name}
+    group = await world.client.get(POD_GROUP, name, "default")
+    assert (group.spec.min_member, group.metadata.annotations) == (2, {"volcano.sh/preemptable": "true"})
+    (reference,) = group.metadata.owner_references
+    assert (reference.kind, reference.uid) == (kind, owner["uid"])
 
 
 async def test_a_pod_with_an_owner_of_an_unknown_kind_is_grouped_all_the_same(world):
