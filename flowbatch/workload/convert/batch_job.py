@@ -17,8 +17,9 @@ from flowbatch.workload.convert.pieces import (
 )
 
 TASK = "main"
-#: Kubernetes' own default.
+#: Kubernetes' own defaults.
 BACKOFF_LIMIT = 6
+BACKOFF: JsonObject = {"backoffSeconds": 10, "maxBackoffSeconds": 360}
 
 
 def convert_batch_job(fields: Fields) -> JsonObject:
@@ -27,7 +28,7 @@ def convert_batch_job(fields: Fields) -> JsonObject:
     task, count = task_of(spec, TASK)
     least = _least(spec, count)
     policies = [*_failures(spec), {"event": "PodFailed", "action": "RestartPod"}]
-    retries = {"maxRetry": max_retry(spec.whole("backoffLimit", BACKOFF_LIMIT))}
+    retries = {"maxRetry": max_retry(spec.whole("backoffLimit", BACKOFF_LIMIT)), "retry": BACKOFF}
     common = {"minAvailable": 1, **least, **retries, **priority_of(task["template"]), **life(spec)}
     job = job_manifest(fields, {**common, "policies": policies, "tasks": [task]})
     if task["template"]["spec"].get("subdomain"):

@@ -61,12 +61,12 @@ def _order(spec: Fields, replicated: Sequence[Fields], tasks: Sequence[JsonObjec
         for before, task in pairwise(tasks):
             task["dependsOn"] = {"name": [before["name"]]}
     for each, task in zip(replicated, tasks, strict=True):
-        named = [(dependency.text("name"), dependency) for dependency in each.each("dependsOn")]
-        for _, dependency in named:
-            if dependency.text("status") == "Complete":
-                dependency.findings.lose(dependency.at("status"), "the task starts when the other one runs")
-        if named:
-            task.setdefault("dependsOn", {})["name"] = [name for name, _ in named]
+        waits = [(dependency.text("name"), dependency.text("status", "Ready")) for dependency in each.each("dependsOn")]
+        if waits:
+            ended = any(status == "Complete" for _, status in waits)
+            task["dependsOn"] = {"name": [name for name, _ in waits], "status": "Succeeded" if ended else "Ready"}
+        if len({status for _, status in waits}) > 1:
+            each.findings.lose(each.at("dependsOn"), "the task waits until all of them have completed")
 
 
 def _success(spec: Fields, tasks: Sequence[JsonObject]) -> JsonObject:

@@ -125,9 +125,9 @@ def priority_of(*templates: JsonObject) -> JsonObject:
 def life(fields: Fields) -> JsonObject:
     """The fields about a job's end that both sides spell alike."""
     found: JsonObject = {}
-    if fields.has("ttlSecondsAfterFinished"):
-        found["ttlSecondsAfterFinished"] = fields.whole("ttlSecondsAfterFinished", 0)
-    fields.lose("activeDeadlineSeconds", "the job runs as long as it takes")
+    for key in ("ttlSecondsAfterFinished", "activeDeadlineSeconds"):
+        if fields.has(key):
+            found[key] = fields.whole(key, 0)
     if fields.truth("suspend"):
         found["suspend"] = True
     fields.lose("managedBy", "its other controller does not see the Job")

@@ -37,6 +37,7 @@ spec:
   backoffLimit: 2
   ttlSecondsAfterFinished: 0
   suspend: true
+  activeDeadlineSeconds: 600
   template:
     spec:
       containers: [{name: c, image: perl, command: [perl, -V]}]
@@ -53,6 +54,8 @@ def test_a_batch_job_is_done_when_all_of_its_pods_succeeded_and_starts_without_a
         "minAvailable": 1,
         "minSuccess": 5,
         "maxRetry": 3,
+        "retry": {"backoffSeconds": 10, "maxBackoffSeconds": 360},
+        "activeDeadlineSeconds": 600,
         "ttlSecondsAfterFinished": 0,
         "suspend": True,
         "policies": [{"event": "PodFailed", "action": "RestartPod"}],
@@ -217,6 +220,13 @@ def test_a_job_set_is_one_gang_of_its_jobs_and_its_pods_still_find_each_other():
         "train-worker-5.train:80,train-worker-0.train",
     ]
     assert env_of(worker) == {"M": "train-driver-0.train"}
+
+
+def test_a_job_of_a_set_that_waits_for_the_end_of_another_waits_for_it():
+    text = SET.replace("  startupPolicy: {startupPolicyOrder: InOrder}\n", "")
+    waiting = text.replace("- name: worker\n", "- name: worker\n    dependsOn: [{name: driver, status: Complete}]\n")
+    job, lost = converted(waiting)
+    assert (job["spec"]["tasks"][1]["dependsOn"], lost) == ({"name": ["driver"], "status": "Succeeded"}, [])
 
 
 TRAIN = """
