@@ -24,7 +24,8 @@ What pods are to each other (`tests.peertext`): `#app=web` is a label of the pod
 `apart[host app=web]`, `likes[50 zone app=web]` and `spread[zone app=web skew=1 min=2 soft]` are its terms.
 
 In a gang, `2x ps cpu=1` makes two pods of task "ps" ("task" where no name is given); `?` before it only declares them,
-`~ps` after it says that they wait for task "ps". `hard 1`, `hard rack` or `soft` say how close its members must be,
+`~ps` after it says that they wait for task "ps", `heir ps 2` that two of them get the room of "ps" once it succeeds.
+`hard 1`, `hard rack` or `soft` say how close its members must be,
 `home rack` where it was before. `split worker 2 min 1 hard 1` cuts task "worker" into sub-groups of 2.
 A gang "team/mpi" is in namespace "team", others are in "ns". Further words after the amounts: `gated`; `kept` (not
 preemptable), `meek` (preemptionPolicy Never), `rank 5` (pod priority), `cooldown 60` (seconds). Of the gang:
@@ -250,11 +251,13 @@ def gang(name: str, text: str, created: int = 0) -> list[Event]:
     for only_declared, number, task, rest in found:
         waits = tuple(re.findall(r"~(\w+)", rest))
         minimum = re.search(r"least (\d+)", rest)
-        spec = shape(re.sub(r"~\w+|least \d+|gated|kept|meek|rank \d+|cooldown \d+", "", rest))
+        heritage = tuple((source, int(many)) for source, many in re.findall(r"heir (\w+) (\d+)", rest))
+        spec = shape(re.sub(r"~\w+|heir \w+ \d+|least \d+|gated|kept|meek|rank \d+|cooldown \d+", "", rest))
         task_name = task or "task"
         if only_declared or waits:
             least = int(minimum[1]) if minimum else int(number)
-            declared.append(DeclaredTask(task_name, int(number), least, spec, waits, peertext.labels(rest)))
+            labels = peertext.labels(rest)
+            declared.append(DeclaredTask(task_name, int(number), least, spec, waits, labels, heritage))
         if not only_declared:
             events.extend(
                 pod(

@@ -23,6 +23,8 @@ class DeclaredTask(Wire, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     #: Names of the declared tasks that must have started before this one gets pods.
     waits_for: tuple[str, ...] = ()
+    #: Task -> members of this one for whom no room is held, but that of as many of its pods once they have succeeded.
+    takes_over: dict[str, int] = {}
 
 
 class SubGroupPolicy(Wire, frozen=True, kw_only=True):

@@ -2,8 +2,9 @@
 
 Members without pods are of two kinds. A task without dependencies will get its pods at once, so the gang waits for
 them. A task that `waits_for` others gets its pods later, on purpose: it counts as present, and room for its declared
-minimum (or as many as `min_members` needs) is reserved together with the first placement. That is the gang's peak: all
-phases at the same time. It may hold more than it will use, but a later phase never finds its room taken.
+minimum (or as many as `min_members` needs) is reserved together with the first placement: room for all phases at the
+same time, but for members that are to take over the room of others who will have succeeded by then. It may be more than
+they will use, but a later phase never finds its room taken.
 """
 
 from dataclasses import dataclass, field
@@ -260,6 +261,7 @@ def _spread_need(parts: list[Part], lack: dict[str, int], need: int) -> int:
 def _reserve(gang: Gang, lack: dict[str, int], need: int) -> tuple[list[tuple[Role, int]], int]:
     """For whom to hold room: declared minima of tasks held back, then as many as the gang's minimum still needs."""
     counts: dict[str, int] = {}
+    heirs: dict[str, int] = {}
     position = _positions(gang)
     roles = sorted((role for role in gang.roles.values() if role.held_back), key=lambda role: position[role.name])
     for role in roles:
@@ -267,6 +269,8 @@ def _reserve(gang: Gang, lack: dict[str, int], need: int) -> tuple[list[tuple[Ro
         assert declared is not None
         counts[role.name] = min(role.held_back, max(0, declared.minimum - role.present, lack.get(role.name, 0)))
         need -= counts[role.name]
+        if declared.takes_over:
+            heirs[role.name] = min(counts[role.name], gang.inheriting(role.name))
     for role in roles:
         more = min(role.held_back - counts[role.name], max(0, need))
         counts[role.name] += more
@@ -274,7 +278,9 @@ def _reserve(gang: Gang, lack: dict[str, int], need: int) -> tuple[list[tuple[Ro
     for role in roles:
         lack[role.name] = lack.get(role.name, 0) - counts[role.name]
     asking = [
-        (role, counts[role.name]) for role in roles if counts[role.name] and not (role.shape and role.shape.best_effort)
+        (role, count)
+        for role in roles
+        if (count := counts[role.name] - heirs.get(role.name, 0)) and not (role.shape and role.shape.best_effort)
     ]
     return asking, need
 

@@ -25,7 +25,8 @@ class Fact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field=
 class DeclaredTask(Value, frozen=True):
     """Members of a gang that need not have pods yet. `waits_for` names tasks that must have started first.
 
-    `labels` are those that its pods will have, where its own terms may ask about them.
+    `labels` are those that its pods will have, where its own terms may ask about them. `takes_over` says for how many
+    members no room is held but that of members of another task, once those have succeeded.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DeclaredTask(Value, frozen=True):
     shape: ShapeSpec = ShapeSpec()
     waits_for: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    takes_over: tuple[tuple[str, int], ...] = ()
 
 
 class NodeGroups(Value, frozen=True):

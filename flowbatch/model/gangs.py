@@ -10,7 +10,7 @@ import numpy as np
 
 from flowbatch.model.asks import DeviceShare
 from flowbatch.model.facts import DeclaredTask, GangPhase, GangSeen, PodSeen, Reach, SubGroups
-from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid
+from flowbatch.model.ids import EPOCH, GangId, Instant, NodeName, PodUid, Row
 from flowbatch.model.labels import passes
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
@@ -123,6 +123,14 @@ class Reservation:
         """Members it holds room for."""
         return int(np.sum(self.counts))
 
+    def with_one(self, row: Row) -> "Reservation":
+        """The same for one member more, on `row`."""
+        here = self.rows == row
+        if here.any():
+            return Reservation(self.role, self.shape, self.rows, self.counts + here)
+        rows, counts = np.append(self.rows, np.int64(row)), np.append(self.counts, np.int64(1))
+        return Reservation(self.role, self.shape, rows, counts)
+
 
 @dataclass(slots=True, eq=False)
 class Gang:
@@ -212,6 +220,26 @@ class Gang:
         if self.fact is None or not self.fact.declared:
             return 0
         return sum(role.held_back for role in self.roles.values())
+
+    @property
+    def heirs(self) -> list[tuple[str, str, int, int]]:
+        """(task, source, first, last): the task's members get the room of the source's first to last to succeed."""
+        given: dict[str, int] = {}
+        found: list[tuple[str, str, int, int]] = []
+        for task in self.fact.declared if self.fact else ():
+            for source, count in task.takes_over:
+                first = given.get(source, 0)
+                given[source] = first + count
+                found.append((task.name, source, first, first + count))
+        return found
+
+    def inheriting(self, name: str) -> int:
+        """How many members of a task will get the room of members of other tasks that have yet to succeed."""
+        return sum(
+            max(0, last - max(first, self.roles[source].counts[TaskState.SUCCEEDED]))
+            for heir, source, first, last in self.heirs
+            if heir == name and source in self.roles
+        )
 
     @property
     def started(self) -> bool:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from flowbatch.model.accounting import Accounting
-from flowbatch.model.gangs import Gang, Reservation, Task
+from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import EPOCH, Instant, Row
+from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
 from flowbatch.model.resources import add
 
@@ -40,6 +41,41 @@ class Keeping(Accounting):
             self.changes.shares = True
             self.ease(gang.queue)
             self.changes.gangs[gang.id] = gang
+
+    def bequeath(self, task: Task, node: Node) -> None:
+        """`task` has succeeded and left `node`: its room is held for the task of its gang that is to have it."""
+        gang, source = task.gang, task.role
+        assert gang is not None
+        assert source is not None
+        number = source.counts[TaskState.SUCCEEDED] - 1
+        heirs = [name for name, origin, first, last in gang.heirs if origin == source.name and first <= number < last]
+        role = gang.roles.get(heirs[0]) if heirs else None
+        if role is None or role.shape is None or not self._passes_on(gang, role, task, node):
+            return
+        one = Reservation(role.name, role.shape, np.array([node.row], np.int64), np.ones(1, np.int64))
+        self.table.reserve_rows(one.rows, one.counts, role.shape.request, 1)
+        self.charge_reserved(gang, one, 1)
+        held = next((each for each in gang.reservations if each.role == role.name), None)
+        if held is None:
+            self.shapes.share(role.shape)
+            gang.reservations = (*gang.reservations, one)
+        else:
+            more = held.with_one(node.row)
+            gang.reservations = tuple(more if each is held else each for each in gang.reservations)
+
+    def _passes_on(self, gang: Gang, role: Role, task: Task, node: Node) -> bool:
+        """Whether room that `task` has left does for one more member of `role`, for whom there is none yet."""
+        shape, left = role.shape, dict(task.shape.request)
+        held = [each for each in gang.reservations if each.role == role.name]
+        assert shape is not None
+        return (
+            role.held_back > sum(each.total for each in held)
+            and all(each.shape is shape for each in held)
+            and not shape.spec.devices
+            and node.fact is not None
+            and not self.table.over[node.row]
+            and all(amount <= left.get(axis, 0) for axis, amount in shape.request)
+        )
 
     def _drop_reservations(self, row: Row) -> None:
         """The node can no longer keep what it holds for others: those gangs look for room again."""

@@ -4,7 +4,7 @@ There is one writer, the engine. Facts may come in any order, more than once, an
 """
 
 from flowbatch.model.facts import BudgetSeen, DeclaredTask, GangSeen, PodSeen
-from flowbatch.model.gangs import Gang, Role, Task
+from flowbatch.model.gangs import PLACED, Gang, Role, Task
 from flowbatch.model.ids import EPOCH, BudgetId, GangId, Instant, NodeName, PodUid
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
 from flowbatch.model.queuefacts import QueueFacts
@@ -105,11 +105,14 @@ class ClusterState(QueueFacts):
             return
         else:
             self._refresh(task, fact)
+        place = task.node if task.state in PLACED else None
         if fact.node is not None:
             self._seen_on(task, fact.node)
             if fact.devices:
                 self._hold_devices(task, fact.devices)
         self._move(task, stimulus_of(fact), task.node)
+        if place is not None and task.state is TaskState.SUCCEEDED and task.gang is not None and task.gang.held_back:
+            self.bequeath(task, place)
         if fact.deleting and self.budgets:
             self.budgets.settle(fact.uid)
         if task.gang:

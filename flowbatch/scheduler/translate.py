@@ -310,7 +310,9 @@ def _declared(task: DeclaredTask, shapes: Shapes, namespace: str) -> events.Decl
     except QuantityError as error:
         raise UnreadableError(f"declared task {task.name}: a resource amount {error}") from error
     labels = tuple(sorted(task.labels.items())) if shape.sociable else ()
-    return events.DeclaredTask(task.name, max(0, task.count), max(0, task.minimum), shape, task.waits_for, labels)
+    heritage = tuple((name, count) for name, count in task.takes_over.items() if count > 0)
+    count, minimum = max(0, task.count), max(0, task.minimum)
+    return events.DeclaredTask(task.name, count, minimum, shape, task.waits_for, labels, heritage)
 
 
 def namespace_fact(namespace: Namespace) -> events.NamespaceSeen:

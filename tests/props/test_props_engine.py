@@ -123,8 +123,9 @@ class EngineMachine(RuleBasedStateMachine):
         name = self.next("g")
         other = data.draw(st.one_of(st.none(), shapes))
         least = data.draw(st.integers(0, size + 1))
+        heritage = data.draw(st.sampled_from([(), (("task", 1),), (("task", 2),)]))
         declared = (
-            (DeclaredTask("late", data.draw(st.integers(1, 2)), 1, data.draw(shapes), ("task",)),)
+            (DeclaredTask("late", data.draw(st.integers(1, 2)), 1, data.draw(shapes), ("task",), (), heritage),)
             if data.draw(st.integers(0, 3)) == 0
             else ()
         )

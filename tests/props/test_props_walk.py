@@ -128,9 +128,9 @@ class Walk:
         other = luck.choice(SHAPES[:8]) if luck.random() < 0.3 else None
         declared = ()
         if luck.random() < 0.2:
-            declared = (
-                DeclaredTask("late", luck.randint(1, 2), luck.randint(0, 1), luck.choice(SHAPES[:3]), ("task",)),
-            )
+            count, least, late = luck.randint(1, 2), luck.randint(0, 1), luck.choice(SHAPES[:3])
+            heritage = luck.choice([(), (("task", 1),), (("task", 2),)])
+            declared = (DeclaredTask("late", count, least, late, ("task",), (), heritage),)
         least = luck.choice([size, size, size, 1, 0, size + 1])
         minimum = luck.choice([None, None, (("cpu", 1000 * size),), (("cpu", 4000),)])
         by_task = (("task", 1),) if luck.random() < 0.2 else ()

@@ -5,17 +5,16 @@ let the job in), so that a gang with phases is counted whole and never waits for
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from flowbatch.api import names
 from flowbatch.api.batch import Job, NetworkTopologySpec, TaskSpec
-from flowbatch.api.core import PodSpec
 from flowbatch.api.meta import JsonObject
-from flowbatch.api.quantity import QuantityError, format_amount
-from flowbatch.api.requests import Amounts, pod_requests
+from flowbatch.api.quantity import format_amount
 from flowbatch.workload.effective import effective, gang_size, minimum
+from flowbatch.workload.expand.asking import task_requests
+from flowbatch.workload.expand.peak import held_at_once, takeovers
 from flowbatch.workload.roles.contract import owner_of
 
 DECLARED_FIELD = "PodGroupSpec.declaredTasks"
@@ -74,10 +73,12 @@ def pod_group(
 
 def declared_tasks(job: Job) -> list[JsonObject]:
     """Every task with its count, minimum, requests, node constraints and what it waits for."""
-    return [_declared(job, task) for task in effective(job).spec.tasks]
+    job = effective(job)
+    twice = takeovers(job)
+    return [_declared(job, task, twice.get(task.name, {})) for task in job.spec.tasks]
 
 
-def _declared(job: Job, task: TaskSpec) -> JsonObject:
+def _declared(job: Job, task: TaskSpec, heritage: Mapping[str, int]) -> JsonObject:
     pod: JsonObject = task.template.get("spec") or {}
     said: JsonObject = {"name": task.name, "count": task.replicas, "minimum": minimum(task)}
     if amounts := task_requests(task):
@@ -91,6 +92,8 @@ def _declared(job: Job, task: TaskSpec) -> JsonObject:
         said["labels"] = {**((task.template.get("metadata") or {}).get("labels") or {}), **own}
     if task.depends_on is not None and task.depends_on.name:
         said["waitsFor"] = list(task.depends_on.name)
+    if heritage:
+        said["takesOver"] = dict(heritage)
     return said
 
 
@@ -112,7 +115,7 @@ def min_resources(job: Job, priorities: Mapping[str, int]) -> dict[str, int]:
         more = max(0, min(left, task.replicas - counts[task.name]))
         counts[task.name] += more
         left -= more
-    return _total(tasks, counts)
+    return _total(tasks, held_at_once(job, counts))
 
 
 def _total(tasks: Sequence[TaskSpec], counts: Mapping[str, int]) -> dict[str, int]:
@@ -128,34 +131,6 @@ def _priority(job: Job, task: TaskSpec, priorities: Mapping[str, int]) -> int:
     if isinstance(pod.get("priority"), int):
         return int(pod["priority"])
     return priorities.get(pod.get("priorityClassName") or job.spec.priority_class_name, 0)
-
-
-def task_requests(task: TaskSpec) -> Amounts:
-    """What one pod of the task asks for. A template that cannot be read asks for nothing: its pods will be refused."""
-    try:
-        return pod_requests(msgspec.convert(_readable(task.template.get("spec")), PodSpec))
-    except (msgspec.ValidationError, QuantityError):
-        return ()
-
-
-def _readable(spec: Any) -> Any:
-    """`spec` without fields that are null: kubectl's dumps have them, the Structs do not."""
-    if not isinstance(spec, dict):
-        return {}
-    kept = {key: spec[key] for key in ("containers", "initContainers", "overhead") if spec.get(key) is not None}
-    for key in ("containers", "initContainers"):
-        if isinstance(kept.get(key), list):
-            kept[key] = [_asking(each) for each in kept[key]]
-    return {**kept, "resources": _asking(spec)["resources"]}
-
-
-def _asking(container: Any) -> Any:
-    """What is asked for, by a container or by a pod as a whole."""
-    if not isinstance(container, dict):
-        return container
-    resources = container.get("resources") or {}
-    parts = {key: resources[key] for key in ("requests", "limits") if resources.get(key) is not None}
-    return {"restartPolicy": container.get("restartPolicy") or "", "resources": parts}
 
 
 def as_quantities(amounts: Mapping[str, int]) -> dict[str, str]:

@@ -268,6 +268,7 @@ DECLARED_TASK = Fields(
         "affinity": ANY,
         "tolerations": ANY,
         "waitsFor": TEXTS,
+        "takesOver": MapOf(INT32),
     }
 )
 SUB_GROUP = Fields(

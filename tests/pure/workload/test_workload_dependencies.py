@@ -168,6 +168,34 @@ def test_a_chain_of_phases_grows_step_by_step_and_begins_anew_after_a_restart():
     assert world.group.spec.min_member == 1
 
 
+def heritage(world: JobWorld) -> dict[str, dict[str, int]]:
+    return {task.name: task.takes_over for task in world.group.spec.declared_tasks if task.takes_over}
+
+
+def test_at_its_peak_a_job_uses_the_room_of_those_who_have_succeeded_again():
+    world = two("Succeeded", reservationPolicy="Peak")
+    assert heritage(world) == {"b": {"a": 2}}
+    assert (world.group.spec.min_member, world.group.spec.min_resources) == (4, {"cpu": "2"})
+
+
+def test_only_certain_room_is_counted_twice():
+    chain = [a_task("a", 2), a_task("b", 3, **after("a", "Succeeded")), a_task("c", 1, **after("b", "Succeeded"))]
+    world = JobWorld(a_job(*chain, a_task("d", 1, **after("a", "Succeeded")), reservationPolicy="Peak"))
+    world.settle()
+    assert heritage(world) == {"b": {"a": 2}, "c": {"b": 1}}, "what b has taken is no longer there for d"
+    assert world.group.spec.min_resources == {"cpu": "4"}
+    elsewhere = a_task("b", 2, **after("a", "Succeeded"))
+    elsewhere["template"] = {"spec": {**elsewhere["template"]["spec"], "nodeSelector": {"zone": "x"}}}
+    larger = a_task("b", 2, **after("a", "Succeeded"))
+    container = {"name": "main", "image": "i", "resources": {"requests": {"cpu": "1", "memory": "1"}}}
+    larger["template"] = {"spec": {**larger["template"]["spec"], "containers": [container]}}
+    either = a_task("b", 2, dependsOn={"name": ["a", "z"], "iteration": "any", "status": "Succeeded"})
+    for late in (a_task("b", 2, **after("a", "Ready")), elsewhere, larger, either):
+        other = JobWorld(a_job(a_task("a", 2), a_task("z", 2), late, reservationPolicy="Peak"))
+        other.settle()
+        assert heritage(other) == {}
+
+
 # Graphs that can never start ------------------------------------------------------------------------------------------
 
 
