@@ -7,8 +7,8 @@ Such pods start one by one as room allows, so `minAvailable` is 1, and the job i
 from flowbatch.api.meta import JsonObject
 from flowbatch.workload.convert.fields import Fields
 from flowbatch.workload.convert.pieces import (
-    add_env,
     field_variable,
+    give_env,
     job_manifest,
     life,
     max_retry,
@@ -52,7 +52,7 @@ def task_of(spec: Fields, name: str, copies: int = 1) -> tuple[JsonObject, int]:
         spec.findings.lose(spec.at("parallelism"), why)
     template = pod_template(spec, restart="Never")
     if spec.text("completionMode") == "Indexed":
-        add_env(template, field_variable("JOB_COMPLETION_INDEX"))
+        give_env(template, field_variable("JOB_COMPLETION_INDEX"))
         if copies > 1 and count > 1:
             spec.findings.lose(spec.at("completionMode"), "the index counts through the pods of all copies")
     spec.lose("backoffLimitPerIndex")

@@ -1,26 +1,25 @@
 """MPIJob: a launcher and workers in one gang, with the mpi, ssh and svc plugins in the place of its operator.
 
-The operator's host file and its variables for each kind of MPI become the svc plugin's host file and the same
-variables, so that the launcher's command stays as it is.
+The mpi plugin sets the variables by which each kind of MPI finds its host file, as the operator does, so that the
+launcher's command stays as it is.
 """
 
 from flowbatch.api.meta import JsonObject
-from flowbatch.errors import SpecError, SpecErrors
+from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 from flowbatch.workload.convert.batch_job import BACKOFF_LIMIT
 from flowbatch.workload.convert.fields import Fields
 from flowbatch.workload.convert.pieces import (
-    add_env,
+    give_env,
     job_manifest,
     life,
     max_retry,
     pod_template,
     priority_of,
-    variable,
 )
+from flowbatch.workload.roles.pod import variable
 
-HOST_FILE = "/etc/volcano/{worker}.host"
 SSH_PATH = "/root/.ssh"
-_IMPLEMENTATIONS = ("OpenMPI", "Intel", "MPICH")
+_IMPLEMENTATIONS = {"OpenMPI": "openmpi", "Intel": "intel", "MPICH": "mpich"}
 
 
 def convert_mpi_job(fields: Fields) -> JsonObject:
@@ -32,11 +31,10 @@ def convert_mpi_job(fields: Fields) -> JsonObject:
         raise SpecErrors([SpecError(replicas.at("Launcher"), "is missing: an MPIJob has a launcher")])
     slots, flavor = spec.whole("slotsPerWorker", 1), spec.text("mpiImplementation", "OpenMPI")
     if flavor not in _IMPLEMENTATIONS:
-        fields.findings.problems.append(
-            SpecError(spec.at("mpiImplementation"), "unknown", flavor, "OpenMPI, Intel, MPICH")
-        )
+        hint = did_you_mean(flavor, _IMPLEMENTATIONS)
+        fields.findings.problems.append(SpecError(spec.at("mpiImplementation"), "is not known", flavor, hint))
     workers = worker.whole("replicas", 1) if replicas.has("Worker") else 0
-    tasks = [_launcher(launcher, flavor, slots, workers)]
+    tasks = [_launcher(launcher, workers)]
     if workers:
         tasks.append(_worker(worker, workers))
     spec.lose("runLauncherAsWorker", "no rank runs beside the launcher: add one to the workers' replicas")
@@ -47,7 +45,7 @@ def convert_mpi_job(fields: Fields) -> JsonObject:
         **_scheduling(run.inside("schedulingPolicy"), 1 + workers),
         "maxRetry": max_retry(run.whole("backoffLimit", BACKOFF_LIMIT)),
         **life(run),
-        "plugins": mpi_plugins(path, workers),
+        "plugins": mpi_plugins(path, flavor, slots, "launcher", "worker") if workers else {"svc": []},
         "policies": [{"events": ["PodFailed", "PodEvicted"], "action": "RestartJob"}],
         "tasks": tasks,
     }
@@ -56,36 +54,17 @@ def convert_mpi_job(fields: Fields) -> JsonObject:
     return job_manifest(fields, {**priority_of(*(each["template"] for each in tasks)), **whole})
 
 
-def mpi_plugins(ssh_path: str, workers: int, *, launcher: str = "launcher", worker: str = "worker") -> JsonObject:
-    """The plugins that stand in for an MPI operator."""
-    ssh = [] if ssh_path == SSH_PATH else [f"--ssh-key-file-path={ssh_path}"]
-    roles = {"mpi": [f"--master={launcher}", f"--worker={worker}", "--port=22"]} if workers else {}
-    return {"svc": [], "ssh": ssh, **roles}
+def mpi_plugins(path: str, implementation: str, slots: object, launcher: str, worker: str) -> JsonObject:
+    """The plugins that stand in for an MPI operator; `path` is where the keys for ssh are mounted."""
+    ssh = [] if path == SSH_PATH else [f"--ssh-key-file-path={path}"]
+    flavor = _IMPLEMENTATIONS.get(implementation, "")
+    roles = [f"--master={launcher}", f"--worker={worker}", "--port=22"]
+    return {"svc": [], "ssh": ssh, "mpi": [*roles, f"--flavor={flavor}", f"--slots={slots}"]}
 
 
-def mpi_variables(flavor: str, slots: object, worker: str = "worker") -> list[JsonObject]:
-    """What the operator tells each MPI about its hosts; the host file is the svc plugin's."""
-    file = HOST_FILE.format(worker=worker.replace("-", "_"))
-    named: dict[str, dict[str, object]] = {
-        "OpenMPI": {
-            "OMPI_MCA_orte_keep_fqdn_hostnames": "true",
-            "OMPI_MCA_orte_default_hostfile": file,
-            "OMPI_MCA_plm_rsh_args": "-o ConnectionAttempts=10",
-            "OMPI_MCA_orte_set_default_slots": slots,
-        },
-        "Intel": {
-            "I_MPI_HYDRA_HOST_FILE": file,
-            "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS": "-o ConnectionAttempts=10",
-            "I_MPI_PERHOST": slots,
-        },
-        "MPICH": {"HYDRA_HOST_FILE": file, "HYDRA_LAUNCH_EXTRA_ARGS": "-o ConnectionAttempts=10"},
-    }
-    return [variable(name, value) for name, value in named.get(flavor, {}).items()]
-
-
-def _launcher(fields: Fields, flavor: str, slots: int, workers: int) -> JsonObject:
+def _launcher(fields: Fields, workers: int) -> JsonObject:
     template = pod_template(fields, restart=_restart(fields))
-    add_env(template, variable("K_MPI_JOB_ROLE", "launcher"), *(mpi_variables(flavor, slots) if workers else ()))
+    give_env(template, variable("K_MPI_JOB_ROLE", "launcher"))
     fields.skip("replicas")
     return {
         "name": "launcher",
@@ -98,7 +77,7 @@ def _launcher(fields: Fields, flavor: str, slots: int, workers: int) -> JsonObje
 
 def _worker(fields: Fields, workers: int) -> JsonObject:
     template = pod_template(fields, restart=_restart(fields))
-    add_env(template, variable("K_MPI_JOB_ROLE", "worker"))
+    give_env(template, variable("K_MPI_JOB_ROLE", "worker"))
     serve_ssh(template)
     return {"name": "worker", "replicas": workers, "template": template}
 

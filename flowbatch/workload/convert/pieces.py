@@ -8,6 +8,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import TASK_INDEX
 from flowbatch.errors import SpecError, SpecErrors
 from flowbatch.workload.convert.fields import Fields
+from flowbatch.workload.roles.pod import add_env, containers_of
 
 _KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 _KUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
@@ -97,18 +98,10 @@ def each_text(value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
-def add_env(template: JsonObject, *variables: JsonObject) -> None:
+def give_env(template: JsonObject, *variables: JsonObject) -> None:
     """Give every container of a template variables, unless it sets them itself."""
-    spec = template["spec"]
-    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
-        env = container.get("env") or []
-        there = [each.get("name") for each in env]
-        container["env"] = [*env, *(each for each in variables if each["name"] not in there)]
-
-
-def variable(name: str, value: object) -> JsonObject:
-    """An environment variable."""
-    return {"name": name, "value": str(value)}
+    for container in containers_of(template):
+        add_env(container, *variables)
 
 
 def field_variable(name: str, path: str = OWN_INDEX) -> JsonObject:

@@ -10,8 +10,9 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, SpecErrors
 from flowbatch.workload.convert.fields import Fields
 from flowbatch.workload.convert.job_set import convert_job_set
-from flowbatch.workload.convert.mpi_job import SSH_PATH, mpi_plugins, mpi_variables, serve_ssh
-from flowbatch.workload.convert.pieces import add_env, field_variable, objects, variable
+from flowbatch.workload.convert.mpi_job import SSH_PATH, mpi_plugins, serve_ssh
+from flowbatch.workload.convert.pieces import field_variable, give_env, objects
+from flowbatch.workload.roles.pod import variable
 
 RUNTIMES = (
     ("trainer.kubeflow.org/v1alpha1", "ClusterTrainingRuntime"),
@@ -114,7 +115,7 @@ def _meet(job: JsonObject, policy: Fields, trainer: Fields) -> None:
         torch = policy.inside("torch")
         procs = asked or torch.raw("numProcPerNode") or "auto"
         torch.lose("elasticPolicy", "the number of nodes is fixed: see the ddp recipe for elastic training")
-        add_env(
+        give_env(
             node["template"],
             variable("PET_NNODES", node["replicas"]),
             variable("PET_NPROC_PER_NODE", procs),
@@ -126,9 +127,9 @@ def _meet(job: JsonObject, policy: Fields, trainer: Fields) -> None:
         mpi = policy.inside("mpi")
         mpi.lose("runLauncherAsNode", "no rank runs beside the launcher")
         path, slots = mpi.text("sshAuthMountPath", SSH_PATH), asked or mpi.raw("numProcPerNode") or 1
-        job["spec"]["plugins"] = mpi_plugins(path, node["replicas"], worker=node["name"])
+        implementation = mpi.text("mpiImplementation", "OpenMPI")
+        job["spec"]["plugins"] = mpi_plugins(path, implementation, slots, LAUNCHER, node["name"])
         if (launcher := tasks.get(LAUNCHER)) is not None:
-            add_env(launcher["template"], *mpi_variables(mpi.text("mpiImplementation", "OpenMPI"), slots, node["name"]))
             launcher["policies"] = [{"event": "TaskCompleted", "action": "CompleteJob"}]
             launcher["dependsOn"] = {"name": [node["name"]]}
         serve_ssh(node["template"])

@@ -9,16 +9,29 @@ from flowbatch.workload.roles.contract import RolePlugin, SshKeys
 from flowbatch.workload.roles.env import Env
 from flowbatch.workload.roles.flags import Parsed, parse_flags
 from flowbatch.workload.roles.hcclrank import HcclRank
+from flowbatch.workload.roles.jax import Jax
 from flowbatch.workload.roles.mpi import Mpi
 from flowbatch.workload.roles.pytorch import PyTorch
 from flowbatch.workload.roles.ray import Ray
 from flowbatch.workload.roles.ssh import Ssh
 from flowbatch.workload.roles.svc import Svc
 from flowbatch.workload.roles.tensorflow import TensorFlow
+from flowbatch.workload.roles.xgboost import XgBoost
 
 __all__ = ["PLUGINS", "Parsed", "RolePlugin", "SshKeys", "cast", "parse_flags"]
 
-_ALL: tuple[RolePlugin, ...] = (Env(), Svc(), Ssh(), Mpi(), TensorFlow(), PyTorch(), Ray(), HcclRank())
+_ALL: tuple[RolePlugin, ...] = (
+    Env(),
+    Svc(),
+    Ssh(),
+    Mpi(),
+    TensorFlow(),
+    PyTorch(),
+    Ray(),
+    Jax(),
+    XgBoost(),
+    HcclRank(),
+)
 PLUGINS: Mapping[str, RolePlugin] = {plugin.name: plugin for plugin in _ALL}
 
 

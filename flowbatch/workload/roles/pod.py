@@ -17,7 +17,7 @@ def containers_of(pod: JsonObject, *, init: bool = True) -> Iterator[JsonObject]
 def add_env(container: JsonObject, *variables: JsonObject) -> None:
     """Append environment variables that the container does not have yet."""
     env = container.get("env") or []
-    known = {variable.get("name") for variable in env}
+    known = [variable.get("name") for variable in env]
     container["env"] = [*env, *(variable for variable in variables if variable["name"] not in known)]
 
 

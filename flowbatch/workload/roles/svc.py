@@ -56,12 +56,17 @@ def config_map_name(job: Job) -> str:
     return f"{job.metadata.name}-svc"
 
 
+def host_file(task: str) -> str:
+    """The name of a task's file of hosts, one a line."""
+    return f"{task.replace('-', '_')}.host"
+
+
 def hosts_data(job: Job) -> dict[str, str]:
     """Per task: `<task>.host` (a host per line), `VC_<TASK>_HOSTS` (with commas) and `VC_<TASK>_NUM`."""
     data: dict[str, str] = {}
     for task in job.spec.tasks:
         hosts, part = addresses(job, task), variable_part(task.name)
-        data[f"{task.name.replace('-', '_')}.host"] = "\n".join(hosts)
+        data[host_file(task.name)] = "\n".join(hosts)
         data[f"VC_{part}_HOSTS"] = ",".join(hosts)
         data[f"VC_{part}_NUM"] = str(len(hosts))
     return data

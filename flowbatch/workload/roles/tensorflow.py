@@ -12,6 +12,7 @@ from flowbatch.errors import SpecError
 from flowbatch.workload.roles.contract import Quiet
 from flowbatch.workload.roles.flags import Flag, Parsed
 from flowbatch.workload.roles.hosts import pod_name
+from flowbatch.workload.roles.missing import missing_role
 from flowbatch.workload.roles.pod import add_env, add_port, containers_of, variable
 
 #: In the order of TF_CONFIG's cluster object.
@@ -36,10 +37,7 @@ class TensorFlow(Quiet):
 
     def problems(self, tasks: Mapping[str, int], flags: Parsed) -> Iterator[SpecError]:
         """At least one task must have a role."""
-        roles = [flags.text(role) for role in ROLES]
-        if tasks and not any(name in tasks for name in roles):
-            hint = "e.g. --worker=" + next(iter(tasks))
-            yield SpecError("", "finds no task of any role: " + ", ".join(roles), None, hint)
+        yield from missing_role(ROLES, flags, tasks)
 
 
 def tf_config(job: Job, task: TaskSpec, index: int, flags: Parsed) -> str:

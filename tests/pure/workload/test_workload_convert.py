@@ -147,7 +147,8 @@ def test_an_mpi_job_is_a_gang_of_launcher_and_workers_with_ssh_between_them():
     launcher, worker = spec["tasks"]
     assert lost == []
     assert (spec["queue"], spec["priorityClassName"], spec["minAvailable"], spec["maxRetry"]) == ("hpc", "high", 3, 2)
-    assert spec["plugins"] == {"svc": [], "ssh": [], "mpi": ["--master=launcher", "--worker=worker", "--port=22"]}
+    assert spec["plugins"]["mpi"][:3] == ["--master=launcher", "--worker=worker", "--port=22"]
+    assert spec["plugins"].keys() == {"svc", "ssh", "mpi"}
     assert (launcher["dependsOn"], launcher["policies"]) == (
         {"name": ["worker"]},
         [{"event": "TaskCompleted", "action": "CompleteJob"}],
@@ -158,22 +159,19 @@ def test_an_mpi_job_is_a_gang_of_launcher_and_workers_with_ssh_between_them():
     assert launcher["template"]["spec"]["restartPolicy"] == "Never"
 
 
-@pytest.mark.parametrize(
-    ("flavor", "variables"),
-    [
-        (
-            "OpenMPI",
-            {"OMPI_MCA_orte_default_hostfile": "/etc/volcano/worker.host", "OMPI_MCA_orte_set_default_slots": "2"},
-        ),
-        ("Intel", {"I_MPI_HYDRA_HOST_FILE": "/etc/volcano/worker.host", "I_MPI_PERHOST": "2"}),
-        ("MPICH", {"HYDRA_HOST_FILE": "/etc/volcano/worker.host"}),
-    ],
-)
-def test_each_mpi_finds_the_hosts_where_it_looks_for_them(flavor, variables):
-    job, _ = converted(MPI.replace("slotsPerWorker: 2", f"slotsPerWorker: 2\n  mpiImplementation: {flavor}"))
-    launcher, worker = job["spec"]["tasks"]
-    assert variables.items() <= env_of(launcher).items()
-    assert env_of(worker) == {"K_MPI_JOB_ROLE": "worker"}
+@pytest.mark.parametrize(("theirs", "ours"), [("OpenMPI", "openmpi"), ("Intel", "intel"), ("MPICH", "mpich")])
+def test_each_mpi_is_told_to_the_plugin_with_its_slots_and_its_place_for_keys(theirs, ours):
+    path = "/home/mpiuser/.ssh"
+    text = MPI.replace(
+        "  slotsPerWorker: 2", f"  slotsPerWorker: 2\n  mpiImplementation: {theirs}\n  sshAuthMountPath: {path}"
+    )
+    job, lost = converted(text)
+    plugins = job["spec"]["plugins"]
+    assert (plugins["mpi"][-2:], plugins["ssh"], lost) == (
+        [f"--flavor={ours}", "--slots=2"],
+        [f"--ssh-key-file-path={path}"],
+        [],
+    )
 
 
 def test_an_mpi_job_without_a_launcher_is_refused():

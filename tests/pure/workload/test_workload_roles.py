@@ -151,6 +151,73 @@ def test_mpi_tells_the_master_its_workers_and_opens_the_port():
     assert {each["name"] for each in worker["spec"]["volumes"]} == {"j-svc", "j-ssh"}
 
 
+@pytest.mark.parametrize(
+    ("flavor", "variables"),
+    [
+        (
+            "openmpi",
+            {"OMPI_MCA_orte_default_hostfile": "/etc/volcano/w_a.host", "PRTE_MCA_prte_set_default_slots": "4"},
+        ),
+        ("intel", {"I_MPI_HYDRA_HOST_FILE": "/etc/volcano/w_a.host", "I_MPI_PERHOST": "4"}),
+        ("mpich", {"HYDRA_HOST_FILE": "/etc/volcano/w_a.host"}),
+    ],
+)
+def test_each_flavor_of_mpi_finds_the_host_file_by_itself_on_the_master_only(flavor, variables):
+    tasks = (a_task("m", 1), a_task("w-a", 2))
+    plugins = {"mpi": ["--master=m", "--worker=w-a", f"--flavor={flavor}", "--slots=4"]}
+    assert variables.items() <= env(pod_of(plugins, "m", 0, *tasks)).items()
+    assert not variables.keys() & env(pod_of(plugins, "w-a", 0, *tasks)).keys()
+    assert "w_a.host" in objects(plugins, *tasks)["ConfigMap j-svc"]["data"]
+
+
+def test_an_mpi_that_is_not_known_and_no_slots_are_refused():
+    plugin = PLUGINS["mpi"]
+    flags = parse_flags(["--master=m", "--worker=w", "--flavor=mpich2", "--slots=0"], plugin.flags)
+    assert [str(each) for each in plugin.problems({"m": 0, "w": 1}, flags)] == [
+        ": 'mpich2': --flavor is no MPI that is known (did you mean \"mpich\"?)",
+        ": 0: --slots must be at least 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "place", "size", "rank"),
+    [
+        ("jax", {"JAX_COORDINATOR_ADDRESS": "{host}:6666"}, "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"),
+        (
+            "xgboost",
+            {"DMLC_TRACKER_URI": "{host}", "DMLC_TRACKER_PORT": "9091"},
+            "DMLC_NUM_WORKER",
+            "DMLC_TASK_ID",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("tasks", "ranks"),
+    [
+        ({"worker": 3}, {("worker", 0): 0, ("worker", 2): 2}),
+        ({"worker": 2, "master": 1, "other": 4}, {("master", 0): 0, ("worker", 0): 1, ("worker", 1): 2}),
+    ],
+)
+def test_ranks_go_through_masters_and_workers_and_rank_0_is_where_all_meet(plugin, place, size, rank, tasks, ranks):
+    made = tuple(a_task(name, count) for name, count in tasks.items())
+    first = f"j-{'master' if 'master' in tasks else 'worker'}-0.j"
+    for (task, index), expected in ranks.items():
+        pod = pod_of({plugin: []}, task, index, *made)
+        told = env(pod)
+        assert {name: told[name] for name in place} == {name: text.format(host=first) for name, text in place.items()}
+        assert (told[size], told[rank]) == ("3", str(expected))
+        assert pod["spec"]["subdomain"] == "j", "svc comes with it"
+    if "other" in tasks:
+        assert rank not in env(pod_of({plugin: []}, "other", 0, *made))
+
+
+@pytest.mark.parametrize("plugin", ["jax", "xgboost", "tensorflow"])
+def test_a_plugin_of_roles_without_a_task_of_any_is_refused(plugin):
+    made = PLUGINS[plugin]
+    (problem,) = made.problems({"train": 0}, parse_flags([], made.flags))
+    assert (problem.problem.split(":")[0], problem.hint) == ("finds no task of any role", "e.g. --worker=train")
+
+
 def test_mpi_goes_by_the_names_in_its_arguments():
     tasks = (a_task("launcher", 1), a_task("node", 1))
     pod = pod_of({"mpi": ["--master=launcher", "--worker", "node", "-port=2022"]}, "launcher", 0, *tasks)
@@ -244,7 +311,7 @@ def test_what_the_user_wrote_wins_over_a_plugin():
     assert pod["spec"]["volumes"][0] == {"name": "j-svc", "emptyDir": {}}
 
 
-@pytest.mark.parametrize("plugin", ["mpi", "tensorflow", "pytorch", "ray"])
+@pytest.mark.parametrize("plugin", ["mpi", "tensorflow", "pytorch", "ray", "jax", "xgboost"])
 def test_plugins_bring_those_that_they_need_and_never_override(plugin):
     full = completed_plugins({plugin: [], "svc": ["--inject-hosts-env=false"]})
     assert full["svc"] == ["--inject-hosts-env=false"]
@@ -285,4 +352,4 @@ def test_bad_flags_are_found_where_they_stand_and_the_rest_is_still_read(words, 
 
 
 def test_every_plugin_has_its_name_and_can_be_looked_up():
-    assert list(PLUGINS) == ["env", "svc", "ssh", "mpi", "tensorflow", "pytorch", "ray", "hcclrank"]
+    assert list(PLUGINS) == ["env", "svc", "ssh", "mpi", "tensorflow", "pytorch", "ray", "jax", "xgboost", "hcclrank"]
