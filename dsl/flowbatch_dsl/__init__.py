@@ -19,21 +19,25 @@ if TYPE_CHECKING:
     from flowbatch.errors import SpecError, SpecErrors
     from flowbatch_dsl.async_run import AsyncRun
     from flowbatch_dsl.clusters import Cluster
-    from flowbatch_dsl.failures import JobExists, JobFailed, JobGone
+    from flowbatch_dsl.failures import FlowFailed, JobExists, JobFailed, JobGone
     from flowbatch_dsl.local import LocalCluster
     from flowbatch_dsl.report import Problem, Report
     from flowbatch_dsl.run import Run
     from flowbatch_dsl.views import Change, LogLine, PodView, Status
+    from flowbatch_dsl.workflows.async_run import AsyncFlowRun
     from flowbatch_dsl.workflows.conditions import when
     from flowbatch_dsl.workflows.flow import BoundFlow, Flow, flow
     from flowbatch_dsl.workflows.graph import Graph
     from flowbatch_dsl.workflows.node import Each, Node, Output, When
     from flowbatch_dsl.workflows.promise import PromiseError
+    from flowbatch_dsl.workflows.run import FlowRun
     from flowbatch_dsl.workflows.step import Step, step
+    from flowbatch_dsl.workflows.views import FlowChange, FlowStatus, StepView
     from flowbatch_dsl.workflows.workflow import Workflow
 
 __all__ = [
     "Action",
+    "AsyncFlowRun",
     "AsyncRun",
     "BoundFlow",
     "Change",
@@ -41,6 +45,10 @@ __all__ = [
     "Each",
     "Event",
     "Flow",
+    "FlowChange",
+    "FlowFailed",
+    "FlowRun",
+    "FlowStatus",
     "Graph",
     "Job",
     "JobExists",
@@ -62,6 +70,7 @@ __all__ = [
     "SpecErrors",
     "Status",
     "Step",
+    "StepView",
     "Task",
     "When",
     "Workflow",
@@ -75,12 +84,17 @@ __all__ = [
 
 #: Names that are loaded when first used: they need more than specs do.
 _LAZY = {
+    "AsyncFlowRun": "flowbatch_dsl.workflows.async_run",
     "AsyncRun": "flowbatch_dsl.async_run",
     "BoundFlow": "flowbatch_dsl.workflows.flow",
     "Change": "flowbatch_dsl.views",
     "Cluster": "flowbatch_dsl.clusters",
     "Each": "flowbatch_dsl.workflows.node",
     "Flow": "flowbatch_dsl.workflows.flow",
+    "FlowChange": "flowbatch_dsl.workflows.views",
+    "FlowFailed": "flowbatch_dsl.failures",
+    "FlowRun": "flowbatch_dsl.workflows.run",
+    "FlowStatus": "flowbatch_dsl.workflows.views",
     "Graph": "flowbatch_dsl.workflows.graph",
     "JobExists": "flowbatch_dsl.failures",
     "JobFailed": "flowbatch_dsl.failures",
@@ -98,6 +112,7 @@ _LAZY = {
     "SpecErrors": "flowbatch.errors",
     "Status": "flowbatch_dsl.views",
     "Step": "flowbatch_dsl.workflows.step",
+    "StepView": "flowbatch_dsl.workflows.views",
     "When": "flowbatch_dsl.workflows.node",
     "Workflow": "flowbatch_dsl.workflows.workflow",
     "flow": "flowbatch_dsl.workflows.flow",

@@ -1,4 +1,4 @@
-"""Watching one job: every state it passes through, as an async iterator that survives lost connections.
+"""Watching one job, or one flow: every state it passes through, as an async iterator that survives lost connections.
 
 Written with plain tasks instead of task groups, because a caller may drop an iterator half-way and have it closed by
 another task; a cancel scope that is open across a `yield` would not survive that.
@@ -63,18 +63,23 @@ class Follower(Generic[T]):
         return change
 
 
-async def job_states(client: Client, namespace: str, name: str, uid: str) -> AsyncGenerator[Job | None, None]:
-    """Each state of the job with this uid, beginning with the present one; ends with None once it is gone."""
-    async with Follower(client, JOB, namespace, fields=f"metadata.name={name}") as follower:
+async def states(client: Client, kind: Kind[T], namespace: str, name: str, uid: str) -> AsyncGenerator[T | None, None]:
+    """Each state of the object with this uid, beginning with the present one; ends with None once it is gone."""
+    async with Follower(client, kind, namespace, fields=f"metadata.name={name}") as follower:
         if not follower.informer.store.values():
             yield None
             return
         while True:
-            job = await follower.next()
-            gone = job is None or job.metadata.uid != uid
-            yield None if gone else job
+            state: Any = await follower.next()
+            gone = state is None or state.metadata.uid != uid
+            yield None if gone else state
             if gone:
                 return
+
+
+def job_states(client: Client, namespace: str, name: str, uid: str) -> AsyncGenerator[Job | None, None]:
+    """Each state of the job with this uid, beginning with the present one; ends with None once it is gone."""
+    return states(client, JOB, namespace, name, uid)
 
 
 async def closed(tasks: "set[asyncio.Task[Any]]") -> None:

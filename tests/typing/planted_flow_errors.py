@@ -52,3 +52,10 @@ pipeline.bind(3)  # planted: text
 pipeline.bind("a", m=1)  # planted: no such parameter
 wrong: str = pipeline("a")  # planted: a float
 score.but(image=3)  # planted: a name
+pipeline.submitt("a")  # planted: submit
+text: str = pipeline.submit("a").result()  # planted: a float
+pipeline.submit(3)  # planted: text
+run = Workflow("w", a >> b).submit()
+run.wait(timeout="1h")  # planted: seconds
+run.logs("a", "0")  # planted: an index is an int
+print(run.status().steps[0].stat)  # planted: state

@@ -1,20 +1,28 @@
 """What type checkers must see of workflows and flows: read by mypy and pyright, never run (test_typing_checkers.py)."""
 
-from typing import assert_type
+from collections.abc import Iterator
+from typing import Any, assert_type
 
 import msgspec
 
 from flowbatch_dsl import (
+    AsyncFlowRun,
     BoundFlow,
     Each,
     Flow,
+    FlowChange,
+    FlowRun,
+    FlowStatus,
     Graph,
     Job,
+    LocalCluster,
+    LogLine,
     Node,
     Output,
     Report,
     Resources,
     Step,
+    StepView,
     Task,
     When,
     Workflow,
@@ -103,3 +111,30 @@ assert_type(pipeline.bind("a", n=2), BoundFlow[float])
 assert_type(other.but(name="third").bind(), BoundFlow[Model])
 stepped: Step[[list[str]], Model] = train
 flowed: Flow[[], Model] = other
+
+
+def blocking(here: LocalCluster) -> None:
+    run = pipeline.bind("a").submit(here)
+    assert_type(run, FlowRun[float])
+    assert_type(run.result(timeout=60), float)
+    assert_type(run.wait().result(), float)
+    assert_type(run.wait().phase, str)
+    assert_type(other.submit(), FlowRun[Model])
+    assert_type(other.submit().result(), Model)
+    assert_type(run.status().steps, tuple[StepView, ...])
+    assert_type(run.logs("score", 0, follow=True), Iterator[LogLine])
+    assert_type(run.why(), str)
+    assert_type(FlowRun.attach("pipeline", returns=float), FlowRun[float])
+    assert_type(FlowRun.attach("pipeline", returns=float).result(), float)
+    assert_type(nightly.submit(here).wait(timeout=60), FlowStatus[Any])
+    for change in run.watch():
+        assert_type(change.status, FlowStatus[float])
+
+
+async def waiting() -> None:
+    run = await pipeline.asubmit("a")
+    assert_type(run, AsyncFlowRun[float])
+    assert_type(await run.result(), float)
+    assert_type(await nightly.asubmit(), AsyncFlowRun[Any])
+    async for change in run.watch():
+        assert_type(change, FlowChange[float])

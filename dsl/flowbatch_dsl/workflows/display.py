@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 from flowbatch_dsl.display import table
 from flowbatch_dsl.workflows.node import Each, Node
 from flowbatch_dsl.workflows.picture import MOST_STEPS, drawing
 from flowbatch_dsl.workflows.workflow import Workflow
+
+if TYPE_CHECKING:
+    from flowbatch_dsl.workflows.run import FlowRun
 
 
 def workflow_text(workflow: Workflow) -> str:
@@ -46,3 +50,14 @@ def workflow_html(workflow: Workflow, states: Mapping[str, str] | None = None, t
     after = {node.name: node.after for node in workflow.steps}
     notes = {node.name: note(node) for node in workflow.steps}
     return f"<div>{shown}<br/>{drawing(after, notes, states or {})}</div>"
+
+
+def run_html(run: "FlowRun[Any]") -> str:
+    """A handle's graph with the state of each step, read now."""
+    status = run.status()
+    steps = {step.name: step for step in status.steps}
+    after = {name: step.after for name, step in steps.items()}
+    states = {name: step.state for name, step in steps.items()}
+    notes = {name: f"{step.state}{' ' if step.reason else ''}{step.reason}" for name, step in steps.items()}
+    title = f"Workflow <b>{escape(run.namespace)}/{escape(run.name)}</b>: {escape(status.phase)}"
+    return f"<div>{title}<br/>{drawing(after, notes, states)}</div>"

@@ -15,7 +15,10 @@ from flowbatch_dsl.workflows.workflow import Workflow, WorkflowChanges, placed
 
 if TYPE_CHECKING:
     from flowbatch.api.meta import JsonObject
+    from flowbatch_dsl.clusters import ClusterLike
     from flowbatch_dsl.report import Report
+    from flowbatch_dsl.workflows.async_run import AsyncFlowRun
+    from flowbatch_dsl.workflows.run import FlowRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,6 +63,14 @@ class BoundFlow(Workflow, Generic[R], frozen=True, kw_only=True, dict=True):
     def but(self, **changes: Unpack[WorkflowChanges]) -> "BoundFlow[R]":
         """A copy with these fields changed."""
         return replace(self, **changes).returning(self.returns, self.parts[0])
+
+    def submit(self, cluster: "ClusterLike | None" = None) -> "FlowRun[R]":
+        """Create the workflow and return a handle on it, whose `result()` is what the function would return."""
+        return super().submit(cluster)
+
+    async def asubmit(self, cluster: "ClusterLike | None" = None) -> "AsyncFlowRun[R]":
+        """`submit` for async code."""
+        return await super().asubmit(cluster)
 
 
 class Flow(Generic[P, R]):
@@ -109,6 +120,14 @@ class Flow(Generic[P, R]):
         except ValueRefused as problem:
             refuse(f'Flow("{self.__name__}")', "return", f"what it returns {problem}")
         return msgspec.json.encode(shape).decode()
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> "FlowRun[R]":
+        """`bind(...).submit()`: run it on the one open LocalCluster, else on the kubeconfig's current context."""
+        return self.bind(*args, **kwargs).submit()
+
+    async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> "AsyncFlowRun[R]":
+        """`submit` for async code."""
+        return await self.bind(*args, **kwargs).asubmit()
 
     def but(self, **changes: Unpack[FlowChanges]) -> "Flow[P, R]":
         """The same function as a flow of another name, or in another namespace."""

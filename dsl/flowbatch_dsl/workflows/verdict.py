@@ -1,9 +1,9 @@
 """The verdict on a workflow: that on each of its jobs, and what the rules say of the JobFlow itself."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from flowbatch.errors import SpecError
+from flowbatch.errors import SpecError, SpecErrors
 from flowbatch_dsl import checks, report
 from flowbatch_dsl.origin import Origin, origin_of
 from flowbatch_dsl.report import Problem, Report
@@ -70,6 +70,12 @@ def _by_rules(manifest: dict[str, object]) -> list[SpecError]:
 def problems_of(workflow: Workflow, found: Iterable[SpecError]) -> list[Problem]:
     """What was found in the JobFlow, with the names and lines of the steps that it is about."""
     return [_problem(workflow, each) for each in found]
+
+
+def refusal(workflow: Workflow, causes: Iterable[Mapping[str, str]], message: str) -> SpecErrors:
+    """What a cluster's admission said of the JobFlow, in the same words as `validate()` would say it."""
+    found = [SpecError(cause.get("field", ""), cause.get("message", "")) for cause in causes]
+    return SpecErrors(problems_of(workflow, found or [SpecError("", message)]), workflow.name)
 
 
 def _problem(workflow: Workflow, found: SpecError) -> Problem:

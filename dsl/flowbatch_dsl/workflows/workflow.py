@@ -15,7 +15,10 @@ from flowbatch_dsl.workflows.settling import settled
 
 if TYPE_CHECKING:
     from flowbatch.api.meta import JsonObject
+    from flowbatch_dsl.clusters import ClusterLike
     from flowbatch_dsl.report import Report
+    from flowbatch_dsl.workflows.async_run import AsyncFlowRun
+    from flowbatch_dsl.workflows.run import FlowRun
 
 
 class WorkflowChanges(TypedDict, total=False):
@@ -112,6 +115,21 @@ class Workflow(_Headed, frozen=True, kw_only=True, dict=True):
         from flowbatch_dsl.yamltext import load_all
 
         return read_workflow(load_all(text, file), file)
+
+    def submit(self, cluster: "ClusterLike | None" = None) -> "FlowRun[Any]":
+        """Create the workflow and return a handle on it. Blocks; works in scripts, notebooks and threads.
+
+        Raises SpecErrors, and creates nothing, if the workflow has problems, and JobExists if it is there already.
+        """
+        from flowbatch_dsl.workflows.run import submit
+
+        return submit(self, cluster)
+
+    async def asubmit(self, cluster: "ClusterLike | None" = None) -> "AsyncFlowRun[Any]":
+        """`submit` for async code: the handle has the same verbs, to be awaited."""
+        from flowbatch_dsl.workflows.async_run import submit
+
+        return await submit(self, cluster)
 
     def __str__(self) -> str:
         from flowbatch_dsl.workflows.display import workflow_text
