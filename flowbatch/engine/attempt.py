@@ -12,6 +12,7 @@ from flowbatch.engine.domains import EVERYWHERE, Area, Domains
 from flowbatch.engine.filling import Filling
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.homecoming import Homecoming
 from flowbatch.engine.limits import Limits
 from flowbatch.engine.needs import asked_near, compete, counts_of
 from flowbatch.engine.outcome import Outcome
@@ -56,6 +57,7 @@ class Attempts:
         self._view = view
         self._placement = placement
         self._ways = Ways(state, fits, placement, limits, self._tightness)
+        self._homecoming = Homecoming(state, view, policy, placement, limits, confirming)
         self._surplus = Surplus(
             state, view, placement, domains, limits, self._tightness, self._filling, self._teamwork, confirming
         )
@@ -63,15 +65,18 @@ class Attempts:
     def attempt(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
         """Place what `demand` asks for; at most `batch` surplus members (None: all)."""
         self._placement.advice = self._view.advice.get(gang.id) if self._view.advice else None
-        if demand.surplus:
-            outcome = self._surplus.place(gang, demand, batch)
-        else:
-            outcome = self._minimum(gang, demand, whole=bool(gang.claims) or not gang.repairing)
+        back = self._homecoming.place(gang, demand) if gang.berths else None
+        outcome = back or self._place(gang, demand, batch)
         self._advised(gang, outcome)
         self._placement.advice = None
         if demand.best_effort:
             self._surplus.best_effort(gang, demand.best_effort, outcome)
         return outcome
+
+    def _place(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
+        if demand.surplus:
+            return self._surplus.place(gang, demand, batch)
+        return self._minimum(gang, demand, whole=bool(gang.claims) or not gang.repairing)
 
     # -- the minimum, all or nothing
 

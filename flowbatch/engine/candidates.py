@@ -30,7 +30,8 @@ class Way:
     """One of Volcano's actions that evict: from the own queue or `across` queues.
 
     `gang`: a gang loses only what it has beyond its minimum, whatever filters there are; `whole`: or all of it.
-    `inside`: only members of the gang itself, of lower priority than the one that waits.
+    `inside`: only members of the gang itself, of lower priority than the one that waits. `moves`: nobody loses a place,
+    whoever goes has another one already (engine.movers, engine.rehousing).
     """
 
     action: str
@@ -38,6 +39,7 @@ class Way:
     gang: bool
     whole: bool = False
     inside: bool = False
+    moves: bool = False
 
 
 #: Volcano's preempt does this too: a member of higher priority takes the place of one of lower priority.
@@ -49,6 +51,7 @@ WAYS: Final = {
         Way("reclaim", across=True, gang=False),
         Way("gangpreempt", across=False, gang=True, whole=True),
         Way("gangreclaim", across=True, gang=True, whole=True),
+        Way("consolidate", across=False, gang=True, moves=True),
     )
 }
 
@@ -102,12 +105,10 @@ class Candidates:
         self._gang = beneficiary
         self._way = way
         self._asked = asked
-        filters = policy.reclaimable if way.across else policy.preemptable
         self._filters: tuple[VictimFilter, ...] = tuple(
-            each for each in filters if not (way.gang and getattr(each, "single", False))
+            each for each in self._asking() if not (way.gang and getattr(each, "single", False))
         )
         self._by_victim = tuple(each for each in self._filters if getattr(each, "by_victim", False))
-        self._runtime = policy.reclaim_min_runtime_ms if way.across else policy.preempt_min_runtime_ms
         self._divided = {axis: amount for axis, amount in asked.items() if axis in divided(state.queues)}
         self._within: dict[QueueName, bool] = {}
         self._whole: dict[str, Unit | None] = {}
@@ -120,6 +121,13 @@ class Candidates:
         self._collect()
 
     # -- looking around
+
+    def _asking(self) -> tuple[VictimFilter, ...]:
+        return self._policy.reclaimable if self._way.across else self._policy.preemptable
+
+    def _runtime_ms(self, task: Task) -> int:
+        """How long it must have run."""
+        return self._policy.reclaim_min_runtime_ms if self._way.across else self._policy.preempt_min_runtime_ms
 
     def _collect(self) -> None:
         for gang in self._gangs():
@@ -274,14 +282,14 @@ class Candidates:
 
     def _veto(self, task: Task) -> str | None:
         """Why this pod must stay, whatever its gang may lose."""
-        fact, now = task.fact, self._view.now
+        fact, now, runtime = task.fact, self._view.now, self._runtime_ms(task)
         if not fact.preemptable:
             return "not preemptable"
         if self._way.inside and fact.priority >= highest(self._gang):
             return "of the same or higher task priority"
         for until, reason in (
             (task.spared_until, "whose eviction was refused"),
-            (fact.started + self._runtime if self._runtime else 0, "that have just started"),
+            (fact.started + runtime if runtime else 0, "that have just started"),
             (fact.started + fact.cooldown_ms if fact.cooldown_ms else 0, ""),
         ):
             if now < until:

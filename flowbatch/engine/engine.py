@@ -11,6 +11,7 @@ from typing import assert_never
 
 from flowbatch.engine.answers import Answers
 from flowbatch.engine.attempt import Attempts
+from flowbatch.engine.berths import Berths
 from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Decision, Plan, QueueReport, Report, Tick
@@ -75,6 +76,7 @@ class Engine:
         self._orders = Orders(self.state, self._view, self.guard, self.counters, self._outbox)
         self._answers = Answers(self.state, self._view, self.questions, self._orders.bind, self._ask)
         self._holds = Holds(self.state, self._outbox)
+        self._berths = Berths(self.state)
         self._folding = Folding(self.state, self._view, self._hear)
         self.adopt(policy)
 
@@ -119,6 +121,7 @@ class Engine:
             self._lineup,
             self._evictions,
             self._holds,
+            self._berths,
             self._orders,
             self._reservations,
         )
@@ -168,6 +171,8 @@ class Engine:
         """It stays, for a while at least: whom it should have made room for looks for other room."""
         task = self.state.tasks.get(uid)
         beneficiary = self.state.spare(uid, Instant(self._view.now + SPARED_MS))
+        if task is not None and task.gang is not None and task.gang.berths:
+            self._berths.stay(task)
         if beneficiary is not None:
             self.state.unclaim(beneficiary)
         elif task is not None and task.node is not None:
@@ -221,11 +226,12 @@ class Engine:
             if self._evictions.ways:
                 self._holds.remember(self._fits, Instant(now + self.policy.hold_ms))
         self._holds.review(now)
+        self._berths.review(now)
         for task in self._shuffle.victims(now):
             self._orders.evict(task, "shuffle", None)
 
     def _wake_at(self) -> Instant | None:
-        kept = self._holds.wake_at(), self._reservations.wake_at()
+        kept = self._holds.wake_at(), self._berths.wake_at(), self._reservations.wake_at()
         due = (self._lineup.wake_at(), self._turns.next(), *kept, self._shuffle.wake_at(), self._memories.wake_at())
         return min((at for at in due if at is not None), default=None)
 

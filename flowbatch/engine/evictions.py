@@ -16,6 +16,7 @@ from flowbatch.engine.domains import Area, Domains
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.limits import Limits
+from flowbatch.engine.movers import Movers
 from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.pending import Entry
 from flowbatch.engine.placement import Placement
@@ -55,6 +56,8 @@ class Relief:
     victims: list[Task]
     claims: tuple[Reservation, ...]
     named: list[tuple[Task, Row]]
+    #: Of the victims, those who only move, and where to.
+    berths: list[tuple[Task, Row]]
 
 
 @dataclass(slots=True)
@@ -125,6 +128,8 @@ class Evictions:
             return False
         if isinstance(blocker, NeedsPeers):
             return not isinstance(blocker, NeedsVolume)
+        if isinstance(blocker, NeedsQuota) and all(way.moves for way in self.ways):
+            return False
         return isinstance(blocker, NeedsCapacity | NeedsTopology | NeedsQuota) and not blocker.hopeless
 
     def let_down(self, gang: Gang) -> None:
@@ -172,7 +177,7 @@ class Evictions:
                 best = found
         if best is None or not (best.victims or self._leaving_for(gang)):
             return None
-        return Relief(way, best.victims, best.claims, best.named)
+        return Relief(way, best.victims, best.claims, best.named, best.berths)
 
     def _search_in(self, area: Area, gang: Gang, demand: Demand, way: Way, refusal: Refusal) -> Found | None:
         found = self._try(area, gang, demand, way, refusal, ())
@@ -186,24 +191,41 @@ class Evictions:
     def _try(
         self, area: Area, gang: Gang, demand: Demand, way: Way, refusal: Refusal, first: Sequence[Gang]
     ) -> Found | None:
-        self._counters.victim_searches += 1
         needs = wants(demand)
         asked: Sums = {}
         for want in needs:
             add(asked, want.shape.request, want.count)
+        if way.moves and not self._enough(gang, asked):
+            return None
+        self._counters.victim_searches += 1
         looked: list[Candidates] = []
 
         def find() -> Candidates:
-            looked.append(Candidates(self._state, self._view, self._policy, self._guard, gang, way, asked))
+            looked.append(self._candidates(gang, way, asked))
             return looked[0]
 
-        ceilings = self._limits.ceilings
-        late = self._overdue()
-        search = Search(self._state, self._fits, self._placement, ceilings, gang, needs, way, area, self._inner, late)
+        ceilings, late, most = self._limits.ceilings, self._overdue(), self._policy.moved_most
+        search = Search(
+            self._state, self._fits, self._placement, ceilings, gang, needs, way, area, self._inner, late, most
+        )
         found = search.run(find, first)
         for who in looked if found is None else ():
             refusal.join(who)
         return found
+
+    def _candidates(self, gang: Gang, way: Way, asked: Sums) -> Candidates:
+        if way.moves:
+            return Movers(self._state, self._view, self._policy, self._guard, gang, way, asked, self._placement)
+        return Candidates(self._state, self._view, self._policy, self._guard, gang, way, asked)
+
+    def _enough(self, gang: Gang, asked: Sums) -> bool:
+        """There is as much room as is asked for, in whatever pieces: moving makes pieces larger, not more of them."""
+        table = self._state.table
+        table.fit_axes()
+        rows = table.open_rows()
+        mine = {**gang.claimed}
+        add(mine, gang.reserved.items())
+        return all(int(table.future(a)[rows].clip(0).sum()) + mine.get(a, 0) >= n for a, n in asked.items())
 
     def _inner(self, team: Team, area: Area) -> list[Area]:
         reach = team.rule.reach

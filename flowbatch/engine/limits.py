@@ -81,6 +81,11 @@ class Limits:
                     most = min(most, max(least, left // amount))
         return most
 
+    def bears(self, gang: Gang, shape: Shape) -> bool:
+        """Whether one more of `shape` is within all limits but that of shares: it was within them before it moved."""
+        firm = (ceiling for ceiling in self.ceilings(gang) if ceiling.kind != "share")
+        return not any(shortfall(shape.request, ceiling.held, ceiling.most) for ceiling in firm)
+
     def exceeded(self, gang: Gang, shape: Shape) -> Blocker | None:
         """The first limit that one more of `shape` would break; rather one that also holds where nothing is held."""
         lenient: Blocker | None = None

@@ -169,6 +169,7 @@ class LineUp:
             self._line_up(gang)
             return
         self._state.unclaim(gang)
+        self._state.give_up_berths(gang)
         self._state.set_awaited(gang, self._foreseen(gang))
         if gang.phase == "Completed":
             self.blockers.pop(gang_id, None)

@@ -1,5 +1,6 @@
 """Making room: others go, and what they leave is kept for the gang for whose sake they go."""
 
+from flowbatch.engine.berths import Berths
 from flowbatch.engine.evictions import Evictions
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.holds import Holds
@@ -27,6 +28,7 @@ class Relieving:
         lineup: LineUp,
         evictions: Evictions,
         holds: Holds,
+        berths: Berths,
         orders: Orders,
         reservations: Reservations,
     ) -> None:
@@ -37,6 +39,7 @@ class Relieving:
         self._lineup = lineup
         self._evictions = evictions
         self._holds = holds
+        self._berths = berths
         self._orders = orders
         self._reservations = reservations
 
@@ -61,8 +64,11 @@ class Relieving:
             self._lineup.lay_down(self._lineup.place, entry, outcome)
             return
         self._reservations.drop(gang.id)
+        until = Instant(self._view.now + self._policy.hold_ms)
         for task in relief.victims:
             self._orders.evict(task, relief.way.action, gang.id)
-        self._holds.take(gang, relief.claims, relief.named, Instant(self._view.now + self._policy.hold_ms))
+        self._holds.take(gang, relief.claims, relief.named, until)
+        for task, row in relief.berths:
+            self._berths.keep(task, row, until)
         # With claims it is unlike all others: it stands alone, and waits for the room.
         self._lineup.sort(gang.id, gang)

@@ -114,9 +114,10 @@ class Words:
         missing = blocker.needs - blocker.fits
         return self._state.axes.amounts({a: n * missing for a, n in shape.request if a != PODS}) if shape else ()
 
-    @staticmethod
-    def _fine(gang: Gang) -> str:
-        return f"{gang.ready} of {max(len(gang.tasks), gang.min_members)} members have their place"
+    def _fine(self, gang: Gang) -> str:
+        text = f"{gang.ready} of {max(len(gang.tasks), gang.min_members)} members have their place"
+        nodes = ", ".join(self._state.node_at[berth.row].name for berth in gang.berths)
+        return f"{text}; {len(gang.berths)} that move have theirs kept: {nodes}" if nodes else text
 
     def report(self, gang: Gang, blocker: Blocker | None) -> Report:
         """What the PodGroup should say now."""

@@ -18,6 +18,7 @@ from flowbatch.engine.fits import Fits
 from flowbatch.engine.outlook import Outlook
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.pricing import Pricing
+from flowbatch.engine.rehousing import Rehousing
 from flowbatch.engine.teams import Team
 from flowbatch.engine.wanted import Found, Want
 from flowbatch.model.gangs import Gang, Reservation, Task
@@ -49,13 +50,19 @@ class Search:
         area: Area,
         inner: Callable[[Team, Area], list[Area]],
         overdue: list[Task],
+        moved_most: int,
     ) -> None:
         self._state = state
+        self._fits = fits
         self._placement = placement
         self._ceilings = ceilings
         self._gang = gang
         self._needs = needs
+        self._way = way
         self._inner = inner
+        self._moved_most = moved_most
+        #: Where those are to be who only move.
+        self._houses: Rehousing | None = None
         self._trial = Trial(state)
         self._victims: list[Unit] = []
         self._outlook = Outlook(state, fits, gang, area, overdue)
@@ -69,7 +76,10 @@ class Search:
             if any(want.shape.spec.devices for want in self._needs):
                 trial.suppose_left(self._outlook.leaving())
             self._who = find()
-            self._pricing = Pricing(self._state, self._outlook, self._who.by_row)
+            by_row = self._who.by_row
+            self._pricing = Pricing(self._state, self._outlook, by_row)
+            if self._way.moves:
+                self._houses = Rehousing(self._state, self._fits, self._outlook, trial, by_row, self._moved_most)
             for gang in first:
                 unit = self._who.whole(gang)
                 if unit is None or not self._evict(unit):
@@ -113,7 +123,8 @@ class Search:
     def _found(self) -> Found:
         broken = [unit.tasks[0].gang for unit in self._victims if unit.whole and len(unit.tasks) > 1]
         victims = [task for unit in self._victims for task in unit.tasks]
-        return Found(cost_of(self._victims, 0), victims, self._needs, [gang for gang in broken if gang is not None])
+        berths = list(self._houses.berths.items()) if self._houses is not None else []
+        return Found(cost_of(self._victims, 0), victims, self._needs, [each for each in broken if each], berths)
 
     # -- what queues may hold
 
@@ -140,8 +151,8 @@ class Search:
     def _cure_limits(self) -> bool:
         """Where room is found but a limit is exceeded, more of the same queue must go."""
         short = self._shortages()
-        if not short:
-            return True
+        if not short or self._way.moves:
+            return not short
         units = {id(unit): unit for units in self._who.by_row.values() for unit in units if unit.there}
         for unit in sorted(units.values(), key=lambda unit: unit.key):
             if not short:
@@ -284,7 +295,11 @@ class Search:
         unit.going = True
         self._victims.append(unit)
         self._outlook.give(unit)
-        return True
+        reason = self._houses.find(unit) if self._houses is not None else None
+        if reason is not None:
+            self._undo(len(self._victims) - 1, mark)
+            self._strike(unit, reason)
+        return reason is None
 
     def _strike(self, unit: Unit, reason: str) -> None:
         for row in unit.gives:
@@ -302,6 +317,8 @@ class Search:
     def _return(self, unit: Unit) -> None:
         unit.going = False
         self._outlook.give(unit, -1)
+        if self._houses is not None:
+            self._houses.back(unit)
 
     def _give_back(self) -> None:
         """In reverse: whoever fits where he is, beside all that has been placed and within all limits, stays."""
@@ -325,7 +342,8 @@ class Search:
                 return False
         if unit.pinned or self._needed_for_port(unit):
             return False
-        concerned = [slack for ceiling, slack in slacks if counts_in(unit, ceiling)]
+        # Who moves is held against the same limits wherever he is.
+        concerned = [slack for ceiling, slack in slacks if counts_in(unit, ceiling) and not self._way.moves]
         given = {}
         for there in unit.gives.values() if concerned else ():
             add(given, there.items())

@@ -88,6 +88,7 @@ class Demand:
         alone = (
             gang.reservations
             or gang.claims
+            or gang.berths
             or self.best_effort
             or gang.repairing
             or any(t.refused for t in gang.pending.values())

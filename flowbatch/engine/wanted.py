@@ -56,6 +56,8 @@ class Found:
     wants: list[Want]
     #: Gangs of several pods that go whole.
     broken: list[Gang] = field(default_factory=list)
+    #: Of those who go, the ones who move, and where to.
+    berths: list[tuple[Task, Row]] = field(default_factory=list)
 
     @property
     def claims(self) -> tuple[Reservation, ...]:

@@ -47,6 +47,8 @@ class Task:
     placed_at: Instant = EPOCH
     #: An eviction of it was refused, and is not asked for again before this.
     spared_until: Instant = EPOCH
+    #: It was moved to where it is, and is let be until then.
+    moved_until: Instant = EPOCH
     #: What it holds of shared devices of `node`.
     devices: tuple[DeviceShare, ...] = ()
     #: Whom it is to other pods.
@@ -132,6 +134,18 @@ class Reservation:
         return Reservation(self.role, self.shape, rows, counts)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Berth:
+    """A place on `row` for one member of `role`: it was sent away from another one, and is to be back by `until`."""
+
+    role: str
+    shape: Shape
+    row: Row
+    #: Who was sent away; whoever is made for him has another uid.
+    uid: PodUid
+    until: Instant
+
+
 @dataclass(slots=True, eq=False)
 class Gang:
     """A PodGroup, or the name of one that pods claim and nobody has shown us (`fact` is None)."""
@@ -172,6 +186,8 @@ class Gang:
     gated: int = 0
     #: Its stated minimum on this engine's axes; empty where it states none.
     minimum: Request = ()
+    #: Places kept for members that move; they count in `claimed`.
+    berths: tuple[Berth, ...] = ()
 
     @property
     def created(self) -> Instant:

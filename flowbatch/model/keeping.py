@@ -1,13 +1,16 @@
-"""Room that is kept: reservations for members to come, and claims on room that others are leaving."""
+"""Room that is kept: for members to come, on what others are leaving (claims), for members that move (berths)."""
 
 import numpy as np
 
 from flowbatch.model.accounting import Accounting
-from flowbatch.model.gangs import Gang, Reservation, Role, Task
+from flowbatch.model.gangs import Berth, Gang, Reservation, Role, Task
 from flowbatch.model.ids import EPOCH, Instant, Row
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
-from flowbatch.model.resources import add
+from flowbatch.model.resources import Request, add
+from flowbatch.model.table import Ints
+
+ONE: Ints = np.ones(1, np.int64)
 
 
 class Keeping(Accounting):
@@ -86,6 +89,8 @@ class Keeping(Accounting):
                 self.unreserve(gang)
             if any(row in claim.rows for claim in gang.claims):
                 self.unclaim(gang)
+            for berth in [berth for berth in gang.berths if berth.row == row]:
+                self.give_up_berth(gang, berth)
 
     def reserve_devices(self, reservation: Reservation, sign: int = 1) -> None:
         """Shared devices for members to come: chosen the first time, the same ones ever after; sign -1 lets go."""
@@ -145,8 +150,11 @@ class Keeping(Accounting):
 
     def _book_claim(self, gang: Gang, claim: Reservation, sign: int) -> None:
         """The numbers of one claim: on its rows, and on the accounts of the queues that will hold it."""
-        request, count = claim.shape.request, claim.total * sign
-        self.table.claim_rows(claim.rows, claim.counts, request, sign)
+        self.table.claim_rows(claim.rows, claim.counts, claim.shape.request, sign)
+        self._account_claimed(gang, claim.shape.request, claim.total * sign)
+
+    @staticmethod
+    def _account_claimed(gang: Gang, request: Request, count: int) -> None:
         add(gang.claimed, request, count)
         if gang.queue is not None:
             add(gang.queue.own_claimed, request, count)
@@ -177,3 +185,37 @@ class Keeping(Accounting):
             gang.claimed_at, gang.owed_at, gang.awaits = {}, {}, {}
             self.changes.gangs[gang.id] = gang
             self.ease(gang.queue)
+
+    # -- berths
+
+    def keep_berth(self, gang: Gang, berth: Berth) -> None:
+        """Keep a place for a member that was sent away: nobody else may take it."""
+        self.shapes.share(berth.shape)
+        gang.berths = (*gang.berths, berth)
+        self.book_berth(gang, berth, 1)
+
+    def give_up_berth(self, gang: Gang, berth: Berth) -> None:
+        """Nobody comes for it, or it cannot be kept."""
+        self.book_berth(gang, berth, -1)
+        self.settle_berth(gang, berth)
+
+    def give_up_berths(self, gang: Gang) -> None:
+        """The same for all that a gang has."""
+        for berth in gang.berths:
+            self.give_up_berth(gang, berth)
+
+    def book_berth(self, gang: Gang, berth: Berth, sign: int) -> None:
+        """The numbers of a berth, all of them firm: on its row, and on the accounts of the queues that will hold it."""
+        self.table.fit_axes()
+        self.table.claim_rows(np.array([berth.row]), ONE, berth.shape.request, sign)
+        for axis, amount in berth.shape.request:
+            self.table.firm[axis, berth.row] += amount * sign
+        self._account_claimed(gang, berth.shape.request, sign)
+
+    def settle_berth(self, gang: Gang, berth: Berth) -> None:
+        """A berth is off the books: forget it, and let others have what is left of the room."""
+        gang.berths = tuple(each for each in gang.berths if each is not berth)
+        self.shapes.release(berth.shape)
+        self.changes.freed[berth.row] = None
+        self.changes.gangs[gang.id] = gang
+        self.ease(gang.queue)

@@ -41,6 +41,7 @@ class ClusterState(QueueFacts):
             if before is not None:
                 self.unreserve(gang)
                 self.unclaim(gang)
+                self.give_up_berths(gang)
         if gang.queue is None or gang.queue.name != fact.queue:
             self._enqueue(gang, self.queues.named(fact.queue))
         elif before is not None and before.min_resources != fact.min_resources:
@@ -80,6 +81,7 @@ class ClusterState(QueueFacts):
         self.changes.gangs[gang_id] = gang
         self.unreserve(gang)
         self.unclaim(gang)
+        self.give_up_berths(gang)
         self.set_promises(gang, {}, {})
         self.set_awaited(gang, {})
         self._enqueue(gang, None)

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from flowbatch.model.asks import DeviceShare
-from flowbatch.model.gangs import Gang, Reservation, Task
+from flowbatch.model.gangs import Berth, Gang, Reservation, Task
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import Stimulus, TaskState
 from flowbatch.model.nodes import Node
@@ -32,6 +32,7 @@ class Trial:
         self._reserved: dict[str, tuple[Gang, list[Reservation]]] = {}
         self._evicted: list[Task] = []
         self._unclaimed: list[Gang] = []
+        self._left: list[tuple[Gang, Berth]] = []
         self._open = True
 
     def __enter__(self) -> Self:
@@ -113,6 +114,18 @@ class Trial:
         def back() -> None:
             self._unclaimed.pop()
             state.book_claims(gang, 1)
+
+        self._undo.append(back)
+
+    def leave_berth(self, gang: Gang, berth: Berth) -> None:
+        """Lift one place that is kept for a member of `gang`, so that it can be taken, or given up."""
+        state = self._state
+        state.book_berth(gang, berth, -1)
+        self._left.append((gang, berth))
+
+        def back() -> None:
+            self._left.pop()
+            state.book_berth(gang, berth, 1)
 
         self._undo.append(back)
 
@@ -214,6 +227,8 @@ class Trial:
             self._adopt(gang, held)
         for gang in self._unclaimed:
             state.settle_unclaimed(gang)
+        for gang, berth in self._left:
+            state.settle_berth(gang, berth)
         for task in self._evicted:
             self._suppose_gone(task, 1)
         result: list[tuple[Task, Node]] = []

@@ -77,6 +77,14 @@ def _gang_evict(field: str) -> Callable[[Arguments], Said]:
     return read
 
 
+def _consolidate(arguments: Arguments) -> Said:
+    """flowbatch's own action; the names are its settings' too."""
+    return {
+        "moved_most": arguments.whole("movedMost", 16, least=1),
+        "move_cooldown_ms": arguments.duration_ms("moveCooldown", 600_000),
+    }
+
+
 #: What reads the arguments of each action.
 READERS: Final[dict[str, Callable[[Arguments], Said]]] = {
     "enqueue": _enqueue,
@@ -87,6 +95,7 @@ READERS: Final[dict[str, Callable[[Arguments], Said]]] = {
     "shuffle": lambda _: {},
     "gangpreempt": _gang_evict("gangpreempt"),
     "gangreclaim": _gang_evict("gangreclaim"),
+    "consolidate": _consolidate,
 }
 
 

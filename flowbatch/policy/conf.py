@@ -148,9 +148,11 @@ COUNTS = {
     "holdMs": "hold_ms",
     "preemptMinRuntimeMs": "preempt_min_runtime_ms",
     "reclaimMinRuntimeMs": "reclaim_min_runtime_ms",
+    "movedMost": "moved_most",
+    "moveCooldownMs": "move_cooldown_ms",
 }
 #: Actions that evict; all others are there anyway.
-EVICTIONS = ("preempt", "reclaim", "gangpreempt", "gangreclaim", "shuffle")
+EVICTIONS = ("preempt", "reclaim", "gangpreempt", "gangreclaim", "shuffle", "consolidate")
 FLAGS = {"strictTurns": "strict_turns", "evictOverdue": "evict_overdue"}
 #: How the devices of a node are ranked.
 DEVICES = _named(fragmentation.Fragmentation, devicescores.DevicePack, devicescores.DeviceSpread)

@@ -234,7 +234,7 @@ class DomainOrder(Protocol):
 
 
 class VictimFilter(Protocol):
-    """Whom an eviction must spare."""
+    """Whom an eviction must spare. One with a true attribute `about_parts` is not asked of pods that only move."""
 
     def spares(self, victim: Task, beneficiary: Gang, view: ClusterView) -> str | None:
         """None if it may go, or why not."""

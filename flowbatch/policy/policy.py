@@ -28,7 +28,7 @@ from flowbatch.policy.contract import (
 from flowbatch.policy.domains import Fullest, LeastLeft
 from flowbatch.policy.measuring import MetricsSource
 
-#: Volcano's actions, which a configuration may name.
+#: Volcano's actions, which a configuration may name, and "consolidate".
 ACTIONS: Final = (
     "enqueue",
     "allocate",
@@ -38,6 +38,7 @@ ACTIONS: Final = (
     "shuffle",
     "gangpreempt",
     "gangreclaim",
+    "consolidate",
 )
 
 
@@ -103,6 +104,9 @@ class Policy:
     #: How long a pod runs before it may be evicted, by its own queue or by others.
     preempt_min_runtime_ms: int = 0
     reclaim_min_runtime_ms: int = 0
+    #: How many pods may move so that one gang can start, and how long a pod that has moved is let be.
+    moved_most: int = 16
+    move_cooldown_ms: int = 600_000
 
 
 def members_of(policy: Policy) -> list[object]:

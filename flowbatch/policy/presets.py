@@ -73,6 +73,10 @@ PREEMPTING = replace(
     reclaimable=(Surplus(), OverShare(), Conformance(), Cooldown(), WithinBudget()),
 )
 
+#: As the default, and pods beyond the minimum of their gangs move where that lets a gang start that waits for room in
+#: one piece: each has another place before it is sent away.
+CONSOLIDATING = replace(DEFAULT, name="consolidating", actions=(*DEFAULT.actions, "consolidate"))
+
 #: As the default, and no gang waits for ever behind smaller ones: after ten minutes gates that say "later" let it in,
 #: and room is kept for it while others fill the gaps in front of its window (EASY backfill).
 PATIENCE = WaitingTime(600_000)
@@ -85,4 +89,4 @@ BACKFILL = replace(
     reserving=(PATIENCE,),
 )
 
-PRESETS = {policy.name: policy for policy in (DEFAULT, SPREAD, FIFO, PREEMPTING, BACKFILL)}
+PRESETS = {policy.name: policy for policy in (DEFAULT, SPREAD, FIFO, PREEMPTING, CONSOLIDATING, BACKFILL)}

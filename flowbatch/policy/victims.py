@@ -1,5 +1,7 @@
 """Whom an eviction must spare. Each filter gives its reason as it stands after a count: "3 of higher priority".
 
+Those that are `about_parts` weigh whose part of the cluster it is; of a pod that only moves they are not asked.
+
 They are asked inside a trial: victims chosen before are leaving already, so what a gang or a queue has left is what it
 holds less what is leaving. The engine has laws of its own besides: who may evict whom, guarantees, `preemptable`.
 """
@@ -96,6 +98,8 @@ class Surplus:
 class LowerPriority:
     """Only gangs of lower priority, and in one gang only tasks of lower priority (Volcano: priority plugin)."""
 
+    about_parts = True
+
     def spares(self, victim: Task, beneficiary: Gang, view: ClusterView) -> str | None:
         """Of the same or of higher priority."""
         if victim.gang is None:
@@ -121,6 +125,8 @@ class Conformance:
 class SmallerShare:
     """The gang that waits would still hold no more of the cluster than the one that gives (Volcano: drf plugin)."""
 
+    about_parts = True
+
     def spares(self, victim: Task, beneficiary: Gang, view: ClusterView) -> str | None:
         """Of a gang that would hold less than the one it makes room for."""
         gang = victim.gang
@@ -138,6 +144,8 @@ class SmallerShare:
 @dataclass(frozen=True)
 class OverShare:
     """Only queues above their share in a resource that is asked for (Volcano: proportion plugin)."""
+
+    about_parts = True
 
     def spares(self, victim: Task, beneficiary: Gang, view: ClusterView) -> str | None:
         """Of a queue within its share."""

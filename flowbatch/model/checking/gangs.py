@@ -48,6 +48,8 @@ def check_gangs(state: ClusterState, wrong: list[str]) -> None:
             add(reserved, reservation.shape.request, reservation.total)
         for claim in gang.claims:
             add(claimed, claim.shape.request, claim.total)
+        for berth in gang.berths:
+            add(claimed, berth.shape.request)
         for name, role in gang.roles.items():
             same(wrong, f"counts of {gang.id}/{name}", role.counts, counts[name])
             same(wrong, f"gated of {gang.id}/{name}", role.gated, gated[name])

@@ -32,6 +32,7 @@ def check_table(state: ClusterState, wrong: list[str]) -> None:
     firm = np.zeros_like(claimed)
     for gang in state.gangs.values():
         _add_firm(state, gang, firm, wrong)
+        _add_berths(gang, firm)
     if not np.array_equal(table.firm[:axes, :size], firm):
         wrong.append(f"firm differs on rows {np.unique(np.nonzero(table.firm[:axes, :size] != firm)[1]).tolist()}")
     over = (capacity - used - reserved < 0).any(axis=0)
@@ -82,7 +83,9 @@ def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, I
     for gang in state.gangs.values():
         _add_up(gang.reservations, reserved)
         _add_up(gang.claims, claimed)
-    same(wrong, "claims", table.claims, sum(len(gang.claims) for gang in state.gangs.values()))
+        _add_berths(gang, claimed)
+    kept = sum(len(gang.claims) + len(gang.berths) for gang in state.gangs.values())
+    same(wrong, "claims", table.claims, kept)
     return capacity, used, releasing, reserved, claimed
 
 
@@ -109,6 +112,12 @@ def _add_up(reservations: tuple[Reservation, ...], column: Ints) -> None:
         for row, count in zip(reservation.rows.tolist(), reservation.counts.tolist(), strict=True):
             for axis, amount in reservation.shape.request:
                 column[axis, row] += amount * count
+
+
+def _add_berths(gang: Gang, column: Ints) -> None:
+    for berth in gang.berths:
+        for axis, amount in berth.shape.request:
+            column[axis, berth.row] += amount
 
 
 def _ports(state: ClusterState) -> list[tuple[str, int, int, str, int]]:

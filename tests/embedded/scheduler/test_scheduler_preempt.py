@@ -1,4 +1,4 @@
-"""Does a whole cluster make room for a high-priority job, and does the one that gave way come back uncharged?"""
+"""Does a whole cluster make room for a job, and do those that gave way, or moved, come back uncharged?"""
 
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,9 +20,9 @@ from flowbatch.runtime.shared import SharedInformers
 
 
 @asynccontextmanager
-async def world(nodes=2):
+async def world(nodes=2, policy="preempting"):
     """What `flowbatch up --simulate` runs, with a policy that evicts; yields the user's client."""
-    settings = Settings(scheduler=SchedulerSettings(policy="preempting", validate=True))
+    settings = Settings(scheduler=SchedulerSettings(policy=policy, validate=True))
     async with ApiServer(tls=False, admit=[admit]) as server:
         for crd in crds():
             await server.install(crd)
@@ -45,9 +45,9 @@ def kind(of):
     return {"apiVersion": of.api_version, "kind": of.kind}
 
 
-def job(name, replicas, minimum, priority="", **spec):
+def job(name, replicas, minimum, priority="", cpu="1", **spec):
     """A job of one task whose pods run until they are told to go."""
-    container = {"name": "main", "image": "x", "command": ["sleep", "3600"], "resources": {"requests": {"cpu": "1"}}}
+    container = {"name": "main", "image": "x", "command": ["sleep", "3600"], "resources": {"requests": {"cpu": cpu}}}
     template = {
         "metadata": {"labels": {"app": name}},
         "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
@@ -132,3 +132,22 @@ async def test_a_budget_protects_and_the_reason_says_so():
 
         assert "nobody may be evicted for it" in (await until(told))[0]
         assert set(await placed(user, "low")) == set(before)
+
+
+async def test_a_pod_of_an_elastic_job_moves_so_that_a_gang_starts_which_needs_a_whole_node():
+    async with world(policy={"preset": "consolidating", "scores": ["leastRequested"]}) as user:
+        await user.create(JOB, job("spread", 2, 1, maxRetry=1), "default")
+        before = await runs(user, "spread", 2)
+        assert len({pod.spec.node_name for pod in before.values()}) == 2
+        await user.create(JOB, job("big", 1, 1, cpu="2"), "default")
+        (big,) = (await runs(user, "big", 1)).values()
+        after = await runs(user, "spread", 2)
+        assert {pod.spec.node_name for pod in after.values()}.isdisjoint({big.spec.node_name})
+        stayed = {pod.metadata.uid for pod in before.values()} & {pod.metadata.uid for pod in after.values()}
+        assert len(stayed) == 1, "one moved, one stayed"
+
+        async def running():
+            seen = await user.get(JOB, "spread", "default")
+            return seen if seen.status.state.phase == "Running" and seen.status.running == 2 else None
+
+        assert (await until(running)).status.retry_count == 0

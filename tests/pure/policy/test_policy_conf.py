@@ -74,6 +74,8 @@ def test_evictions_are_named_beside_the_other_actions():
     assert policy.actions == ("enqueue", "allocate", "backfill", "preempt", "shuffle")
     assert (policy.hold_ms, policy.preempt_min_runtime_ms) == (1000, 5)
     assert read_policy({"preset": "preempting"}).actions[-1] == "gangreclaim"
+    moving = read_policy({"evictions": ["consolidate"], "movedMost": 3, "moveCooldownMs": 5})
+    assert (moving.actions[-1], moving.moved_most, moving.move_cooldown_ms) == ("consolidate", 3, 5)
     with pytest.raises(SpecErrors, match="preempt") as problems:
         read_policy({"evictions": ["premept"], "holdMs": 0})
     assert len(problems.value.problems) == 2
