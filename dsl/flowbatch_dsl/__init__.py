@@ -10,8 +10,10 @@ from flowbatch.workload.vocabulary import Action, Event
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.recipes.ddp import ddp
+from flowbatch_dsl.recipes.jax import jax
 from flowbatch_dsl.recipes.mpi import mpi
 from flowbatch_dsl.recipes.ps import ps
+from flowbatch_dsl.recipes.ray import ray
 from flowbatch_dsl.resources import Resources
 from flowbatch_dsl.task import Task
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from flowbatch_dsl.clusters import Cluster
     from flowbatch_dsl.failures import FlowFailed, JobExists, JobFailed, JobGone
     from flowbatch_dsl.local import LocalCluster
+    from flowbatch_dsl.recipes.sweep import sweep
     from flowbatch_dsl.report import Problem, Report
     from flowbatch_dsl.run import Run
     from flowbatch_dsl.views import Change, LogLine, PodView, Status
@@ -76,9 +79,12 @@ __all__ = [
     "Workflow",
     "ddp",
     "flow",
+    "jax",
     "mpi",
     "ps",
+    "ray",
     "step",
+    "sweep",
     "when",
 ]
 
@@ -117,6 +123,7 @@ _LAZY = {
     "Workflow": "flowbatch_dsl.workflows.workflow",
     "flow": "flowbatch_dsl.workflows.flow",
     "step": "flowbatch_dsl.workflows.step",
+    "sweep": "flowbatch_dsl.recipes.sweep",
     "when": "flowbatch_dsl.workflows.conditions",
 }
 

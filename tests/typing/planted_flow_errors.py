@@ -1,6 +1,6 @@
 """Slips in workflows and flows. Each line marked `planted` must be an error for both checkers, and no other line."""
 
-from flowbatch_dsl import Each, Job, Node, Task, When, Workflow, flow, step, when
+from flowbatch_dsl import Each, Job, Node, Task, When, Workflow, flow, jax, ray, step, sweep, when
 
 a, b = Job("a", tasks=[Task("w", ["x"])]), Job("b", tasks=[Task("w", ["x"])])
 
@@ -19,6 +19,13 @@ Node(a, retry=2)  # planted: retries
 Node(a, when=[When("b.loss", "<", [1])])  # planted: an operator as on the wire
 Node(a, inputs={"LOSS": 1})  # planted: STEP.OUTPUT
 Node(a, backoff_s="2s")  # planted: an int
+jax("j", "train.py")  # planted: a command is a list
+jax("j", ["x"], process=4)  # planted: processes
+ray("r", ["x"], workers=(1, 2, 3))  # planted: a pair
+ray("r", ["x"], head={"cpu": 1})  # planted: a Resources
+sweep("s", a, lr=[1])  # planted: a function that makes jobs
+sweep("s", lambda lr: a, lr=1)  # planted: a list
+sweep("s", lambda lr: "a", lr=[1])  # planted: jobs
 Each(max_parallel="2")  # planted: an int
 
 

@@ -27,8 +27,11 @@ from flowbatch_dsl import (
     When,
     Workflow,
     flow,
+    jax,
     mpi,
+    ray,
     step,
+    sweep,
     when,
 )
 
@@ -61,6 +64,13 @@ assert_type(nightly.steps, tuple[Node, ...])
 assert_type(nightly.but(suspend=True), Workflow)
 assert_type(nightly.validate(), Report)
 assert_type(Workflow.from_yaml(nightly.to_yaml()), Workflow)
+
+
+assert_type(jax("gemma", ["python", "train.py"], processes=4), Job)
+assert_type(ray("tune", ["python", "tune.py"], workers=(1, 10), head=Resources(cpu=2)), Job)
+assert_type(
+    sweep("grid", lambda lr, bs: mpi(f"t-{bs}", ["x", str(lr)]), lr=[0.1, 0.2], bs=(1, 2), max_parallel=2), Workflow
+)
 
 
 class Model(msgspec.Struct):
