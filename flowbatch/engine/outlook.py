@@ -44,7 +44,14 @@ class Outlook:
         return [task for task in self._state.leaving.values() if task.uid not in late]
 
     def mask(self, shape: Shape, *, social: bool = True) -> Bools:
-        """Rows that admit the shape; not `social`: if those who keep it away by being there were gone."""
+        """Rows that others may leave for the shape; not `social`: if those who keep it away by being there went too."""
+        result = self._admitting(shape, social=social)
+        for window in self._state.windows.others(self._gang):
+            # What is kept for somebody else is not to be taken by having others leave.
+            result[window.rows] = False
+        return result
+
+    def _admitting(self, shape: Shape, *, social: bool = True) -> Bools:
         table = self._state.table
         result: Bools = self._fits.of(shape).mask & table.ready[: table.size]
         if self.area.mask is not None:
@@ -53,19 +60,16 @@ class Outlook:
             self._fits.close(shape, result)
         for refused, _ in self._fits.refusals(shape, by_placement=True) if social else ():
             result = result & ~refused
-        for window in self._state.windows.others(self._gang):
-            # What is kept for somebody else is not to be taken by having others leave.
-            result[window.rows] = False
         return result
 
     def copies(self, shape: Shape) -> Ints:
-        """How many fit on each row without anybody else's going."""
+        """How many fit on each row without anybody else's going; of what is kept for others, what is to spare."""
         least: Ints | None = None
         for axis, amount in shape.request:
             copies = self.future[axis] // amount
             least = copies if least is None else np.minimum(least, copies)
         assert least is not None
-        result: Ints = np.maximum(least, 0) * self.mask(shape)
+        result: Ints = np.maximum(least, 0) * self._admitting(shape)
         if shape.spec.ports:
             result[[row for row in self._state.ports.taken(shape.spec.ports) if self.holders(row, shape)]] = 0
             result[list(self.ported)] = 0
@@ -73,8 +77,25 @@ class Outlook:
         if shape.spec.devices:
             result = self._state.devices.limit(shape, result)
         if self._fits.momentary:
-            result = self._fits.cap(shape, result)
-        return result
+            result = self._cap(shape, result)
+        return self._state.windows.limit(self._gang, shape, result) if self._state.windows else result
+
+    def bears(self, row: int, shape: Shape) -> bool:
+        """Limits of the moment leave a place for one more on `row`, where there is room by now."""
+        if not self._fits.momentary:
+            return True
+        one: Ints = np.zeros(self._state.table.size, np.int64)
+        one[row] = 1
+        return bool(self._cap(shape, one)[row])
+
+    def _cap(self, shape: Shape, copies: Ints) -> Ints:
+        """What limits of the moment leave, which look at the table: they see it as it will be."""
+        table = self._state.table
+        before, table.free = table.free, np.stack([self.future[axis] for axis in range(len(self.future))])
+        try:
+            return self._fits.cap(shape, copies)
+        finally:
+            table.free = before
 
     def holders(self, row: int, shape: Shape) -> list[Task]:
         """Who stays on `row` with a host port that the shape needs."""

@@ -61,7 +61,7 @@ class Rehousing:
         assert task.gang is not None
         area, self._outlook.area = self._outlook.area, EVERYWHERE
         with self._fits.seen_by(task.gang):
-            copies = self._outlook.copies(task.shape)
+            copies = self._outlook.copies(task.shape) * self._outlook.mask(task.shape)
         self._outlook.area = area
         table = self._state.table
         # Nor where somebody leaves, as he does who is to move.

@@ -63,6 +63,7 @@ class Search:
         self._moved_most = moved_most
         #: Where those are to be who only move.
         self._houses: Rehousing | None = None
+        self._queues = gang.queue.path if gang.queue is not None else ()
         self._trial = Trial(state)
         self._victims: list[Unit] = []
         self._outlook = Outlook(state, fits, gang, area, overdue)
@@ -73,7 +74,7 @@ class Search:
             trial.unreserve(self._gang)
             trial.unclaim(self._gang)
             self._outlook.look_ahead()
-            if any(want.shape.spec.devices for want in self._needs):
+            if self._state.group_use is not None or any(want.shape.spec.devices for want in self._needs):
                 trial.suppose_left(self._outlook.leaving())
             self._who = find()
             by_row = self._who.by_row
@@ -192,7 +193,8 @@ class Search:
         for _, row in sorted((cost, row) for cost, row in costs if cost is not None)[:MOST_TRIED]:
             before, mark = len(self._victims), self._trial.mark()
             units = self._pricing.enough(row, want.shape)
-            if units is not None and self._clear(row, units) is not None and self._let_in(row, want.shape):
+            cleared = units is not None and self._clear(row, units) is not None and self._let_in(row, want.shape)
+            if cleared and self._outlook.bears(row, want.shape):
                 for unit in self._victims[before:]:
                     unit.pinned = True
                 self._put(want, row, 1)
@@ -245,7 +247,12 @@ class Search:
             units = self._pricing.enough(row, want.shape)
             now = None if units is None else self._pricing.price(units, row, want.shape, count)
             if now == cost and units is not None:
+                before, mark = len(self._victims), self._trial.mark()
                 touched = self._clear(row, units)
+                if touched is not None and not self._outlook.bears(row, want.shape):
+                    # Whoever went: no more of them may be there.
+                    self._undo(before, mark)
+                    continue
                 if touched is not None:
                     self._put(want, row, 1)
                     count -= 1
@@ -340,7 +347,7 @@ class Search:
         for row, given in unit.gives.items():
             if any(self._outlook.future[axis][row] < amount for axis, amount in given.items()):
                 return False
-        if unit.pinned or self._needed_for_port(unit):
+        if unit.pinned or self._needed_for_port(unit) or self._counts_in_groups(unit):
             return False
         # Who moves is held against the same limits wherever he is.
         concerned = [slack for ceiling, slack in slacks if counts_in(unit, ceiling) and not self._way.moves]
@@ -353,6 +360,12 @@ class Search:
             for axis in slack:
                 slack[axis] -= given.get(axis, 0)
         return True
+
+    def _counts_in_groups(self, unit: Unit) -> bool:
+        """What it holds counts where a queue of the gang may hold only so much of a group of nodes."""
+        home = unit.tasks[0].gang.queue if unit.tasks[0].gang else None
+        both = [each for each in home.path if each in self._queues] if home is not None else []
+        return any(each.fact is not None and each.fact.group_limits for each in both)
 
     def _needed_for_port(self, unit: Unit) -> bool:
         return any(

@@ -163,12 +163,13 @@ class Trial:
         self._undo.append(back)
 
     def suppose_left(self, tasks: Iterable[Task]) -> None:
-        """Suppose that tasks which are leaving have left the devices they hold."""
-        held = [(task.node.row, task.devices) for task in tasks if task.devices and task.node is not None]
+        """Suppose that tasks which are leaving have left the devices they hold, and their group of nodes."""
+        held = [(task.node.row, task) for task in tasks if task.node is not None]
 
         def hold(sign: int) -> None:
-            for row, shares in held:
-                self._state.devices.hold(row, shares, sign)
+            for row, task in held:
+                self._state.devices.hold(row, task.devices, sign)
+                self._count_in_group(task, row, sign)
 
         hold(-1)
         self._undo.append(lambda: hold(1))
@@ -203,6 +204,13 @@ class Trial:
             self._state.peers.suppose(task.shape.stake, task.node.row, sign)
         if task.devices and task.node is not None:
             self._state.devices.hold(task.node.row, task.devices, sign)
+        if task.node is not None:
+            self._count_in_group(task, task.node.row, sign)
+
+    def _count_in_group(self, task: Task, row: Row, sign: int) -> None:
+        groups = self._state.group_use
+        if groups is not None and task.gang is not None:
+            groups.move(task.gang, task.shape.request, (row,), (1,), sign)
 
     @property
     def placing(self) -> bool:

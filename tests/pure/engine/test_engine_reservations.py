@@ -286,6 +286,24 @@ def test_a_gang_that_may_evict_is_not_kept_out_of_its_own_window():
     assert gangs_bound(cycle(engine, NOW + 2)) == {"big": 2}
 
 
+def test_who_has_others_evicted_takes_what_a_window_has_to_spare_and_nothing_of_what_it_needs():
+    policy = replace(PREEMPTING, reserving=(AFTER,), limits=(), shares=None)
+    lines = ("node a: cpu=6", "node b: cpu=6", "node c: cpu=4")
+    engine = engine_of(*lines, policy=policy)
+    for where, line in (("b", "long: 1x cpu=4, priority 99, runs 60"), ("c", "low: 2x cpu=2, min 0")):
+        seen, *pods = gang(*line.split(": "), NOW)
+        engine.observe([seen, *(msgspec.structs.replace(each, node=where, phase="Running") for each in pods)])
+    engine.observe(gang("wide", "2x cpu=4, priority 50, preempts no", NOW - 20_000))
+    cycle(engine, NOW)
+    assert held_nodes(engine, "wide") == ["a", "b"]
+    engine.observe(gang("push", "3x cpu=2, priority 60", NOW))
+    plan = cycle(engine, NOW + 1)
+    assert len(evicted(plan)) == 1, "two of them have their places beside the window"
+    finish(engine, evicted(plan), "Failed")
+    assert gangs_bound(cycle(engine, NOW + 2)) == {"push": 3}
+    assert held_nodes(engine, "wide") == ["a", "b"]
+
+
 def test_nothing_of_it_costs_anything_where_no_policy_asks_for_it():
     engine = engine_of("2 nodes: cpu=2", "gang a: 1x cpu=2", policy=DEFAULT)
     engine.observe(gang("big", "2x cpu=2", NOW - 20_000))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from flowbatch.engine.events import NodeGroups
+from flowbatch.engine.events import NodeGroups, PodGone
 from flowbatch.model.ids import QueueName
 from flowbatch.policy.nodegroup import may_use
 from flowbatch.policy.presets import PREEMPTING
@@ -162,3 +162,44 @@ def test_nobody_is_evicted_where_the_queue_may_not_go_anyway():
     assert evicted(cycle(engine)) == []
     engine.observe([wants(required="a b")])
     assert len(evicted(cycle(engine, 99_000))) == 4
+
+
+def evicting(limits, **groups):
+    """An engine whose queue has limits in groups, and in which gangs of higher priority may take."""
+    engine = engine_of(queues=[wants(limits=limits, **groups)])
+    strict = engine.policy
+    engine.adopt(replace(PREEMPTING, filters=strict.filters, caps=strict.caps, limits=(), shares=None))
+    return engine
+
+
+def run_on(engine, where, *lines):
+    """These pods run where it is said."""
+    for number, line in enumerate(lines):
+        name, _, text = line.partition(": ")
+        seen, *pods = gang(name, f"{text}, phase Running", number)
+        engine.observe([seen, *(msgspec.structs.replace(each, node=where, phase="Running") for each in pods)])
+    cycle(engine)
+
+
+def test_nobody_is_evicted_where_the_queue_would_hold_too_much_of_the_group():
+    limit = [("a", amounts("cpu=2"))]
+    engine = evicting(limits=limit, required="a b")
+    run_on(engine, "a", "few: 2x cpu=1, min 0")
+    run_on(engine, "b", "many: 4x cpu=1, min 0")
+    engine.observe(gang("high", "1x cpu=3, queue default, priority 9", 5))
+    plan = cycle(engine)
+    assert evicted(plan) == ["many-0", "many-1", "many-2"], "one of the few would be cheaper, and no use"
+    engine.observe([PodGone(each) for each in evicted(plan)])
+    assert bound(cycle(engine, 2_000)) == {"high-0": "b"}
+
+
+def test_what_goes_no_longer_counts_in_the_group_it_goes_from():
+    limit = [("a", amounts("cpu=2"))]
+    engine = evicting(limits=limit, required="a")
+    run_on(engine, "a", "low: 2x cpu=1, min 0")
+    run_on(engine, "a", "other: 2x cpu=1 kept, min 0, queue root")
+    engine.observe(gang("high", "2x cpu=1, queue default, priority 9", 5))
+    plan = cycle(engine)
+    assert evicted(plan) == ["low-0", "low-1"]
+    engine.observe([PodGone(each) for each in evicted(plan)])
+    assert nodes_used(cycle(engine, 2_000)) == ["a", "a"]
