@@ -7,6 +7,7 @@ Lines (amounts are `name=value`; cpu counts cores, memory may end in Gi or Mi, a
     node n1: cpu=4 memory=8Gi zone:a !dedicated=ml:NoSchedule cordoned notready
     3 nodes: cpu=4                          (n1, n2, n3; numbers go on where the last line ended)
     queue ads: weight=2 capability(cpu=4) guarantee(cpu=2) deserved(cpu=3) parent=root closed fifo
+    queue old: suspended
     queue lab: borrow(cpu=2) lend(cpu=0) user-ann(cpu=2) jobs-of-user-ann=1 namespace-*(cpu=4) hierarchy root/a:1/2
     gang mpi: 2x ps cpu=1, 8x worker cpu=2 @zone:a, min 5, queue ads, priority 10, phase Inqueue, needs(cpu=4), user ann
     pod other: cpu=2 on n1                  (nobody's pod)
@@ -158,7 +159,7 @@ def queue(name: str, text: str = "") -> QueueSeen:
         deserved=bracket("deserved"),
         guarantee=bracket("guarantee"),
         reclaimable="kept" not in text,
-        state="Closed" if "closed" in text else "Open",
+        state="Closed" if "closed" in text else "Suspended" if "suspended" in text else "Open",
         dequeue="fifo" if "fifo" in text else "traverse",
         hierarchy=tuple(zip(path[1].split("/"), map(float, path[2].split("/")), strict=True)) if path else (),
         borrowing=optional("borrow"),

@@ -121,6 +121,8 @@ class QueueSpec(Wire, frozen=True, kw_only=True):
     borrowing_limit: Quantities | None = None
     lending_limit: Quantities | None = None
     limits: tuple[OwnerLimit, ...] = ()
+    #: flowbatch: its jobs, and those of the queues below it, are suspended; else the annotation `-/suspended`.
+    suspend: bool = False
 
 
 class Reservation(Wire, frozen=True, kw_only=True):

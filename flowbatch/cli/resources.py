@@ -13,7 +13,8 @@ from flowbatch.api.requests import pod_requests
 from flowbatch.api.scheduling import PodGroup, Quantities, Queue
 from flowbatch.cli.output import age
 from flowbatch.errors import SpecError, did_you_mean
-from flowbatch.workload.explain import suspended
+from flowbatch.workload.suspension import suspended
+from flowbatch.workload.vocabulary import SUSPENDED_REASON
 
 T = TypeVar("T", bound=Wire)
 
@@ -33,7 +34,8 @@ def _job_row(job: Job) -> Sequence[object]:
     status, spec = job.status, job.spec
     total = sum(task.replicas for task in spec.tasks)
     phase = status.state.phase or "Pending"
-    shown = "Suspended" if suspended(job) and phase in ("Aborted", "Aborting", "Pending") else phase
+    down = suspended(job) or status.state.reason == SUSPENDED_REASON
+    shown = "Suspended" if down and phase in ("Aborted", "Aborting", "Pending") else phase
     return (
         job.metadata.name,
         shown,
@@ -64,7 +66,7 @@ def _queue_row(queue: Queue) -> Sequence[object]:
     status = queue.status
     return (
         queue.metadata.name,
-        status.state or "Open",
+        "Suspended" if suspended(queue) else status.state or "Open",
         queue.spec.weight,
         queue.spec.parent or "-",
         status.running,

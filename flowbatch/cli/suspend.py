@@ -1,14 +1,16 @@
-"""`flowbatch suspend` and `flowbatch resume`: a level on the job, so saying it twice is harmless."""
+"""`flowbatch suspend` and `flowbatch resume`: a level on the job or queue, so saying it twice is harmless."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from flowbatch.api.kinds import JOB
-from flowbatch.cli.job import find_job, named
+from flowbatch.api.batch import Job
+from flowbatch.api.kinds import JOB, QUEUE, Kind
+from flowbatch.api.scheduling import Queue
+from flowbatch.cli.job import find_job, find_queue, named
 from flowbatch.cli.options import NamespaceOptions
 from flowbatch.cli.session import Session, connect, run_async
 from flowbatch.kube.schema import served_fields
-from flowbatch.workload.explain import suspended
-from flowbatch.workload.suspension import suspension_patch
+from flowbatch.workload.suspension import QUEUE_FIELD, SUSPEND_FIELD, suspended, suspension_patch
 
 
 def suspend(*jobs: str, options: NamespaceOptions | None = None) -> int:
@@ -17,7 +19,7 @@ def suspend(*jobs: str, options: NamespaceOptions | None = None) -> int:
     Parameters
     ----------
     jobs
-        Names of the jobs.
+        Names of the jobs; queue/NAME means all jobs of a queue, and of the queues below it.
     """
     return run_async(lambda: _set(named(jobs), True, options or NamespaceOptions()))
 
@@ -28,7 +30,7 @@ def resume(*jobs: str, options: NamespaceOptions | None = None) -> int:
     Parameters
     ----------
     jobs
-        Names of the jobs.
+        Names of the jobs; queue/NAME means a queue. Jobs that were suspended by themselves stay so.
     """
     return run_async(lambda: _set(named(jobs), False, options or NamespaceOptions()))
 
@@ -42,11 +44,18 @@ async def _set(jobs: Sequence[str], to: bool, options: NamespaceOptions) -> int:
 
 
 async def _set_one(session: Session, name: str, to: bool, served: frozenset[str]) -> None:
-    job = await find_job(session, name)
-    word = "suspended" if to else "resumed"
-    if suspended(job) == to:
-        print(f"job/{job.metadata.name} already {word}" if to else f"job/{job.metadata.name} is not suspended")
+    kind, field, found = await _find(session, name)
+    meta = found.metadata
+    shown, word = f"{kind.kind.lower()}/{meta.name}", "suspended" if to else "resumed"
+    if suspended(found) == to:
+        print(f"{shown} already {word}" if to else f"{shown} is not suspended")
         return
-    patch = suspension_patch(to, served)
-    await session.client.patch(JOB, job.metadata.name, patch, job.metadata.namespace)
-    print(f"job/{job.metadata.name} {word}")
+    await session.client.patch(kind, meta.name, suspension_patch(to, served, field), meta.namespace or None)
+    print(f"{shown} {word}")
+
+
+async def _find(session: Session, name: str) -> tuple[Kind[Any], str, Job | Queue]:
+    """What `name` means, its kind, and the field of its suspension. Raises NoSuchJob, NoSuchQueue."""
+    if name.startswith(("queue/", "queue.scheduling.volcano.sh/", "q/")):
+        return QUEUE, QUEUE_FIELD, await find_queue(session, name.removeprefix("q/"))
+    return JOB, SUSPEND_FIELD, await find_job(session, name)

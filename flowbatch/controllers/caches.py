@@ -99,6 +99,16 @@ class Caches:
             kinds.append(self.job_templates)
         return kinds
 
+    def queues_from(self, name: str) -> list[str]:
+        """The queue called `name` and all below it."""
+        found, todo = {name: None}, [name]
+        while todo:
+            for child in self.queues.store.index("parent", todo.pop()):
+                if child.metadata.name not in found:
+                    found[child.metadata.name] = None
+                    todo.append(child.metadata.name)
+        return list(found)
+
     def look(self, kind: Kind[Any], key: str) -> ObjectMeta | None:
         """The cached metadata of an object of a kind that is watched."""
         for informer in self._watched.get(kind.kind, ()):

@@ -7,13 +7,14 @@ from flowbatch.api.bus import Command
 from flowbatch.api.core import Pod
 from flowbatch.api.kinds import JOB, PERSISTENT_VOLUME_CLAIM, Kind
 from flowbatch.api.meta import ObjectMeta
-from flowbatch.api.names import DEFAULT_QUEUE
+from flowbatch.api.names import DEFAULT_QUEUE, ROOT_QUEUE
 from flowbatch.controllers.caches import Caches, target_key
 from flowbatch.controllers.effects import Effects
 from flowbatch.controllers.keys import new_pair
 from flowbatch.workload.expand import pod_group_name, wanted_claims
 from flowbatch.workload.reconcile import Children, needs_keys
 from flowbatch.workload.roles.contract import SshKeys
+from flowbatch.workload.suspension import suspended
 
 #: Phases in which a job may yet make pods that mount claims, or log in to each other.
 _MAKING = ("", "Pending", "Restarting")
@@ -39,6 +40,7 @@ class ChildrenReader:
             pods=self._pods(job),
             commands=self._commands(job),
             queue=self._caches.queues.store.get(job.spec.queue or DEFAULT_QUEUE),
+            suspended_queue=self._suspended_queue(job),
             present=dict(self._present.get(meta.uid, {})),
             missing_claims=frozenset(missing),
             priorities={each.metadata.name: each.value for each in self._caches.priority_classes.store.values()},
@@ -53,6 +55,19 @@ class ChildrenReader:
         if pair is None:
             pair = self._keys[job.metadata.uid] = SshKeys(*await new_pair())
         return pair
+
+    def _suspended_queue(self, job: Job) -> str:
+        """The nearest suspended queue above the job; parents that go round in a circle are an end too."""
+        name, seen = job.spec.queue or DEFAULT_QUEUE, set[str]()
+        while name and name not in seen:
+            seen.add(name)
+            queue = self._caches.queues.store.get(name)
+            if queue is None:
+                return ""
+            if suspended(queue):
+                return name
+            name = queue.spec.parent or (ROOT_QUEUE if name != ROOT_QUEUE else "")
+        return ""
 
     def _pods(self, job: Job) -> tuple[Pod, ...]:
         found = self._caches.pods.store.index("job", job.metadata.key)

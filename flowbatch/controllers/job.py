@@ -29,6 +29,7 @@ from flowbatch.kube.client import Client
 from flowbatch.kube.errors import ApiError
 from flowbatch.workload.changes import Changes, Delete
 from flowbatch.workload.reconcile import reconcile
+from flowbatch.workload.suspension import suspended
 
 #: A job with this many pods settles for `settle_s` per burst; larger ones proportionally longer.
 SMALL_JOB_PODS = 50
@@ -111,12 +112,17 @@ class JobController:
         self.queue.add(key)
 
     def _queue_changed(self, old: Queue | None, new: Queue | None) -> None:
-        if old is not None and new is not None and old.status.state == new.status.state:
-            return
         present = new or old
         assert present is not None
-        for job in self._caches.jobs.store.index("queue", present.metadata.name):
-            self.queue.add_after(job.metadata.key, self._settings.settle_s)
+        same_state = old is not None and new is not None and old.status.state == new.status.state
+        same_level = (old is not None and suspended(old)) == (new is not None and suspended(new))
+        same_place = old is not None and new is not None and old.spec.parent == new.spec.parent
+        if same_state and same_level and same_place:
+            return
+        below = same_level and (same_place or new is None)
+        for name in [present.metadata.name] if below else self._caches.queues_from(present.metadata.name):
+            for job in self._caches.jobs.store.index("queue", name):
+                self.queue.add_after(job.metadata.key, self._settings.settle_s)
 
     def _settle_s(self, key: str) -> float:
         """How long to let a burst of pod changes go on: one pass over 5,000 pods is not to follow each of them."""

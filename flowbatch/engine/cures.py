@@ -70,6 +70,8 @@ def _cure_of_queues(blocker: Blocker) -> str:
     match blocker:
         case QueueMissing(queue=queue):
             return f'create queue "{queue}"'
+        case QueueClosed(queue=queue, state="Suspended"):
+            return f'resume queue "{queue}"'
         case QueueClosed(queue=queue):
             return f'open queue "{queue}"'
         case Behind():

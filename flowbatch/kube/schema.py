@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from flowbatch.api.kinds import JOB, JOB_FLOW, POD_GROUP, Kind
+from flowbatch.api.kinds import JOB, JOB_FLOW, POD_GROUP, QUEUE, Kind
 from flowbatch.api.meta import JsonObject
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import Forbidden, NotFound
@@ -24,6 +24,7 @@ FLOWBATCH_FIELDS: dict[str, tuple[Kind[Any], tuple[str, ...]]] = {
     "JobSpec.reservationPolicy": (JOB, ("spec", "reservationPolicy")),
     "TaskSpec.retry": (JOB, ("spec", "tasks[]", "retry")),
     "DependsOn.status": (JOB, ("spec", "tasks[]", "dependsOn", "status")),
+    "QueueSpec.suspend": (QUEUE, ("spec", "suspend")),
     "PodGroupSpec.declaredTasks": (POD_GROUP, ("spec", "declaredTasks")),
     #: Stands for all that flowbatch adds to a flow: whoever serves this field serves the others.
     "JobFlowSpec.suspend": (JOB_FLOW, ("spec", "suspend")),

@@ -14,7 +14,7 @@ from flowbatch.model.shapes import LabelTest, ShapeSpec, Taint, Term, Value
 
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 GangPhase = Literal["", "Pending", "Inqueue", "Running", "Unknown", "Completed"]
-QueueState = Literal["Open", "Closing", "Closed", "Unknown"]
+QueueState = Literal["Open", "Closing", "Closed", "Unknown", "Suspended"]
 DequeueStrategy = Literal["traverse", "fifo"]
 
 

@@ -21,7 +21,7 @@ def minimum_of(gang: Gang) -> Request:
 
 @dataclass(frozen=True)
 class QueueOpen:
-    """Only open queues let gangs in; those already in go on."""
+    """Only open queues let gangs in, and none below one that is suspended; those already in go on."""
 
     alike = True
     #: No permit opens this gate.
@@ -30,9 +30,12 @@ class QueueOpen:
     def blocker(self, gang: Gang, view: ClusterView) -> Blocker | None:
         """QueueClosed while the queue is not Open."""
         queue = gang.queue
-        if queue is None or queue.fact is None or queue.open:
+        if queue is None or queue.fact is None:
             return None
-        return QueueClosed(queue.name, queue.fact.state)
+        if not queue.open:
+            return QueueClosed(queue.name, queue.fact.state)
+        stopped = next((each for each in queue.path if each.fact and each.fact.state == "Suspended"), None)
+        return QueueClosed(stopped.name, "Suspended") if stopped is not None else None
 
 
 @dataclass(frozen=True)

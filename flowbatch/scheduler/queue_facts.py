@@ -38,6 +38,8 @@ def queue_fact(queue: Queue) -> events.QueueSeen:
     """`queue` as the engine sees it; absent `reclaimable` is true, absent state is Open. Raises UnreadableError."""
     meta, spec = queue.metadata, queue.spec
     state = "Closing" if meta.deletion_timestamp is not None else queue.status.state or "Open"
+    if spec.suspend or meta.annotations.get(names.SUSPENDED) == "true":
+        state = "Suspended"
     reader = _Reader(meta.annotations)
     try:
         return events.QueueSeen(

@@ -34,6 +34,8 @@ class Children(msgspec.Struct, frozen=True):
     missing_claims: frozenset[str] = frozenset()
     #: Values of priority classes, as far as known.
     priorities: Mapping[str, int] = {}
+    #: The nearest queue, from the job's own up to the root, that is suspended; "" where none is.
+    suspended_queue: str = ""
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):

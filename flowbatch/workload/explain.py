@@ -11,9 +11,10 @@ import msgspec
 from flowbatch.api.batch import Job, TaskSpec
 from flowbatch.api.core import Pod
 from flowbatch.api.meta import Condition
-from flowbatch.api.names import SUSPENDED, TASK_SPEC
+from flowbatch.api.names import TASK_SPEC
 from flowbatch.api.scheduling import PodGroup, Queue
-from flowbatch.workload.vocabulary import READY, SUCCEEDED
+from flowbatch.workload.suspension import suspended
+from flowbatch.workload.vocabulary import READY, SUCCEEDED, SUSPENDED_REASON
 
 FINISHED = ("Completed", "Failed", "Terminated", "Aborted")
 
@@ -38,6 +39,8 @@ def explain(job: Job, group: PodGroup | None, queue: Queue | None, pods: Sequenc
     total = sum(task.replicas for task in job.spec.tasks)
     if suspended(job):
         return Explanation(_suspension(pods), (f"resume it: flowbatch resume {_at(job)}",))
+    if phase in ("Aborting", "Aborted") and job.status.state.reason == SUSPENDED_REASON:
+        return Explanation(_suspension(pods), (job.status.state.message,))
     if phase in FINISHED:
         return Explanation(_finished(job, phase), tuple(_bad_ends(pods)) if phase == "Failed" else ())
     running = sum(pod.status.phase == "Running" for pod in pods)
@@ -55,11 +58,6 @@ def explain(job: Job, group: PodGroup | None, queue: Queue | None, pods: Sequenc
         return Explanation("waiting to be let into its queue", (*_queue_lines(queue, job), *held))
     starting = f"starting: {placed} of {total} pods placed, {running} running"
     return Explanation(starting, (*held, *_pod_lines(pods)))
-
-
-def suspended(job: Job) -> bool:
-    """Suspension is a level: the field where it is served, else the annotation."""
-    return job.spec.suspend or job.metadata.annotations.get(SUSPENDED) == "true"
 
 
 def _at(job: Job) -> str:

@@ -57,6 +57,9 @@ TASK_COMPLETED = "TaskCompleted"
 TASK_FAILED = "TaskFailed"
 JOB_UPDATED = "JobUpdated"
 
+#: The reason in the state of a job that is down because somebody suspended it, or its queue.
+SUSPENDED_REASON = "Suspended"
+
 TOPOLOGY_POLICIES = ("none", "best-effort", "restricted", "single-numa-node")
 NETWORK_MODES = ("hard", "soft")
 ITERATIONS = ("any", "all")

@@ -7,13 +7,13 @@ ledger until it is gone, so that carrying it out twice does nothing.
 from collections.abc import Iterator
 
 from flowbatch.api.bus import Command
-from flowbatch.api.names import SUSPENDED
 from flowbatch.workload.changes import Delete, Note, Patch
 from flowbatch.workload.lifecycle import ACTIVE, FINISHED, HALTED, Phase, after_action
 from flowbatch.workload.policies import Happening
 from flowbatch.workload.reconcile.kills import complete_job, halt, restart_job, resume, terminate_job
 from flowbatch.workload.reconcile.turn import Turn
-from flowbatch.workload.suspension import suspension_patch
+from flowbatch.workload.suspension import suspended, suspension_patch
+from flowbatch.workload.vocabulary import SUSPENDED_REASON
 
 COMMAND_ISSUED = "CommandIssued"
 
@@ -21,7 +21,7 @@ COMMAND_ISSUED = "CommandIssued"
 def follow_orders(turn: Turn) -> None:
     """Obey the suspension level and all Commands."""
     wish = _wish(turn)
-    level = turn.job.spec.suspend or turn.job.metadata.annotations.get(SUSPENDED) == "true"
+    level = suspended(turn.job)
     if turn.phase not in FINISHED:
         if wish is not None and wish != level:
             _set_level(turn, wish)
@@ -57,17 +57,26 @@ def _set_level(turn: Turn, suspend: bool) -> None:
 
 
 def _keep_level(turn: Turn, suspend: bool, *, resumed: bool) -> None:
-    if suspend:
+    """Bring the job down, or back, by its own level (`suspend`) and that of its queue."""
+    queue = turn.children.suspended_queue
+    if turn.phase in HALTED and not (suspend or turn.ledger.suspended or resumed):
+        # Aborted by a policy: from here on that is a suspension like any other, and ends like one.
+        _set_level(turn, True)
+    elif suspend or queue:
         if turn.phase in ACTIVE:
-            halt(turn, "Suspended", "suspended: it holds no pods and no queue room")
+            halt(turn, SUSPENDED_REASON, _why_suspended("" if suspend else queue))
         if turn.phase in HALTED and not turn.ledger.suspended:
             turn.remember(suspended=True)
+        if resumed:
+            turn.notes.append(Note("Warning", "StillSuspended", _why_suspended(queue)))
     elif turn.phase in HALTED:
-        if turn.ledger.suspended or resumed:
-            resume(turn)
-        else:
-            # Aborted by a policy: from here on that is a suspension like any other, and ends like one.
-            _set_level(turn, True)
+        resume(turn)
+
+
+def _why_suspended(queue: str) -> str:
+    if not queue:
+        return "suspended: it holds no pods and no queue room"
+    return f"suspended with queue {queue}; resume that: flowbatch resume queue/{queue}"
 
 
 def _fresh(turn: Turn) -> Iterator[Command]:

@@ -374,6 +374,7 @@ QUEUE = Fields(
                 "affinity": Fields({"nodeGroupAffinity": _GROUP_AFFINITY, "nodeGroupAntiAffinity": _GROUP_AFFINITY}),
                 "dequeueStrategy": TEXT,
                 "extendClusters": ANY,
+                "suspend": FLAG,
                 "borrowingLimit": QUANTITIES,
                 "lendingLimit": QUANTITIES,
                 "limits": ListOf(
