@@ -5,7 +5,7 @@ A tally that rises cures affinity, one that falls cures anti-affinity; either ma
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from flowbatch.engine.pending import Lane
+from flowbatch.engine.lanes import Lane
 from flowbatch.model.changes import FELL, ROSE
 from flowbatch.model.peers import Stake
 from flowbatch.model.shapes import Shape

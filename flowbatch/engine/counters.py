@@ -22,8 +22,8 @@ class Counters:
     mask_rows_patched: int = 0
     #: Lanes of equal gangs woken by an event.
     lanes_woken: int = 0
-    #: Lanes for which there might have been room, whether or not their turn came before it was taken.
-    lanes_hoping: int = 0
+    #: Sleeping lanes that were asked whether there is room for them.
+    lanes_asked: int = 0
     #: Gangs whose standing was worked out anew.
     gangs_sorted: int = 0
     #: Times a window was sought for a gang that has waited long.

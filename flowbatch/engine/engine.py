@@ -23,6 +23,7 @@ from flowbatch.engine.folding import Folding, Heard
 from flowbatch.engine.gate import Gate
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.holds import Holds
+from flowbatch.engine.lanes import Entry
 from flowbatch.engine.ledgers import Ledgers
 from flowbatch.engine.limits import Limits
 from flowbatch.engine.lineup import LineUp
@@ -31,7 +32,7 @@ from flowbatch.engine.orders import Orders
 from flowbatch.engine.outbox import Outbox
 from flowbatch.engine.outcome import Found, Outcome
 from flowbatch.engine.parking import Parking
-from flowbatch.engine.pending import Entry, Pending
+from flowbatch.engine.pending import Pending
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.relieving import Relieving
 from flowbatch.engine.report import Explanation, Words
@@ -112,7 +113,7 @@ class Engine:
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self._orders.adopt(policy)
         self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
-        self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits), self._reservations)
+        self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits, self.counters), self._reservations)
         self._relieving = Relieving(
             self.state,
             self._view,
@@ -275,12 +276,10 @@ class Engine:
     def _try(self, stage: Pending, head: Entry, others: bool) -> None:
         self.counters.attempts += 1
         self.guard.meter.begin()
-        if head.lane.hope:
-            self._lineup.rouse(head.lane)
         if stage is self._lineup.gate:
             self._gate.attempt(head)
         else:
-            self._try_place(head, alone=not others and stage.alone(head.lane.key.queue))
+            self._try_place(head, alone=not others and stage.alone(head))
 
     def _try_place(self, entry: Entry, *, alone: bool) -> None:
         gang, what = entry.gang, entry.demand

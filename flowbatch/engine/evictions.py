@@ -15,10 +15,10 @@ from flowbatch.engine.counters import Counters
 from flowbatch.engine.domains import Area, Domains
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.lanes import Entry
 from flowbatch.engine.limits import Limits
 from flowbatch.engine.movers import Movers
 from flowbatch.engine.outcome import Outcome
-from flowbatch.engine.pending import Entry
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.search import Search
 from flowbatch.engine.standing import Demand, LaneKey

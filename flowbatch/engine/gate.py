@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.lanes import Entry
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.outcome import Found, Outcome
-from flowbatch.engine.pending import Entry
 from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import Instant

@@ -9,10 +9,11 @@ from msgspec import structs
 from flowbatch.engine.candidates import WAYS, pushes
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.lanes import Entry, Lane
 from flowbatch.engine.outbox import Outbox
 from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.parking import Parking
-from flowbatch.engine.pending import Entry, Lane, Pending
+from flowbatch.engine.pending import Pending
 from flowbatch.engine.phases import UNKNOWN_AFTER_MS, is_short, next_phase
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.questions import Questions
@@ -54,8 +55,8 @@ class LineUp:
         self._parking = parking
         self._reservations = reservations
         #: Gangs before the enqueue gate, and gangs to be placed.
-        self.gate = Pending()
-        self.place = Pending()
+        self.gate = Pending("enqueue", parking.hopes)
+        self.place = Pending("place", parking.hopes)
 
     @property
     def waiting(self) -> bool:
@@ -122,23 +123,22 @@ class LineUp:
         """Those whose cure may be in `changes`, or may have come with time, stand in line again."""
         for lane in self._parking.woken(changes, self._view.now):
             self.rouse(lane)
-        for lane in self._parking.hopeful(changes):
-            if lane.key.fifo:
-                self.rouse(lane)
-            else:
-                self._counters.lanes_hoping += 1
-                (self.gate if lane.key.stage == "enqueue" else self.place).hope(lane)
+        self._parking.give_hope(changes)
 
     def recheck(self) -> None:
         """Somebody has taken room: who hoped for just that sleeps on."""
-        for lane in self._parking.dashed():
-            lane.hope = False
+        self._parking.recheck()
 
     def rouse(self, lane: Lane) -> None:
         """The lane's first gang is tried."""
         self._counters.lanes_woken += 1
         self._parking.leave(lane)
         (self.gate if lane.key.stage == "enqueue" else self.place).wake(lane)
+
+    def wake_up(self, lane: Lane) -> None:
+        """Its first gang was tried for there might be room, and refused: the cure of the others is another now."""
+        if lane.blocker is not None:
+            self.rouse(lane)
 
     def sort(self, gang_id: GangId, gang: Gang) -> None:
         """Work out anew where a gang stands: its phase, its promises, and the line it belongs in."""
@@ -326,6 +326,9 @@ class LineUp:
         key = self._gang_key(entry.gang, entry.demand)
         if key <= entry.key:
             return False
+        lane = stage.remove(entry.gang.id)
+        if lane is not None:
+            self._parking.leave(lane)
         stage.put(entry.gang, entry.lane.key, key, entry.demand)
         return True
 
@@ -333,6 +336,7 @@ class LineUp:
         """Nobody in this lane can go on now: all of them wait for the same cure."""
         lane, blocker = entry.lane, outcome.blocker
         assert blocker is not None
+        self.wake_up(lane)
         stage.sleep(lane, blocker, tuple(outcome.also))
         if self._placement.unknowable:
             # What decides may be anybody's place: anything that happens may be the cure.
@@ -345,10 +349,13 @@ class LineUp:
             if before is not None and before is not entry:
                 self._fall_behind(before)
             self.blockers[entry.gang.id] = blocker
+        gist = blocker.gist
         for gang_id in lane.members if not lane.key.fifo else ():
-            if self.blockers.get(gang_id) != blocker:
+            said = self.blockers.get(gang_id)
+            if said != blocker:
                 self.blockers[gang_id] = blocker
-                self._outbox.touch(gang_id)
+                if said is None or said.gist != gist:
+                    self._outbox.touch(gang_id)
         self._outbox.touch(entry.gang.id)
         self._recheck_phase(entry.gang)
 

@@ -7,7 +7,7 @@ is told of it must hold when it is told: what its queue lacks, and how many of i
 from msgspec import structs
 
 from flowbatch.engine.fits import Fits
-from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsQuota
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsHeadroom, NeedsQuota
 from flowbatch.model.gangs import Gang
 from flowbatch.model.resources import Sums
 from flowbatch.model.shapes import Shape
@@ -27,6 +27,8 @@ class Moment:
             return self._quota(blocker)
         if isinstance(blocker, NeedsCapacity) and not blocker.hopeless and len(blocker.shapes) == 1:
             return self._capacity(blocker, gang)
+        if isinstance(blocker, NeedsHeadroom) and not blocker.hopeless:
+            return self._headroom(blocker)
         return blocker
 
     def _quota(self, blocker: NeedsQuota) -> NeedsQuota:
@@ -40,6 +42,16 @@ class Moment:
         if any(units <= 0 for _, units in short):
             return blocker
         return structs.replace(blocker, short=short, holds=tuple(now.items()))
+
+    def _headroom(self, blocker: NeedsHeadroom) -> NeedsHeadroom:
+        state, axes = self._state, self._state.axes
+        asked = axes.sums(blocker.needs)
+        taken: Sums = {axis: state.used.get(axis, 0) + state.inqueue.get(axis, 0) for axis in asked}
+        total: Sums = {axis: state.total.get(axis, 0) for axis in asked}
+        short = {axis: taken[axis] + amount - total[axis] for axis, amount in asked.items()}
+        if any(amount <= 0 for amount in short.values()):
+            return blocker
+        return structs.replace(blocker, short=axes.amounts(short), taken=axes.amounts(taken), total=axes.amounts(total))
 
     def _capacity(self, blocker: NeedsCapacity, gang: Gang) -> NeedsCapacity:
         shape = _shape(gang, blocker)

@@ -4,9 +4,9 @@
 |---|---|---|
 | NeedsNamespaceQuota | the namespace | its quotas change, or less is promised there |
 | NeedsQuota, QueueClosed, QueueNotLeaf | the queue | its usage falls, its facts or its share change, totals change |
-| NeedsHeadroom | headroom | anything ends, a promise is let go, totals change |
-| NeedsCapacity | its shapes | so much more room on admitted nodes that it might fit |
-| NeedsTopology | its shapes, HyperNodes | room in a domain that would do; HyperNodes, or nodes in them, change |
+| NeedsHeadroom | headroom | hope: so little is taken that it may pass; totals change |
+| NeedsCapacity | its shapes | hope: so much more room on admitted nodes that it might fit |
+| NeedsTopology | its shapes, HyperNodes | hope: room in a domain that would do; HyperNodes, or nodes in them, change |
 | NeedsPeers | the tallies that its shapes look at, nodes | one of them moves the right way, a node changes |
 | NeedsNode, hopeless ones | nodes | a node comes or changes |
 | NeedsTime | the clock | the instant |
@@ -15,6 +15,7 @@
 | NeedsAnswer | the ask | Answered |
 | Refused (a policy's own reason) | everything above but the clock | any of it |
 
+Where it says hope, nothing is woken: the lane's turn may come while it sleeps (engine.hopes).
 Blockers that lie in the gang itself (NeedsGang, NeedsMembers, Gated) need no parking place: facts about the gang make
 the engine look at it again anyway.
 """
@@ -22,8 +23,11 @@ the engine look at it again anyway.
 from heapq import heappop, heappush
 
 from flowbatch.engine.company import CompanyWatches
+from flowbatch.engine.counters import Counters
 from flowbatch.engine.fits import Fits
-from flowbatch.engine.pending import Lane
+from flowbatch.engine.headroom import Headroom
+from flowbatch.engine.hopes import Hopes
+from flowbatch.engine.lanes import Lane, Lanes
 from flowbatch.engine.room import Near, Rooms, RoomWatches
 from flowbatch.model.blockers import (
     Blocker,
@@ -46,25 +50,27 @@ from flowbatch.model.changes import StateChanges
 from flowbatch.model.ids import Instant, QueueName, Row
 from flowbatch.model.state import ClusterState
 
-Lanes = dict[Lane, None]
-
 
 class Parking:
     """Sleeping lanes by cure."""
 
-    def __init__(self, state: ClusterState, fits: Fits) -> None:
+    def __init__(self, state: ClusterState, fits: Fits, counters: Counters) -> None:
         self._queues: dict[QueueName, Lanes] = {}
         self._namespaces: dict[str, Lanes] = {}
-        self._headroom: Lanes = {}
-        #: Of those, how little must be taken, by axis, before the gate opens; and who hopes that it is so little.
-        self._passes_at: dict[Lane, list[tuple[int, int]]] = {}
-        self._hoping: Lanes = {}
+        self._headroom = Headroom(state)
+        #: Those of whom it is not known how little must be taken.
+        self._less: Lanes = {}
         self._nodes: Lanes = {}
         self._topology: Lanes = {}
         self._company = CompanyWatches()
         self._storage: Lanes = {}
         self._any: Lanes = {}
         self._room = RoomWatches(state, fits)
+        #: Lanes that may go on without having been woken.
+        self.hopes = self._room_hopes, self._headroom_hopes = (
+            Hopes(self._room, counters),
+            Hopes(self._headroom, counters),
+        )
         self._clock: list[tuple[Instant, int, Lane]] = []
         #: Lanes with a gang that others make room for.
         self._claiming: Lanes = {}
@@ -88,9 +94,11 @@ class Parking:
             case NeedsNamespaceQuota(namespace=namespace):
                 self._namespaces.setdefault(namespace, {})[lane] = None
             case NeedsHeadroom(passes_at=passes_at, hopeless=False):
-                self._headroom[lane] = None
                 if passes_at:
-                    self._passes_at[lane] = [(self._state.axes.axis(name), most) for name, most in passes_at]
+                    self._headroom.add(lane, passes_at)
+                    self._headroom_hopes.add(lane)
+                else:
+                    self._less[lane] = None
             case NeedsNode() | NeedsCapacity(hopeless=True) | NeedsHeadroom(hopeless=True):
                 self._nodes[lane] = None
             case NeedsTopology(hopeless=hopeless):
@@ -98,9 +106,9 @@ class Parking:
                 if hopeless:
                     self._nodes[lane] = None
                 else:
-                    self._room.add(lane, needs, rooms or {})
+                    self._wait_for_room(lane, needs, rooms)
             case NeedsCapacity():
-                self._room.add(lane, needs, rooms or {})
+                self._wait_for_room(lane, needs, rooms)
             case NeedsPeers():
                 self._nodes[lane] = None
                 shapes = [shape for shape, _ in (rooms or {}).values()]
@@ -111,6 +119,10 @@ class Parking:
                 self._any[lane] = None
             case _:
                 self._park_rare(lane, blocker)
+
+    def _wait_for_room(self, lane: Lane, needs: int | Near | None, rooms: Rooms | None) -> None:
+        self._room.add(lane, needs, rooms or {})
+        self._room_hopes.add(lane)
 
     def _park_rare(self, lane: Lane, blocker: Blocker) -> None:
         match blocker:
@@ -125,6 +137,8 @@ class Parking:
 
     def leave(self, lane: Lane) -> None:
         """The lane is awake, or gone."""
+        for hopes in self.hopes:
+            hopes.remove(lane)
         for blocker in (lane.blocker, *lane.also):
             self._leave(lane, blocker)
 
@@ -141,11 +155,10 @@ class Parking:
             case NeedsVictims():
                 self._due.pop(lane, None)
                 self._victims.pop(lane, None)
-            case NeedsCapacity(shapes=shapes) | NeedsTopology(shapes=shapes):
+            case NeedsCapacity() | NeedsTopology():
                 self._nodes.pop(lane, None)
                 self._topology.pop(lane, None)
-                for shape in shapes:
-                    self._room.remove(lane, shape)
+                self._room.remove(lane)
             case NeedsPeers():
                 self._nodes.pop(lane, None)
                 self._company.remove(lane)
@@ -153,9 +166,8 @@ class Parking:
             case NeedsAnswer(ask=ask):
                 self._asks.pop(ask, None)
             case _:
-                self._headroom.pop(lane, None)
-                self._passes_at.pop(lane, None)
-                self._hoping.pop(lane, None)
+                self._headroom.remove(lane)
+                self._less.pop(lane, None)
                 self._nodes.pop(lane, None)
                 self._any.pop(lane, None)
 
@@ -163,7 +175,7 @@ class Parking:
         """Lanes for which something in `changes`, or the time, may be the cure; in a fixed order, without repeats."""
         found: Lanes = {}
         if changes.total:
-            for lanes in self._queues.values():
+            for lanes in (*self._queues.values(), self._headroom.lanes):
                 found |= lanes
         else:
             for queue in changes.queues:
@@ -171,7 +183,7 @@ class Parking:
         for namespace in changes.quotas:
             found |= self._namespaces.get(namespace, {})
         if changes.headroom:
-            found |= {lane: None for lane in self._headroom if changes.total or lane not in self._passes_at}
+            found |= self._less
         if changes.nodes:
             found |= self._nodes
         if changes.topology:
@@ -187,26 +199,19 @@ class Parking:
             found |= self._storage
         return list(found | self._overdue(now))
 
-    def hopeful(self, changes: StateChanges) -> list[Lane]:
-        """Lanes for which there may be room now."""
-        found = self._room.woken(changes.freed) if changes.freed else []
-        if changes.headroom and self._passes_at:
-            passing = [lane for lane in self._passes_at if self._passes(lane)]
-            self._hoping |= dict.fromkeys(passing)
-            found += passing
-        return found
+    def give_hope(self, changes: StateChanges) -> None:
+        """There may be room now, for some lane or other; none of them is woken for it."""
+        if changes.freed:
+            self._room.freed(changes.freed)
+            self._room_hopes.seek()
+        if changes.headroom:
+            self._headroom.eased()
+            self._headroom_hopes.seek()
 
-    def _passes(self, lane: Lane) -> bool:
-        """So little is taken, in use or promised, that the gate may open for one of the lane."""
-        used, promised = self._state.used, self._state.inqueue
-        return all(used.get(axis, 0) + promised.get(axis, 0) <= most for axis, most in self._passes_at[lane])
-
-    def dashed(self) -> list[Lane]:
-        """Hopeful lanes whose room somebody else has taken."""
-        gone = [lane for lane in self._hoping if not self._passes(lane)]
-        for lane in gone:
-            del self._hoping[lane]
-        return gone + self._room.dashed()
+    def recheck(self) -> None:
+        """Somebody has taken room, or a promise: it may have been the last."""
+        self._room.recheck()
+        self._headroom.recheck()
 
     def _overdue(self, now: Instant) -> Lanes:
         found: Lanes = {}

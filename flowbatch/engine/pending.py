@@ -2,71 +2,36 @@
 
 Gangs of a lane ask for the same, so when one is refused the lane falls asleep and the others are not even tried; when
 something wakes the lane, only its first gang comes back, and the next one only after that was placed. A thousand equal
-hopeless gangs cost what one costs. Where room may do for one of many lanes, they only *hope*: they stay asleep until
-one of them has its turn, and what it takes ends the hope of others.
+hopeless gangs cost what one costs. Where there may be room for one of many lanes, none of them is woken: the first that
+may hope has its turn among those who are awake.
 
 Removal is lazy: every entry carries a ticket, and only the gang's last ticket is valid.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
+from flowbatch.engine.hopes import Hopes
+from flowbatch.engine.lanes import Entry, Lane, Turn
 from flowbatch.engine.standing import Demand, LaneKey
 from flowbatch.model.blockers import Blocker
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, QueueName
 from flowbatch.policy.contract import Key
 
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """Equal gangs of one queue. Asleep while `blocker` is set; then all of them wait for the same cure."""
-
-    key: LaneKey
-    blocker: Blocker | None = None
-    #: Further reasons that may be cured on their own.
-    also: tuple[Blocker, ...] = ()
-    waiting: "list[tuple[Key, int, Entry]]" = field(default_factory=list)
-    members: "dict[GangId, Entry]" = field(default_factory=dict)
-    #: In a fifo lane: who was refused last, or stands there alone. All others are behind it.
-    head: "Entry | None" = None
-    #: Asleep still, but there may be room now: whoever has its turn first takes it, and then there may be none.
-    hope: bool = False
-
-    def best(self) -> "Entry | None":
-        """The first of those that lie down."""
-        while self.waiting:
-            _, ticket, entry = self.waiting[0]
-            if entry.ticket == ticket:
-                return entry
-            heappop(self.waiting)
-        return None
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One gang in the line, with what it asks for."""
-
-    gang: Gang
-    lane: Lane
-    key: Key
-    ticket: int
-    demand: Demand | None
-
-
-Line = list[tuple[Key, int, Entry]]
+Line = list[Turn]
 
 
 class Pending:
     """All gangs of one stage ("enqueue" or "place")."""
 
-    def __init__(self) -> None:
+    def __init__(self, stage: str, hopes: Sequence[Hopes]) -> None:
+        self._stage = stage
+        self._hopes = hopes
         self._lines: dict[QueueName, Line] = {}
         self._lanes: dict[LaneKey, Lane] = {}
         self._entries: dict[GangId, Entry] = {}
         self._tickets = 0
-        #: The first gangs of hopeful lanes.
-        self._hopes: dict[QueueName, Line] = {}
 
     def __contains__(self, gang: GangId) -> bool:
         return gang in self._entries
@@ -92,10 +57,19 @@ class Pending:
         self._tickets += 1
         entry = self._entries[gang.id] = Entry(gang, lane, key, self._tickets, demand)
         lane.members[gang.id] = entry
-        self._push(lane.waiting if lane.blocker else self._line(lane), entry)
-        if lane.hope:
-            self._push(self._hopes.setdefault(lane.key.queue, []), entry)
+        if lane.blocker is not None:
+            self._lie_down(entry)
+        else:
+            self._push(self._line(lane), entry)
         return entry
+
+    def _lie_down(self, entry: Entry) -> None:
+        self._push(entry.lane.waiting, entry)
+        self._shift(entry.lane)
+
+    def _shift(self, lane: Lane) -> None:
+        for hopes in self._hopes:
+            hopes.shift(lane)
 
     def _line(self, lane: Lane) -> Line:
         return self._lines.setdefault(lane.key.queue, [])
@@ -113,8 +87,10 @@ class Pending:
         entry.ticket = -1
         del lane.members[gang]
         if lane.members:
-            if not lane.blocker:
+            if lane.blocker is None:
                 self._advance(lane)
+            else:
+                self._shift(lane)
             return None
         del self._lanes[lane.key]
         return lane
@@ -126,36 +102,17 @@ class Pending:
 
     def queues(self) -> list[QueueName]:
         """Queues with somebody to try."""
-        return [name for name in list(self._lines | self._hopes) if self.head(name) is not None]
+        names = dict.fromkeys([*self._lines, *(name for hopes in self._hopes for name in hopes.queues(self._stage))])
+        return [name for name in names if self.head(name) is not None]
 
     def head(self, queue: QueueName) -> Entry | None:
         """Who is next in `queue`: awake, or in a lane that may hope."""
         first = self._first_awake(queue)
-        hopeful = self._first_hopeful(queue) if self._hopes else None
-        if hopeful is not None and (first is None or (hopeful.key, hopeful.ticket) < (first.key, first.ticket)):
-            return hopeful
+        for hopes in self._hopes:
+            hopeful = hopes.first(self._stage, queue)
+            if hopeful is not None and (first is None or (hopeful.key, hopeful.ticket) < (first.key, first.ticket)):
+                first = hopeful
         return first
-
-    def _first_hopeful(self, queue: QueueName) -> Entry | None:
-        line = self._hopes.get(queue)
-        while line:
-            _, ticket, entry = line[0]
-            lane = entry.lane
-            if entry.ticket == ticket and lane.hope:
-                return entry
-            heappop(line)
-            following = lane.best() if lane.hope else None
-            if following is not None:
-                self._push(line, following)
-        self._hopes.pop(queue, None)
-        return None
-
-    def hope(self, lane: Lane) -> None:
-        """There may be room for the sleeping lane's first gang."""
-        first = lane.best()
-        if not lane.hope and lane.blocker is not None and first is not None:
-            lane.hope = True
-            self._push(self._hopes.setdefault(lane.key.queue, []), first)
 
     def _first_awake(self, queue: QueueName) -> Entry | None:
         """Members of sleeping lanes that are still in line lie down on the way."""
@@ -165,7 +122,7 @@ class Pending:
             if entry.ticket == ticket:
                 if entry.lane.blocker is None:
                     return entry
-                self._push(entry.lane.waiting, entry)
+                self._lie_down(entry)
             heappop(line)
         self._lines.pop(queue, None)
         return None
@@ -174,11 +131,9 @@ class Pending:
         """All of the lane's gangs wait for the cure of `blocker`, or of one of the others."""
         lane.blocker = blocker
         lane.also = also
-        lane.hope = False
 
     def wake(self, lane: Lane) -> None:
         """The cure may have come: the lane's first gang is tried."""
-        lane.hope = False
         if lane.blocker is not None:
             lane.blocker, lane.also = None, ()
             self._advance(lane)
@@ -192,10 +147,12 @@ class Pending:
                 self._push(self._line(lane), entry)
                 return
 
-    def alone(self, queue: QueueName) -> bool:
-        """At most one gang stands in all lines: the one of `queue`."""
-        if self._hopes and any(self._first_hopeful(name) is not None for name in list(self._hopes)):
+    def alone(self, entry: Entry) -> bool:
+        """Nobody else stands in any line, or may hope."""
+        queue = entry.lane.key.queue
+        if any(hopes.others(self._stage, entry.lane) for hopes in self._hopes):
             return False
-        lines = [name for name in self.queues() if name != queue]
+        if any(self._first_awake(name) is not None for name in list(self._lines) if name != queue):
+            return False
         line = self._lines.get(queue, [])
-        return not lines and sum(entry.ticket == ticket for _, ticket, entry in line[:8]) <= 1 and len(line) < 8
+        return len(line) < 8 and not any(each.ticket == ticket and each is not entry for _, ticket, each in line)

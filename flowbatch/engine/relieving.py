@@ -4,10 +4,10 @@ from flowbatch.engine.berths import Berths
 from flowbatch.engine.evictions import Evictions
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.holds import Holds
+from flowbatch.engine.lanes import Entry
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.orders import Orders
 from flowbatch.engine.outcome import Outcome
-from flowbatch.engine.pending import Entry
 from flowbatch.engine.reservations import Reservations
 from flowbatch.engine.standing import Demand
 from flowbatch.model.ids import Instant
@@ -63,6 +63,7 @@ class Relieving:
         if relief is None:
             self._lineup.lay_down(self._lineup.place, entry, outcome)
             return
+        self._lineup.wake_up(entry.lane)
         self._reservations.drop(gang.id)
         until = Instant(self._view.now + self._policy.hold_ms)
         for task in relief.victims:

@@ -1,28 +1,33 @@
-"""Lanes that wait for room, by shape, and the test whether rows with more room than before could cure any of them.
+"""Lanes that wait for room, by shape: for which of them rows with more room than before may be the cure.
 
-One comparison of all watched requests with the most that the freed rows offer leaves few shapes; those are counted.
+One comparison of all watched requests with the most that the freed rows offer leaves few shapes; copies of those are
+counted, all at once. A shape for which there may be enough is *open*. Nothing is done to its lanes: whether one may
+hope is worked out when its turn has come, and by then somebody else may have taken the room.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowbatch.engine.copies import Copies
 from flowbatch.engine.fits import Fits
-from flowbatch.engine.pending import Lane
+from flowbatch.engine.hopes import FEW
+from flowbatch.engine.lanes import Lane, Lanes
+from flowbatch.engine.thresholds import ENDLESS, Thresholds
 from flowbatch.model.ids import Row, ShapeId
-from flowbatch.model.resources import AMOUNT_MAX
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools, Ints
 
-#: Shapes that found too little room, with the copies of each that fit by row.
+#: Shapes that found too little room, with the copies of each that fit by row; below zero (`-1 - copies`) where others
+#: forbid it.
 Rooms = dict[ShapeId, tuple[Shape, Ints]]
-NOBODY = AMOUNT_MAX * 4
 #: In place of a number: several shapes are needed together, and room on a row that takes one of them may be what is
 #: missing for another, even if no single one fits there more often than before.
 TOGETHER = 0
-FIRST_SLOTS = 16
+#: Cells of one comparison of shapes and rows: that of a whole cluster is made in parts.
+BLOCK = 1 << 20
 
 
 @dataclass(slots=True, eq=False)
@@ -34,229 +39,216 @@ class Near:
     needs: dict[ShapeId, int]
 
 
+@dataclass(slots=True, eq=False)
 class Watch:
-    """Lanes that wait for room for one shape. `copies` is what fitted on each row when one of them was last refused.
+    """One shape for which lanes wait."""
 
-    Rows that lose room later are not counted down, so the total errs only towards waking in vain.
-    """
+    shape: Shape
+    slot: int
+    lanes: Lanes = field(default_factory=dict)
+    #: More room on any row matters to some lane, not only on those where other pods would allow it.
+    everywhere: bool = False
 
-    __slots__ = ("copies", "everywhere", "joint", "lanes", "shape", "slot", "total")
 
-    def __init__(self, shape: Shape, copies: Ints, slot: int) -> None:
-        self.shape = shape
-        self.slot = slot
-        #: Lane -> how many must fit in all, or in one domain; None where one more anywhere may make the difference.
-        self.lanes: dict[Lane, int | Near | None] = {}
-        #: More room on any row matters to some lane, not only on those where other pods would allow it.
-        self.everywhere = False
-        #: Some lane needs this together with others: any room that takes one may be its cure.
-        self.joint = False
-        self.set(copies)
+@dataclass(slots=True, eq=False)
+class Sought:
+    """What one lane waits for: how many must fit in all, or in one domain; None where one more may do anywhere."""
 
-    def at(self, row: Row) -> int:
-        """What fitted on one row."""
-        return int(self.copies[row]) if row < self.copies.size else 0
-
-    def set(self, copies: Ints) -> None:
-        """Exact again, from a search that has just been made; below zero (`-1 - copies`) where others forbid it."""
-        forbidden = copies < 0
-        if not forbidden.any():
-            self.everywhere = True
-            self.copies, self.total = copies, int(copies.sum())
-            return
-        actual = np.where(forbidden, -1 - copies, copies)
-        self.copies = actual if self.everywhere else np.where(forbidden, NOBODY, copies)
-        self.total = int(actual.sum())
-
-    def gain(self, rows: Ints, now: Ints) -> Ints | None:
-        """Count what fits `now` on `rows`: how much more than before on each, or None where it is nowhere more."""
-        more: Ints = np.maximum(now - self.copies[rows], 0)
-        if not more.any():
-            return None
-        self.copies[rows] += more
-        self.total += int(more.sum())
-        return more
-
-    def gain_at(self, row: Row, now: int) -> Ints | int | None:
-        """The same for one row."""
-        more = now - self.at(row)
-        if more <= 0:
-            return None
-        self.copies[row] = now
-        self.total += more
-        return more
+    needs: int | Near | None
+    watches: list[Watch]
+    #: The last opening that the lane has seen.
+    seen: int
 
 
 class RoomWatches:
-    """All watches, with their requests as one matrix [axis, slot]: comparisons run along the many slots."""
+    """All watches, and which of them are open."""
 
     def __init__(self, state: ClusterState, fits: Fits) -> None:
         self._state = state
         self._fits = fits
         self._by_shape: dict[ShapeId, Watch] = {}
-        self._slots: list[Watch | None] = [None] * FIRST_SLOTS
-        self._vacant = list(range(FIRST_SLOTS - 1, -1, -1))
-        self._asked: Ints = np.full((len(state.axes), FIRST_SLOTS), NOBODY, np.int64)
-        #: By axis: nobody on watch asks for less. Watches that have gone may leave it too low, never too high.
-        self._least: Ints = self._asked[:, 0]
-        self._left = 0
-        #: Lanes that hope, with the slots of the shapes for which there is room, and the rows that have it.
-        self._hoping: dict[Lane, list[int]] = {}
-        self._fresh: dict[Row, None] = {}
+        self._watches: dict[int, Watch] = {}
+        self._sought: dict[Lane, Sought] = {}
+        self._asked = Thresholds(len(state.axes))
+        self._copies = Copies()
+        #: By slot: fewer are no use to any lane.
+        self._least: Ints = np.zeros(0, np.int64)
+        #: By slot: some lane needs the shape together with others, so any room that takes one may be its cure.
+        self._joint: Bools = np.zeros(0, np.bool_)
+        #: By slot: amounts alone do not tell how many fit.
+        self._particular: Bools = np.zeros(0, np.bool_)
+        #: By slot: at which opening more fitted than before, and at which any did that is joint; 0 where it is shut.
+        self._won: Ints = np.zeros(0, np.int64)
+        self._some: Ints = np.zeros(0, np.int64)
+        #: By slot: as of which version of the nodes it is counted where the shape may go at all.
+        self._versions: Ints = np.zeros(0, np.int64)
+        self._opening = 0
+        self._few: Sequence[Lane] | None = ()
+        self.open = False
+        #: Rows on which there is room since something is open.
+        self._fresh: dict[int, None] = {}
 
     def add(self, lane: Lane, needs: int | Near | None, rooms: Rooms) -> None:
         """Watch the shapes of `rooms` for `lane`."""
+        sought = self._sought.setdefault(lane, Sought(needs, [], self._opening))
+        sought.needs = needs
+        self._grow()
         for shape_id, (shape, copies) in rooms.items():
-            watch = self._by_shape.get(shape_id)
-            if watch is None:
-                watch = self._by_shape[shape_id] = Watch(shape, copies, self._slot(shape))
-                self._slots[watch.slot] = watch
-            else:
-                watch.set(copies)
-            watch.lanes[lane] = needs
-            watch.joint = watch.joint or is_joint(needs)
+            watch = self._by_shape.get(shape_id) or self._watch(shape)
+            if lane not in watch.lanes:
+                watch.lanes[lane] = None
+                sought.watches.append(watch)
+            self._least[watch.slot] = min(int(self._least[watch.slot]), needs if isinstance(needs, int) else 0)
+            self._joint[watch.slot] |= is_joint(needs)
+            self._set(watch, copies)
 
-    def _slot(self, shape: Shape) -> int:
-        axes, slots = self._asked.shape
-        if not self._vacant:
-            self._vacant.extend(range(2 * slots - 1, slots - 1, -1))
-            self._slots.extend([None] * slots)
-            self._asked = np.pad(self._asked, ((0, 0), (0, slots)), constant_values=NOBODY)
-        if len(self._state.axes) > axes:
-            # Shapes on watch do not ask for the new axes, or they would have been there before.
-            more = len(self._state.axes) - axes
-            self._asked = np.pad(self._asked, ((0, more), (0, 0)))
-            self._least = np.pad(self._least, (0, more))
-        slot = self._vacant.pop()
-        self._asked[:, slot] = 0
-        for axis, amount in shape.request:
-            self._asked[axis, slot] = amount
-        self._least = np.minimum(self._least, self._asked[:, slot])
-        return slot
+    def _watch(self, shape: Shape) -> Watch:
+        watch = Watch(shape, self._asked.put(shape.request, len(self._state.axes)))
+        self._by_shape[shape.id] = self._watches[watch.slot] = watch
+        self._grow()
+        self._least[watch.slot] = ENDLESS
+        self._joint[watch.slot] = False
+        self._particular[watch.slot] = bool(shape.spec.devices or shape.spec.ports)
+        self._won[watch.slot] = self._some[watch.slot] = 0
+        return watch
 
-    def remove(self, lane: Lane, shape_id: ShapeId) -> None:
+    def _grow(self) -> None:
+        slots = self._asked.slots
+        self._copies.grow(slots, self._state.table.ready.size)
+        more = slots - self._least.size
+        if more:
+            for name in ("_least", "_joint", "_particular", "_won", "_some", "_versions"):
+                setattr(self, name, np.pad(getattr(self, name), (0, more)))
+
+    def _set(self, watch: Watch, copies: Ints) -> None:
+        """Exact again, from a search that has just been made."""
+        forbidden = copies < 0
+        some = bool(forbidden.any())
+        watch.everywhere = watch.everywhere or not some
+        actual = np.where(forbidden, -1 - copies, copies) if some else copies
+        admits = self._fits.of(watch.shape).mask
+        self._copies.set(watch.slot, actual, admits, None if watch.everywhere else forbidden)
+        self._versions[watch.slot] = self._state.columns.version
+
+    def remove(self, lane: Lane) -> None:
         """The lane waits no more."""
-        self._hoping.pop(lane, None)
-        watch = self._by_shape.get(shape_id)
-        if watch is not None and watch.lanes.pop(lane, 0) != 0 and not watch.lanes:
-            del self._by_shape[shape_id]
-            self._slots[watch.slot] = None
-            self._asked[:, watch.slot] = NOBODY
-            self._vacant.append(watch.slot)
-            self._left += 1
-            if self._left > len(self._by_shape):
-                self._left, self._least = 0, self._asked.min(axis=1)
+        sought = self._sought.pop(lane, None)
+        for watch in sought.watches if sought else ():
+            del watch.lanes[lane]
+            if not watch.lanes:
+                del self._by_shape[watch.shape.id], self._watches[watch.slot]
+                self._asked.take_back(watch.slot)
+                self._won[watch.slot] = self._some[watch.slot] = 0
 
-    def woken(self, freed: dict[Row, None]) -> list[Lane]:
-        """Lanes that may fit now that these rows have more room: they may hope until it is taken."""
-        self._state.table.fit_axes()
-        rows: Ints = np.fromiter(freed, np.int64, len(freed))
-        rows = rows[rows < self._state.table.size]
-        if not self._by_shape or not rows.size:
-            return []
-        found: dict[Lane, None] = {}
-        slots = np.flatnonzero(self._enough(rows))
-        for watch, now in self._on_one(slots, Row(int(rows[0]))) if rows.size == 1 else self._on_many(slots, rows):
-            for lane in self._waking(watch, rows, now):
-                found[lane] = None
-                self._hoping.setdefault(lane, []).append(watch.slot)
-        if self._hoping:
+    # -- more room
+
+    def freed(self, freed: Iterable[Row]) -> None:
+        """These rows have more room: shapes of which enough may fit now are open until it is taken."""
+        table = self._state.table
+        table.fit_axes()
+        rows: Ints = np.fromiter((row for row in freed if row < table.size), np.int64)
+        if not self._sought or not rows.size:
+            return
+        slots = np.flatnonzero(self._asked.met(self._most(rows)))
+        if not slots.size:
+            return
+        self._grow()
+        for slot in slots[self._versions[slots] != self._state.columns.version].tolist():
+            self._readmit(self._watches[slot])
+        self._opening += 1
+        for part in np.array_split(rows, 1 + rows.size * slots.size // BLOCK):
+            self._count(slots, part)
+        self._note()
+        if self.open:
             self._fresh.update(dict.fromkeys(rows.tolist()))
-        return list(found)
 
-    def _enough(self, rows: Ints) -> Bools:
-        """By slot: what is asked for is there on each axis, on one row or another."""
-        # With claims this is more than there is to take; the count of copies is exact.
-        most = self._state.table.free[: self._asked.shape[0], rows].max(axis=1)
-        if (self._least > most).any():
-            return np.zeros(self._asked.shape[1], np.bool_)
-        enough: Bools = self._asked[0] <= most[0]
-        for axis in range(1, most.size):
-            enough &= self._asked[axis] <= most[axis]
-        return enough
+    def _most(self, rows: Ints) -> Ints:
+        """By axis, the most that one or another of these rows has; with claims this is more than there is to take."""
+        most: Ints = self._state.table.free[:, rows].max(axis=1)
+        return most
 
-    def _on_many(self, slots: Ints, rows: Ints) -> Iterator[tuple[Watch, Ints | int]]:
-        """Watches with what they find now on each of `rows`."""
-        for slot in slots.tolist():
-            watch = self._slots[slot]
-            if watch is not None:
-                yield watch, self._fit(watch, rows)
+    def _readmit(self, watch: Watch) -> None:
+        """Nodes have changed since it was counted where this shape may go."""
+        columns, size = self._state.columns, self._state.table.size
+        changed = columns.changed_since(int(self._versions[watch.slot]))
+        rows: Ints = np.arange(size) if changed is None else np.unique(np.fromiter(changed, np.int64))
+        rows = rows[rows < size]
+        self._copies.admit(watch.slot, rows, self._fits.of(watch.shape).mask[rows])
+        self._versions[watch.slot] = columns.version
 
-    def _on_one(self, slots: Ints, row: Row) -> Iterator[tuple[Watch, Ints | int]]:
-        """The same on a single row, where one pod has ended: all watches at once, and only those that find more."""
-        axes, table = self._asked.shape[0], self._state.table
-        asked = self._asked[:, slots]
-        room = np.array([table.offer(axis)[row] for axis in range(axes)], np.int64)
-        copies = np.where(asked > 0, room[:, None] // np.maximum(asked, 1), NOBODY).min(axis=0)
-        if not table.open_at(row):
-            copies[:] = 0
-        for slot, now in zip(slots.tolist(), copies.tolist(), strict=True):
-            watch = self._slots[slot]
-            if watch is None or not (watch.joint or now > watch.at(row)):
-                continue
-            spec = watch.shape.spec
-            if spec.ports or spec.devices or watch.copies.size <= row:
-                yield watch, self._fit(watch, np.array([row], np.int64))
-            elif self._fits.of(watch.shape).mask[row]:
-                yield watch, now
+    def _count(self, slots: Ints, rows: Ints) -> None:
+        """What fits on these rows now, and whom that may be enough for."""
+        now = self._state.table.copies_of(self._asked.of(slots), rows)
+        now[self._copies.closed(slots, rows)] = 0
+        for at in np.flatnonzero(self._particular[slots] & now.any(axis=1)).tolist():
+            shape = self._watches[int(slots[at])].shape
+            if shape.spec.devices:
+                now[at] = np.minimum(now[at], self._state.devices.copies(shape, rows))
+            if shape.spec.ports:
+                now[at] = np.minimum(now[at], 1)
+        some, won = now.any(axis=1), self._copies.gain(slots, rows, now)
+        self._won[slots[won & (self._copies.totals[slots] >= self._least[slots])]] = self._opening
+        self._some[slots[some & self._joint[slots]]] = self._opening
 
-    def _waking(self, watch: Watch, rows: Ints, now: Ints | int) -> list[Lane]:
-        if isinstance(now, int):
-            more = watch.gain_at(Row(int(rows[0])), now)
-            some = now > 0
-        else:
-            more = watch.gain(rows, now)
-            some = bool(now.any())
-        found = self._served(watch, rows, more) if more is not None else []
-        if watch.joint and some:
-            found += [lane for lane, needs in watch.lanes.items() if is_joint(needs)]
-        return found
+    # -- hope
 
-    def dashed(self) -> list[Lane]:
-        """Lanes that hoped, and for which nothing is left of the room that gave them hope."""
-        if not self._hoping:
+    def recheck(self) -> None:
+        """Somebody has taken room: shapes for which nothing is left of it are shut."""
+        if not self.open:
+            return
+        rows: Ints = np.fromiter(self._fresh, np.int64, len(self._fresh))
+        gone = np.flatnonzero(((self._won > 0) | (self._some > 0)) & ~self._asked.met(self._most(rows)))
+        if gone.size:
+            self._copies.drop(gone, rows)
+            self._won[gone] = self._some[gone] = 0
+            self._note()
+
+    def _note(self) -> None:
+        """Whether anything is open, and for whom."""
+        slots = np.flatnonzero((self._won > 0) | (self._some > 0)).tolist()
+        lanes = [self._watches[slot].lanes for slot in slots[: FEW + 1]]
+        many = sum(len(each) for each in lanes) > FEW
+        self._few = None if many else [lane for each in lanes for lane in each]
+        self.open = bool(slots)
+        if not slots:
             self._fresh.clear()
-            return []
-        enough = self._enough(np.fromiter(self._fresh, np.int64, len(self._fresh))).tolist()
-        gone = [lane for lane, slots in self._hoping.items() if not any(enough[slot] for slot in slots)]
-        for lane in gone:
-            for slot in self._hoping.pop(lane):
-                watch = self._slots[slot]
-                if watch is not None and lane in watch.lanes:
-                    # What was counted is gone again: from now on any room that takes one may be the cure.
-                    watch.lanes[lane] = TOGETHER
-                    watch.joint = True
-        return gone
 
-    def _served(self, watch: Watch, rows: Ints, more: Ints | int) -> list[Lane]:
-        """Lanes for which there may be enough now."""
-        topology = self._state.topology
-        domains: tuple[Bools, Ints] | None = None  # which have won room, and how much there is in each
-        found: list[Lane] = []
-        for lane, needs in watch.lanes.items():
-            if not isinstance(needs, Near):
-                if needs is None or needs <= watch.total:
-                    found.append(lane)
-                continue
-            if needs.version == topology.version:
-                if domains is None:
-                    gains = np.zeros(watch.copies.size, np.int64)
-                    gains[rows] = more
-                    domains = topology.index.sums(gains) > 0, topology.index.sums(watch.copies)
-                won, room = domains
-                if not (won & needs.domains & (room >= needs.needs[watch.shape.id])).any():
-                    continue
-            found.append(lane)
-        return found
+    def hopes(self, lane: Lane) -> bool:
+        """There may be room for the lane, which has not been refused since it came."""
+        sought = self._sought.get(lane)
+        if sought is None:
+            return False
+        for watch in sought.watches:
+            if self._some[watch.slot] > sought.seen and is_joint(sought.needs):
+                return True
+            if self._won[watch.slot] > sought.seen and self._serves(watch, sought.needs):
+                return True
+        sought.seen = self._opening
+        return False
 
-    def _fit(self, watch: Watch, rows: Ints) -> Ints:
-        shape, table = watch.shape, self._state.table
-        if watch.copies.size < table.size:
-            watch.copies = np.pad(watch.copies, (0, table.size - watch.copies.size))
-        now: Ints = table.copies_at(shape.request, rows) * self._fits.of(shape).mask[rows]
-        if shape.spec.devices:
-            now = np.minimum(now, self._state.devices.copies(shape, rows))
-        return np.minimum(now, 1) if shape.spec.ports else now
+    def _serves(self, watch: Watch, needs: int | Near | None) -> bool:
+        """There may be enough."""
+        if not isinstance(needs, Near):
+            return needs is None or needs <= self._copies.totals[watch.slot]
+        topology, size = self._state.topology, self._state.table.size
+        if needs.version != topology.version:
+            return True
+        rows: Ints = np.fromiter(self._fresh, np.int64, len(self._fresh))
+        copies = self._copies.of(watch.slot, size)
+        fresh = np.zeros(size, np.int64)
+        fresh[rows] = copies[rows] > 0
+        won = topology.index.sums(fresh) > 0
+        room = topology.index.sums(copies)
+        return bool((won & needs.domains & (room >= needs.needs[watch.shape.id])).any())
+
+    def few(self) -> Sequence[Lane] | None:
+        """Lanes of shapes that are open; None if they are many."""
+        return self._few
+
+    def close(self) -> None:
+        """Nobody is left who may hope: what is still free is of no use to those who wait."""
+        self._won[:] = self._some[:] = 0
+        self._note()
 
 
 def is_joint(needs: int | Near | None) -> bool:

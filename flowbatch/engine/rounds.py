@@ -4,9 +4,10 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.lanes import Entry
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.memories import Memories
-from flowbatch.engine.pending import Entry, Pending
+from flowbatch.engine.pending import Pending
 from flowbatch.model.ids import QueueName
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View

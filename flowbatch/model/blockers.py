@@ -5,6 +5,7 @@ event that could cure it wakes the gang. Each docstring names the cure.
 """
 
 import msgspec
+from msgspec import structs
 
 from flowbatch.model.ids import EPOCH, Amounts, Instant, QueueName, ShapeId
 
@@ -16,6 +17,11 @@ class Blocker(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fie
     def name(self) -> str:
         """The type's name, for labels."""
         return type(self).__name__
+
+    @property
+    def gist(self) -> "Blocker":
+        """What it says, without figures that move while it waits: two of the same gist are the same news."""
+        return self
 
 
 #: Pods that may not be evicted for the gang, counted by reason; empty where nobody looked for any.
@@ -83,6 +89,11 @@ class NeedsQuota(Blocker, frozen=True):
     holds: Amounts = ()
     spared: Spared = ()
 
+    @property
+    def gist(self) -> Blocker:
+        """Which limit, of what."""
+        return structs.replace(self, short=named(self.short), holds=())
+
 
 class NeedsNamespaceQuota(Blocker, frozen=True):
     """A ResourceQuota of the gang's namespace has no room for its pods: they could not even be made.
@@ -115,6 +126,11 @@ class NeedsHeadroom(Blocker, frozen=True):
     hopeless: bool = False
     passes_at: Amounts = ()
 
+    @property
+    def gist(self) -> Blocker:
+        """What is short."""
+        return structs.replace(self, short=named(self.short), total=(), taken=(), passes_at=())
+
 
 class NeedsNode(Blocker, frozen=True):
     """No node admits this shape at all, full or empty. Cure: a node comes, or changes."""
@@ -135,6 +151,11 @@ class NeedsCapacity(Blocker, frozen=True):
     most: int = 0
     hopeless: bool = False
     spared: Spared = ()
+
+    @property
+    def gist(self) -> Blocker:
+        """For what there is no room."""
+        return structs.replace(self, fits=0)
 
 
 class NeedsRoom(Blocker, frozen=True):
@@ -208,3 +229,8 @@ class Refused(Blocker, frozen=True):
 
     policy: str
     why: str
+
+
+def named(amounts: Amounts) -> Amounts:
+    """The resources alone."""
+    return tuple((name, 0) for name, _ in amounts)

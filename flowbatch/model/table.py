@@ -187,6 +187,21 @@ class NodeTable:
         result: Ints = np.maximum(ratio.min(axis=0), 0) * (self.ready[rows] & ~self.over[rows])
         return result
 
+    def copies_of(self, asked: Ints, rows: Ints) -> Ints:
+        """The same for many requests, given as columns [axis, request]: [request, row]."""
+        axes = slice(0, asked.shape[0])
+        free = self.free[axes, rows]
+        if self.claims:
+            free = free - self.firm[axes, rows]
+        least = np.full((asked.shape[1], rows.size), np.inf)
+        for offer, amounts in zip(free, asked, strict=True):
+            named = amounts > 0
+            ratio: Floats = offer / np.where(named, amounts, 1)[:, None]
+            np.minimum(least, ratio, out=least, where=named[:, None])
+        least[:, ~self.ready[rows] | self.over[rows]] = 0
+        result: Ints = np.maximum(least, 0).astype(np.int64)
+        return result
+
     def open_at(self, row: Row) -> bool:
         """Whether one row may receive anything."""
         return bool(self.ready[row]) and not self.over[row]
