@@ -103,9 +103,16 @@ def verdict(question: Question, world: World) -> tuple[JsonObject, list[SpecErro
         "reason": "Invalid",
         "code": 422,
         "message": _message(subject, found),
-        "details": {"kind": question.kind, "causes": [_cause(each) for each in found]},
+        "details": _details(question, found),
     }
     return _answer(question.uid, {"allowed": False, "status": status}), found
+
+
+def _details(question: Question, found: Sequence[SpecError]) -> JsonObject:
+    """What kubectl prints: the object, and one line for each cause."""
+    name, group = name_of(question.new or question.old), question.api_version.rpartition("/")[0]
+    causes = [_cause(each) for each in found]
+    return {"name": name, "group": group, "kind": question.kind, "causes": causes}
 
 
 def _brief(remark: SpecError) -> str:

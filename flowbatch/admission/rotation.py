@@ -52,12 +52,14 @@ class Place:
     service: str = "flowbatch-webhook"
     secret: str = "flowbatch-webhook-tls"  # noqa: S105  (its name)
     configuration: str = "flowbatch"
+    #: More names under which it is called: where no Service leads to it.
+    called: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The DNS names under which the API server calls the Service."""
         host = f"{self.service}.{self.namespace}"
-        return (f"{host}.svc", f"{host}.svc.cluster.local", host)
+        return (f"{host}.svc", f"{host}.svc.cluster.local", host, *self.called)
 
 
 class Rotation:

@@ -77,6 +77,8 @@ class WebhookSettings(Section, frozen=True):
     port: int = 8443
     namespace: str = "flowbatch-system"
     service: str = "flowbatch-webhook"
+    #: More DNS names for its certificate: where it is called by URL.
+    names: tuple[str, ...] = ()
     #: The Secret in which its authority and certificate are kept.
     secret: str = "flowbatch-webhook-tls"  # noqa: S105  (its name)
     #: Name of the validating and of the mutating webhook configuration that are made to trust it.

@@ -47,6 +47,7 @@ def make_webhook(client: Client, settings: Settings) -> Webhook:
         service=chosen.service,
         secret=chosen.secret,
         configuration=chosen.configuration,
+        called=chosen.names,
     )
     return Webhook(
         client,
