@@ -10,8 +10,11 @@ from flowbatch.controllers.caches import Caches, wait_synced
 from flowbatch.controllers.command import CommandController
 from flowbatch.controllers.cronjob import CronJobController
 from flowbatch.controllers.job import JobController
+from flowbatch.controllers.jobflow import JobFlowController
+from flowbatch.controllers.jobtemplate import JobTemplateController
 from flowbatch.controllers.podgroup import PodGroupController
 from flowbatch.controllers.queue import QueueController
+from flowbatch.controllers.reach import Reach, straight
 from flowbatch.controllers.recorder import Recorder
 from flowbatch.controllers.runner import Runner
 from flowbatch.controllers.settings import Settings
@@ -46,9 +49,11 @@ class Controllers:
         client: Client,
         settings: Settings | None = None,
         informer: Callable[..., Informer[Any]] = Informer,
+        reach: Reach = straight,
     ) -> None:
         self.settings = settings or Settings()
         self._client = client
+        self._reach = reach
         self.caches = Caches(client, self.settings.scheduler_names, informer)
         self.recorder = Recorder(client, COMPONENT, self.settings.now)
         #: By name, once `run` has begun.
@@ -106,4 +111,8 @@ class Controllers:
             made["command"] = CommandController(client, caches, recorder, settings)
         if "cronjob" in settings.enabled:
             made["cronjob"] = CronJobController(client, caches, recorder, settings)
+        if "jobflow" in settings.enabled:
+            made["jobflow"] = JobFlowController(client, caches, recorder, settings, served, self._reach)
+        if "jobtemplate" in settings.enabled:
+            made["jobtemplate"] = JobTemplateController(client, caches, settings)
         return made

@@ -38,6 +38,8 @@ class Settings:
     lag_s: float = 5.0
     #: Queue counts are written at most this often.
     queue_delay_s: float = 1.0
+    #: How often pods are asked what the probes of a waiting step ask.
+    probe_period_s: float = 1.0
     #: A Command whose target does not exist is deleted after this long.
     orphan_command_s: float = 60.0
     now: Callable[[], datetime] = wall_clock
