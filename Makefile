@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench bench-quality bench-engine test-apiserver clean
+.PHONY: demo test lint bench bench-quality bench-engine test-apiserver test-frameworks clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,6 +45,14 @@ ONLY ?=
 
 test-apiserver: $(STAMP)
 	$(BIN)/python -m pytest tests/cluster --on $(ON) $(if $(ONLY),-m $(ONLY))
+
+# Real PyTorch, JAX, XGBoost and Ray, in an environment of their own: gigabytes, and not part of CI.
+FRAMEWORKS := .venv-frameworks
+
+test-frameworks: $(STAMP)
+	@test -d $(FRAMEWORKS) || $(PYTHON) -m venv $(FRAMEWORKS)
+	@$(FRAMEWORKS)/bin/pip install --quiet --disable-pip-version-check torch jax xgboost 'ray[client]'
+	FLOWBATCH_FRAMEWORKS=$(CURDIR)/$(FRAMEWORKS)/bin/python $(BIN)/python -m pytest tests/frameworks
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,7 @@
-"""The jax plugin: what `jax.distributed.initialize()` reads (Kubeflow Trainer: jax policy). Volcano has none."""
+"""The jax plugin: what programs tell `jax.distributed.initialize` (Kubeflow Trainer: jax policy). Volcano has none.
+
+JAX itself reads the coordinator's address; number and index are arguments: `num_processes=int(os.environ[...])`.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
