@@ -1,6 +1,7 @@
 """How suspension is written: as a level, on the field where the served schema has it, else on an annotation."""
 
 from flowbatch.api.batch import Job
+from flowbatch.api.flow import JobFlow
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SUSPENDED
 from flowbatch.api.scheduling import Queue
@@ -13,8 +14,8 @@ QUEUE_FIELD = "QueueSpec.suspend"
 FLOW_FIELDS = "JobFlowSpec.suspend"
 
 
-def suspended(job: Job | Queue) -> bool:
-    """Whether a job, or a queue with all of its jobs, is suspended by its own account."""
+def suspended(job: Job | Queue | JobFlow) -> bool:
+    """Whether a job, or a queue or a flow with all of its jobs, is suspended by its own account."""
     return job.spec.suspend or job.metadata.annotations.get(SUSPENDED) == "true"
 
 

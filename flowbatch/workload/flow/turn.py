@@ -6,13 +6,12 @@ from typing import Any
 from flowbatch.api.batch import Job
 from flowbatch.api.flow import Flow, JobFlow, StepStatus
 from flowbatch.api.kinds import JOB
-from flowbatch.api.names import FLOW_STEP, SUSPENDED, SUSPENDED_BY_FLOW
+from flowbatch.api.names import FLOW_STEP, SUSPENDED_BY_FLOW
 from flowbatch.workload.changes import Create, Delete, Note, Patch
-from flowbatch.workload.explain import suspended as job_suspended
 from flowbatch.workload.flow.changes import Ask, FlowChildren, Message
 from flowbatch.workload.flow.graph import Graph
 from flowbatch.workload.flow.values import ABSENT
-from flowbatch.workload.suspension import suspension_patch
+from flowbatch.workload.suspension import suspended, suspension_patch
 
 
 class Turn:
@@ -64,7 +63,7 @@ class Turn:
     def follow_suspension(self, job: Job) -> None:
         """A job that is under way is suspended with its flow, and resumed if it was suspended so."""
         marked = job.metadata.annotations.get(SUSPENDED_BY_FLOW) == "true"
-        if self.suspended and not job_suspended(job):
+        if self.suspended and not suspended(job):
             self._suspend(job, to=True)
         elif marked and not self.suspended:
             self._suspend(job, to=False)
@@ -74,11 +73,6 @@ class Turn:
         marks = {**body.get("metadata", {}).get("annotations", {}), SUSPENDED_BY_FLOW: "true" if to else None}
         full = {**body, "metadata": {"annotations": marks}}
         self.patches.append(Patch(JOB.kind, job.metadata.namespace, job.metadata.name, full, job.metadata.uid))
-
-
-def suspended(flow: JobFlow) -> bool:
-    """Suspension is a level: the field where it is served, else the annotation."""
-    return flow.spec.suspend or flow.metadata.annotations.get(SUSPENDED) == "true"
 
 
 def limit_of(step: Flow) -> int:
