@@ -6,6 +6,7 @@ from flowbatch.model.blockers import (
     Blocker,
     Gated,
     NeedsCapacity,
+    NeedsDevices,
     NeedsGang,
     NeedsHeadroom,
     NeedsMembers,
@@ -54,6 +55,8 @@ def _cure_of_nodes(blocker: Blocker) -> str:
         ):
             where = f" {blocker.limit}" if isinstance(blocker, NeedsTopology) else ""
             return f"{'larger or more nodes with room' if hopeless else 'room'} for {needs - fits} more pods{where}"
+        case NeedsDevices():
+            return "a claim, device class or pool of devices that comes or changes, or devices that are given back"
         case NeedsVolume():
             return "a claim, volume or storage class that comes or changes"
         case NeedsPeers(fits=fits, needs=needs):

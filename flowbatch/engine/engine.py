@@ -93,6 +93,7 @@ class Engine:
             self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains, limits, confirming
         )
         counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
+        self.state.device_claims.on = any(getattr(each, "gives_devices", False) for each in policy.filters)
         self.state.group_use = GroupUse(self.state) if counted else None
         self._memories = Memories(self.state, policy)
         self._turns = Turns(self.state, self._view, policy, self.guard)

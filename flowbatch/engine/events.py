@@ -3,6 +3,15 @@
 Tagged msgspec unions, so a journal of them is plain JSON lines and replays byte for byte.
 """
 
+from flowbatch.model.claimfacts import (
+    ClaimFact,
+    DeviceClaimGone,
+    DeviceClaimSeen,
+    DeviceClassGone,
+    DeviceClassSeen,
+    DeviceSliceGone,
+    DeviceSliceSeen,
+)
 from flowbatch.model.facts import (
     AttachSeen,
     BudgetGone,
@@ -62,6 +71,7 @@ __all__ = [
     "BindFailed",
     "BudgetGone",
     "BudgetSeen",
+    "ClaimFact",
     "ClaimGone",
     "ClaimSeen",
     "ClaimsHidden",
@@ -69,6 +79,12 @@ __all__ = [
     "ClassSeen",
     "DeclaredTask",
     "DequeueStrategy",
+    "DeviceClaimGone",
+    "DeviceClaimSeen",
+    "DeviceClassGone",
+    "DeviceClassSeen",
+    "DeviceSliceGone",
+    "DeviceSliceSeen",
     "Event",
     "EvictFailed",
     "Fact",
@@ -202,4 +218,5 @@ Event = (
     | Synced
     | BudgetSeen
     | BudgetGone
+    | ClaimFact
 )

@@ -27,6 +27,7 @@ from flowbatch.engine.wanted import Found, wants
 from flowbatch.model.blockers import (
     Blocker,
     NeedsCapacity,
+    NeedsDevices,
     NeedsPeers,
     NeedsQuota,
     NeedsTime,
@@ -127,7 +128,7 @@ class Evictions:
         if self._view.now < self._let_down.get(gang.id, EPOCH):
             return False
         if isinstance(blocker, NeedsPeers):
-            return not isinstance(blocker, NeedsVolume)
+            return not isinstance(blocker, NeedsVolume | NeedsDevices)
         if isinstance(blocker, NeedsQuota) and all(way.moves for way in self.ways):
             return False
         return isinstance(blocker, NeedsCapacity | NeedsTopology | NeedsQuota) and not blocker.hopeless

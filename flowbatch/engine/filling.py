@@ -138,7 +138,8 @@ class Filling:
             return count
         mark, tasks = trial.mark(), part.tasks[:count]
         found = self._walk(trial, gang, part.shape, tasks, room)
-        if found == count or not (part.shape.spec.claims or part.shape.spec.near):
+        spec = part.shape.spec
+        if found == count or not (spec.claims or spec.near or spec.device_claims):
             return found
         # The first one decides where all of them are: once more, from a node that would take all.
         roomy = room.only(room.copies >= count)

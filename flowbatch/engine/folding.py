@@ -8,11 +8,18 @@ from flowbatch.engine.events import (
     BindFailed,
     BudgetGone,
     BudgetSeen,
+    ClaimFact,
     ClaimGone,
     ClaimSeen,
     ClaimsHidden,
     ClassGone,
     ClassSeen,
+    DeviceClaimGone,
+    DeviceClaimSeen,
+    DeviceClassGone,
+    DeviceClassSeen,
+    DeviceSliceGone,
+    DeviceSliceSeen,
     Event,
     EvictFailed,
     GangGone,
@@ -63,6 +70,7 @@ Rare = (
     | ClassGone
     | NamespaceSeen
     | NamespaceGone
+    | ClaimFact
 )
 
 
@@ -124,6 +132,15 @@ class Folding:
                 | ClassGone()
             ):
                 self._state.observe_storage(event)
+            case (
+                DeviceClaimSeen()
+                | DeviceClaimGone()
+                | DeviceClassSeen()
+                | DeviceClassGone()
+                | DeviceSliceSeen()
+                | DeviceSliceGone()
+            ):
+                self._state.observe_devices(event)
             case NamespaceSeen() | NamespaceGone():
                 self._state.observe_namespace(event)
             case HyperNodeSeen() | HyperNodeGone():

@@ -46,8 +46,11 @@ class Limits:
     def quota(self, gang: Gang, parts: list[Part], reserve: Sequence[tuple[Role, int]] = ()) -> Blocker | None:
         """The first limit that `parts`, and members to come, would break together."""
         asked: Sums = {}
+        claims: dict[str, None] = {}
         for part in parts:
             add(asked, part.shape.request, part.must)
+            if part.shape.spec.device_claims:
+                add(asked, self._state.uncharged(part.shape, claims).items())
         for role, count in reserve:
             if role.shape is not None:
                 add(asked, role.shape.request, count)
@@ -72,9 +75,12 @@ class Limits:
     def allowance(self, gang: Gang, shape: Shape) -> int:
         """How many more of `shape` the gang's queues may hold."""
         most = len(gang.pending)
+        once = self._state.uncharged(shape, {}) if shape.spec.device_claims else {}
         for ceiling in self.ceilings(gang):
             # A queue that holds nothing may start one pod, however large: else two of them wait for ever.
             least = int(ceiling.first_gang_may_exceed and not ceiling.held)
+            if shortfall(once.items(), ceiling.held, ceiling.most) and not least:
+                return 0
             for axis, amount in shape.request:
                 if axis in ceiling.most:
                     left = max(0, ceiling.most[axis] - ceiling.held.get(axis, 0))
@@ -89,8 +95,11 @@ class Limits:
     def exceeded(self, gang: Gang, shape: Shape) -> Blocker | None:
         """The first limit that one more of `shape` would break; rather one that also holds where nothing is held."""
         lenient: Blocker | None = None
+        asked = dict(shape.request)
+        if shape.spec.device_claims:
+            add(asked, self._state.uncharged(shape, {}).items())
         for ceiling in self.ceilings(gang):
-            short = shortfall(shape.request, ceiling.held, ceiling.most)
+            short = shortfall(asked.items(), ceiling.held, ceiling.most)
             if short and not (ceiling.first_gang_may_exceed and not ceiling.held):
                 return self._needs(ceiling, short)
             if short and lenient is None:

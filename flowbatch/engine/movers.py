@@ -72,6 +72,6 @@ class Movers(Candidates):
         if self._view.now < until:
             self.soonest = Instant(until if self.soonest is None else min(until, self.soonest))
             return "that have just been moved"
-        if spec.devices or spec.ports or self._placement.social(task.shape):
+        if spec.devices or spec.device_claims or spec.ports or self._placement.social(task.shape):
             return "that could not be sure of another place"
         return super()._veto(task)

@@ -76,6 +76,8 @@ class Outlook:
             np.minimum(result, 1, out=result)
         if shape.spec.devices:
             result = self._state.devices.limit(shape, result)
+        if shape.spec.device_claims:
+            result = self._state.device_claims.limit(shape, result)
         if self._fits.momentary:
             result = self._cap(shape, result)
         return self._state.windows.limit(self._gang, shape, result) if self._state.windows else result

@@ -8,6 +8,7 @@
 | NeedsCapacity | its shapes | hope: so much more room on admitted nodes that it might fit |
 | NeedsTopology | its shapes, HyperNodes | hope: room in a domain that would do; HyperNodes, or nodes in them, change |
 | NeedsPeers | the tallies that its shapes look at, nodes | one of them moves the right way, a node changes |
+| NeedsVolume, NeedsDevices | the same, and storage or devices | claims, volumes, classes, pools or users change |
 | NeedsNode, hopeless ones | nodes | a node comes or changes |
 | NeedsTime | the clock | the instant |
 | NeedsRoom | its claims | all that was to leave has left |
@@ -48,6 +49,7 @@ from flowbatch.model.blockers import (
 )
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.ids import Instant, QueueName, Row
+from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 
 
@@ -64,6 +66,7 @@ class Parking:
         self._topology: Lanes = {}
         self._company = CompanyWatches()
         self._storage: Lanes = {}
+        self._devices: Lanes = {}
         self._any: Lanes = {}
         self._room = RoomWatches(state, fits)
         #: Lanes that may go on without having been woken.
@@ -111,10 +114,7 @@ class Parking:
                 self._wait_for_room(lane, needs, rooms)
             case NeedsPeers():
                 self._nodes[lane] = None
-                shapes = [shape for shape, _ in (rooms or {}).values()]
-                self._company.add(lane, shapes)
-                if any(shape.spec.claims for shape in shapes):
-                    self._storage[lane] = None
+                self._park_among(lane, [shape for shape, _ in (rooms or {}).values()])
             case Refused():
                 self._any[lane] = None
             case _:
@@ -123,6 +123,14 @@ class Parking:
     def _wait_for_room(self, lane: Lane, needs: int | Near | None, rooms: Rooms | None) -> None:
         self._room.add(lane, needs, rooms or {})
         self._room_hopes.add(lane)
+
+    def _park_among(self, lane: Lane, shapes: list[Shape]) -> None:
+        """Others, volumes or devices decide where there is a place."""
+        self._company.add(lane, shapes)
+        if any(shape.spec.claims for shape in shapes):
+            self._storage[lane] = None
+        if any(shape.spec.device_claims for shape in shapes):
+            self._devices[lane] = None
 
     def _park_rare(self, lane: Lane, blocker: Blocker) -> None:
         match blocker:
@@ -163,6 +171,7 @@ class Parking:
                 self._nodes.pop(lane, None)
                 self._company.remove(lane)
                 self._storage.pop(lane, None)
+                self._devices.pop(lane, None)
             case NeedsAnswer(ask=ask):
                 self._asks.pop(ask, None)
             case _:
@@ -195,9 +204,11 @@ class Parking:
         if changes.freed:
             found |= dict.fromkeys(lane for lane in self._claiming if self._cleared(lane, changes.freed))
         self._reconsider(found, changes, now)
-        if changes.storage:
-            found |= self._storage
-        return list(found | self._overdue(now))
+        return list(found | self._supplied(changes) | self._overdue(now))
+
+    def _supplied(self, changes: StateChanges) -> Lanes:
+        """Lanes that wait for what is claimed: volumes, devices."""
+        return (self._storage if changes.storage else {}) | (self._devices if changes.devices else {})
 
     def give_hope(self, changes: StateChanges) -> None:
         """There may be room now, for some lane or other; none of them is woken for it."""

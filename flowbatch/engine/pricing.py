@@ -54,6 +54,8 @@ class Pricing:
                 take_off(lack, unit.gives[row])
         if lack or (shape.spec.devices and not self._free_devices(row, shape, units, chosen)):
             return None
+        if shape.spec.device_claims and not self._free_claims(row, shape, units, chosen):
+            return None
         return self._thin(row, shape, chosen, pinned)
 
     def price(self, units: Sequence[Unit], row: int, shape: Shape, count: int) -> Cost:
@@ -87,6 +89,26 @@ class Pricing:
                 chosen.append(unit)
         return self._devices_fit(row, shape, chosen)
 
+    def _free_claims(self, row: int, shape: Shape, units: Sequence[Unit], chosen: list[Unit]) -> bool:
+        """The same for devices that are claimed."""
+        for unit in units:
+            if self._claims_fit(row, shape, chosen):
+                return True
+            if unit.there and unit not in chosen and any(task.fact.device_claims for task in unit.tasks):
+                chosen.append(unit)
+        return self._claims_fit(row, shape, chosen)
+
+    def _claims_fit(self, row: int, shape: Shape, gone: Sequence[Unit]) -> bool:
+        """One more finds devices on the row once these units, and the claims that they alone use, are gone."""
+        claims = self._state.device_claims
+        users = [task.fact.device_claims for unit in gone if unit.there for task in unit.tasks]
+        for each in users:
+            claims.suppose(each, -1)
+        fits = bool(claims.limit_at(shape, np.array([row]), np.ones(1, np.int64))[0])
+        for each in users:
+            claims.suppose(each, 1)
+        return fits
+
     def _devices_fit(self, row: int, shape: Shape, gone: Sequence[Unit]) -> bool:
         """One more fits on the row's devices once these units are gone."""
         devices = self._state.devices
@@ -113,8 +135,10 @@ class Pricing:
         gone: list[Unit] = []
         for unit in reversed(chosen[pinned:]):
             given = unit.gives[row]
-            left = [other for other in chosen if other is not unit and other not in gone] if shape.spec.devices else []
+            picky = shape.spec.devices or shape.spec.device_claims
+            left = [other for other in chosen if other is not unit and other not in gone] if picky else []
             useless = not shape.spec.devices or self._devices_fit(row, shape, left)
+            useless = useless and (not shape.spec.device_claims or self._claims_fit(row, shape, left))
             if useless and all(spare[axis] >= given.get(axis, 0) for axis in spare):
                 gone.append(unit)
                 for axis in spare:

@@ -7,7 +7,7 @@ import numpy as np
 from flowbatch.engine.fits import Fits
 from flowbatch.model.asks import WHOLE, DeviceAsk
 from flowbatch.model.gangs import Gang
-from flowbatch.model.ids import Amounts, ShapeId
+from flowbatch.model.ids import Amounts, Row, ShapeId
 from flowbatch.model.resources import PODS
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
@@ -96,6 +96,10 @@ class Reasons:
             lacking = available & (state.devices.limit(shape, available.astype(np.int64)) == 0)
             self._note(counts, f"node(s) didn't have devices with enough left for {device_words(shape)}", lacking)
             available &= ~lacking
+        if shape.spec.device_claims and available.any():
+            lacking = available & (state.device_claims.limit(shape, available.astype(np.int64)) == 0)
+            self._note(counts, self._devices_lacking(shape, lacking), lacking)
+            available &= ~lacking
         if shape.spec.ports:
             taken = np.zeros(table.size, np.bool_)
             taken[state.ports.taken(shape.spec.ports)] = True
@@ -110,6 +114,22 @@ class Reasons:
         reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
         head = f"{int(available.sum())}/{int(exists.sum())} nodes are available"
         return f"{head}: {reasons}." if reasons else f"{head}."
+
+    def _devices_lacking(self, shape: Shape, lacking: Bools) -> str:
+        """What a pod claims there, and how much of it the best of these nodes has free."""
+        claims = self._state.device_claims
+        asked = claims.open(shape)
+        wishes = [request.wishes[0] for content in asked for request in content.requests]
+        words = ", ".join(f"{wish.count or 'all'} of class {wish.device_class}" for wish in wishes)
+        if len(wishes) != 1:
+            return f"node(s) didn't have free devices for {words}"
+        most, name = 0, ""
+        for row in np.flatnonzero(lacking).tolist():
+            node = self._state.node_at[Row(row)]
+            free = sum(claims.pools.eligible(wishes[0], each) for each in claims.rooms.offer(node).free)
+            if free > most:
+                most, name = free, node.name
+        return f"node(s) didn't have free devices for {words} (most: {most}{f' on {name}' if name else ''})"
 
     def _known(self) -> Bools:
         return self._fits.known()

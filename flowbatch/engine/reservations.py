@@ -157,4 +157,4 @@ def _plain(gang: Gang, what: Demand) -> bool:
     if what.surplus or what.teams or gang.reach is not None or gang.repairing:
         return False
     shapes = [part.shape for part in what.parts] + [role.shape for role, _ in what.reserve if role.shape]
-    return not any(shape.spec.devices or shape.spec.sociable for shape in shapes)
+    return not any(shape.spec.devices or shape.spec.device_claims or shape.spec.sociable for shape in shapes)

@@ -108,7 +108,7 @@ class RoomWatches:
         self._grow()
         self._least[watch.slot] = ENDLESS
         self._joint[watch.slot] = False
-        self._particular[watch.slot] = bool(shape.spec.devices or shape.spec.ports)
+        self._particular[watch.slot] = bool(shape.spec.devices or shape.spec.device_claims or shape.spec.ports)
         self._won[watch.slot] = self._some[watch.slot] = 0
         return watch
 
@@ -184,6 +184,8 @@ class RoomWatches:
             shape = self._watches[int(slots[at])].shape
             if shape.spec.devices:
                 now[at] = np.minimum(now[at], self._state.devices.copies(shape, rows))
+            if shape.spec.device_claims:
+                now[at] = self._state.device_claims.limit_at(shape, rows, now[at])
             if shape.spec.ports:
                 now[at] = np.minimum(now[at], 1)
         some, won = now.any(axis=1), self._copies.gain(slots, rows, now)

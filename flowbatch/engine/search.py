@@ -74,7 +74,7 @@ class Search:
             trial.unreserve(self._gang)
             trial.unclaim(self._gang)
             self._outlook.look_ahead()
-            if self._state.group_use is not None or any(want.shape.spec.devices for want in self._needs):
+            if self._state.group_use is not None or any(_picky(want.shape) for want in self._needs):
                 trial.suppose_left(self._outlook.leaving())
             self._who = find()
             by_row = self._who.by_row
@@ -389,3 +389,8 @@ class Search:
             )
             for ceiling in self._ceilings(self._gang)
         ]
+
+
+def _picky(shape: Shape) -> bool:
+    """It is not enough for it that there is room: it wants devices."""
+    return bool(shape.spec.devices or shape.spec.device_claims)

@@ -9,7 +9,7 @@ from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.placement import Placement, admits_empty
 from flowbatch.engine.room import TOGETHER, Near, Rooms
 from flowbatch.engine.standing import Part
-from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsPeers, NeedsVolume
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsDevices, NeedsNode, NeedsPeers, NeedsVolume
 from flowbatch.model.gangs import Gang, Role
 from flowbatch.model.ids import ShapeId
 from flowbatch.model.shapes import Shape
@@ -31,9 +31,15 @@ class Tightness:
         if not mask.any():
             return NeedsNode(shape.id)
         if self._placement.social(shape) and int(self._placement.room(shape).anyway.sum()) + placed >= needs:
-            whom = NeedsVolume if shape.spec.claims else NeedsPeers
-            return whom((shape.id,), fits, needs)
+            return self._whom(shape)((shape.id,), fits, needs)
         return self._capacity(shape, fits, needs)
+
+    def _whom(self, shape: Shape) -> type[NeedsPeers]:
+        """What keeps the shape away from room, by what it asks for."""
+        claims = self._state.device_claims
+        if shape.spec.device_claims and claims.on and (claims.is_roaming(shape) or claims.is_bound(shape)):
+            return NeedsDevices
+        return NeedsVolume if shape.spec.claims else NeedsPeers
 
     def _capacity(self, shape: Shape, fits: int, needs: int) -> NeedsCapacity:
         most = admits_empty(self._state, self._fits.of(shape).mask, shape)

@@ -8,6 +8,7 @@ from flowbatch.model.blockers import (
     Gated,
     NeedsAnswer,
     NeedsCapacity,
+    NeedsDevices,
     NeedsGang,
     NeedsHeadroom,
     NeedsMembers,
@@ -68,7 +69,7 @@ class Why:
             case NeedsTopology():
                 return self._topology(blocker, gang)
             case NeedsPeers(fits=fits, needs=needs):
-                who = "volumes leave" if isinstance(blocker, NeedsVolume) else "other pods (affinity, spread) leave"
+                who = _who_leaves(blocker)
                 return f"{who} a place for {fits} of {needs} pods. {self._nodes(gang, blocker)}"
             case NeedsRoom(pods=pods, nodes=nodes):
                 return f"waits for {pods} pods to leave on {nodes} nodes"
@@ -209,6 +210,13 @@ def tight_shape(gang: Gang, blocker: Blocker) -> Shape | None:
     named: tuple[ShapeId, ...] = getattr(blocker, "shapes", ()) or (getattr(blocker, "shape", ShapeId(-1)),)
     known = {shape.id: shape for shape in shapes_of(gang)}
     return next((known[shape] for shape in named if shape in known), None)
+
+
+def _who_leaves(blocker: NeedsPeers) -> str:
+    """What decides where there is a place, as the subject of a sentence."""
+    if isinstance(blocker, NeedsDevices):
+        return "claims to devices leave"
+    return "volumes leave" if isinstance(blocker, NeedsVolume) else "other pods (affinity, spread) leave"
 
 
 def _spared(spared: Spared) -> str:

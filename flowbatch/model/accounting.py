@@ -2,8 +2,9 @@
 
 from flowbatch.model.books import Books
 from flowbatch.model.gangs import Gang, Task
+from flowbatch.model.ids import GangId
 from flowbatch.model.queues import Queue, charge
-from flowbatch.model.resources import Sums, add
+from flowbatch.model.resources import Request, Sums, add, device_axis
 from flowbatch.model.shapes import Shape
 
 
@@ -121,6 +122,60 @@ class Accounting(Books):
                 add(gang.queue.wanted, gang.wanted.items(), -1)
                 add(gang.queue.wanted, wanted.items())
             gang.wanted = wanted
+
+    # -- claims to devices that several pods use: charged once, to the first of their gangs
+
+    def use_claims(self, task: Task, sign: int) -> None:
+        """A pod of a gang uses its claims, or does so no more (-1)."""
+        gang = task.gang
+        if gang is None:
+            return
+        for claim, ask in zip(task.fact.device_claims, task.shape.spec.device_claims, strict=True):
+            if ask.shared and claim:
+                users = self.claim_gangs.setdefault(claim, {})
+                users[gang.id] = users.get(gang.id, 0) + sign
+                if not users[gang.id]:
+                    del users[gang.id]
+                self.charge_claim(claim)
+                if not users:
+                    del self.claim_gangs[claim]
+
+    def charge_claim(self, claim: str) -> None:
+        """Charge it to the first gang that uses it, and to nobody else."""
+        users, fact = self.claim_gangs.get(claim, {}), self.device_claims.claims.get(claim)
+        payer, before = min(users, default=None), self.claim_charges.get(claim)
+        counted = fact.content.counted if fact is not None else ()
+        request = tuple((self.axes.axis(device_axis(name)), count) for name, count in counted)
+        after = (payer, request) if payer is not None and request else None
+        if before == after:
+            return
+        if before is not None:
+            self._charge_devices(*before, -1)
+            del self.claim_charges[claim]
+        if after is not None:
+            self._charge_devices(*after, 1)
+            self.claim_charges[claim] = after
+
+    def _charge_devices(self, gang_id: GangId, request: Request, sign: int) -> None:
+        self.queues.worked_out.clear()
+        gang = self.gangs[gang_id]
+        add(gang.allocated, request, sign)
+        if gang.queue is not None:
+            charge(gang, gang.queue, request, sign)
+            if sign < 0:
+                self.changes.shares = True
+                self.ease(gang.queue)
+
+    def uncharged(self, shape: Shape, known: dict[str, None]) -> Sums:
+        """What shared claims of `shape` would be charged for that nobody uses yet, but for `known` ones."""
+        found: Sums = {}
+        for ask in shape.spec.device_claims:
+            if ask.shared and ask.claim not in known and ask.claim not in self.claim_gangs:
+                known[ask.claim] = None
+                fact = self.device_claims.claims.get(ask.claim)
+                for name, count in fact.content.counted if fact is not None else ():
+                    add(found, ((self.axes.axis(device_axis(name)), count),))
+        return found
 
     def refresh_total(self) -> None:
         """Sum the capacity of ready nodes again; the engine calls it once per cycle in which nodes changed."""

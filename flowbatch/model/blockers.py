@@ -210,6 +210,13 @@ class NeedsVolume(NeedsPeers, frozen=True):
     """
 
 
+class NeedsDevices(NeedsPeers, frozen=True):
+    """There is room, but not where the devices are that the pods claim, or a claim is not there: `fits` of `needs`.
+
+    Cure: a claim, a device class or a pool of devices comes or changes, or a device is given back.
+    """
+
+
 class NeedsTime(Blocker, frozen=True):
     """Not before `until`. Cure: the clock."""
 

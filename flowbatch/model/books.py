@@ -10,6 +10,7 @@ from flowbatch.model.budgets import Budgets
 from flowbatch.model.census import Census
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
+from flowbatch.model.deviceclaims import DeviceClaims
 from flowbatch.model.devices import DeviceTable
 from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.groupuse import GroupUse
@@ -20,7 +21,7 @@ from flowbatch.model.peers import Peers
 from flowbatch.model.ports import HostPorts
 from flowbatch.model.queues import QueueTree
 from flowbatch.model.quotas import Quotas
-from flowbatch.model.resources import Axes, Sums
+from flowbatch.model.resources import Axes, Request, Sums
 from flowbatch.model.shapes import Shape, ShapeTable
 from flowbatch.model.table import NodeTable
 from flowbatch.model.topology import Topology
@@ -43,6 +44,10 @@ class Books:
         self.census = Census()
         self.nodes: dict[NodeName, Node] = {}
         self.node_at: dict[Row, Node] = {}
+        self.device_claims = DeviceClaims(self.nodes, self.node_at)
+        #: Shared claims to devices -> gangs with pods that use them; and what is charged for them to whom.
+        self.claim_gangs: dict[str, dict[GangId, int]] = {}
+        self.claim_charges: dict[str, tuple[GangId, Request]] = {}
         self.topology = Topology(self.nodes)
         self.tasks: dict[PodUid, Task] = {}
         self.gangs: dict[GangId, Gang] = {}
@@ -75,6 +80,7 @@ class Books:
             node = self.nodes[name] = Node(name, self.table.add_row())
             self.node_at[node.row] = node
             self.columns.set(node.row, {}, (), cordoned=False)
+            self.device_claims.rooms.touch(node.row)
         return node
 
     def _drop_node_if_idle(self, node: Node) -> None:
@@ -82,6 +88,7 @@ class Books:
             del self.nodes[node.name]
             del self.node_at[node.row]
             self.devices.set(node.row, (), ())
+            self.device_claims.rooms.touch(node.row)
             self.table.drop_row(node.row)
 
     def _gang(self, gang_id: GangId) -> Gang:

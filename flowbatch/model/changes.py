@@ -29,6 +29,8 @@ class StateChanges:
     tallies: dict[Tally, int] = field(default_factory=dict)
     #: Claims, volumes, their classes or users are not what they were.
     storage: bool = False
+    #: Claimed devices, their classes, claims or users are not what they were.
+    devices: bool = False
     #: The capacity of all ready nodes is not what it was.
     total: bool = False
     #: Less is used or promised in the whole cluster than before.
@@ -58,6 +60,7 @@ class StateChanges:
             or self.topology
             or self.tallies
             or self.storage
+            or self.devices
         )
 
     def note(self, tallies: Iterable[Tally], amount: int) -> None:

@@ -1,6 +1,7 @@
 """Every sum recomputed from tasks and gangs. A difference is a bug in the engine and raises with all it knows."""
 
 from flowbatch.errors import FlowbatchError
+from flowbatch.model.checking.claims import check_claims
 from flowbatch.model.checking.gangs import check_gangs, check_tasks
 from flowbatch.model.checking.peers import check_peers, check_volumes
 from flowbatch.model.checking.queues import check_accounts, check_queues, check_tree
@@ -31,6 +32,7 @@ def check(state: ClusterState) -> None:
     same(wrong, "charged to budgets", state.budgets.content(), _charged(state))
     check_peers(state, wrong)
     check_volumes(state, wrong)
+    check_claims(state, wrong)
     if wrong:
         raise InvariantBroken("; ".join(wrong))
 

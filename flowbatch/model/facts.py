@@ -347,6 +347,8 @@ class PodSeen(Fact, frozen=True):
     #: How long it may run before its kubelet ends it; 0 for as long as it likes.
     deadline_ms: int = 0
     devices: tuple[DeviceShare, ...] = ()
+    #: ResourceClaims that the shape's `device_claims` are about, as "namespace/name"; empty where there is none yet.
+    device_claims: tuple[str, ...] = ()
 
 
 class QuotaSeen(Fact, frozen=True):

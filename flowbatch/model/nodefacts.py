@@ -1,6 +1,7 @@
 """What nodes are, which domains of the network they are in, and what storage there is."""
 
 from flowbatch.model.asks import Device
+from flowbatch.model.claimfacts import ClaimFact, DeviceClaimGone, DeviceClaimSeen
 from flowbatch.model.facts import (
     AttachSeen,
     ClaimGone,
@@ -54,6 +55,7 @@ class NodeFacts(Whereabouts):
         if self.group_use is not None:
             self.group_use.stale = True
         self.columns.set(node.row, node.labels, fact.taints, cordoned=fact.unschedulable)
+        self.device_claims.rooms.touch(node.row)
         self._touch_topology(node)
         self.changes.nodes[node.row] = None
         self.changes.freed[node.row] = None
@@ -103,6 +105,19 @@ class NodeFacts(Whereabouts):
     def _touch_topology(self, node: Node) -> None:
         self.topology.touch(node.name)
         self.changes.topology = self.topology.stale
+
+    # -- devices that are claimed
+
+    def observe_devices(self, fact: ClaimFact) -> None:
+        """A claim, a class or a pool: those who wait for devices are tried again, where those are."""
+        claims, changes = self.device_claims, self.changes
+        claims.see(fact)
+        changes.devices = True
+        changes.freed |= claims.moved
+        if isinstance(fact, DeviceClaimSeen | DeviceClaimGone):
+            self.charge_claim(fact.id)
+        else:
+            changes.nodes |= claims.moved
 
     # -- storage
 

@@ -16,8 +16,17 @@ Sums = dict[int, int]
 
 #: The axis that counts pods; every request has one of it.
 PODS = 0
+#: Axes that no node has: devices of a class, which queues count and whose places pools know. To the table every node
+#: has more of them than anybody asks for.
+DEVICE_CLASS = "deviceclass/"
+EVERYWHERE = 1 << 40
 #: 2**50 (a pebibyte): 8,191 of them still add up in int64, and a quotient of two amounts is exact in float64.
 AMOUNT_MAX = 1 << 50
+
+
+def device_axis(device_class: str) -> str:
+    """What queues call devices of a class (Volcano: capacity plugin)."""
+    return DEVICE_CLASS + device_class
 
 
 class Axes:
@@ -25,6 +34,7 @@ class Axes:
 
     def __init__(self) -> None:
         self.names: list[str] = ["pods", "cpu", "memory"]
+        self._unplaced: list[int] = []
         self._axis_of: dict[str, int] = {name: axis for axis, name in enumerate(self.names)}
 
     def __len__(self) -> int:
@@ -36,7 +46,14 @@ class Axes:
         if axis is None:
             axis = self._axis_of[name] = len(self.names)
             self.names.append(name)
+            if name.startswith(DEVICE_CLASS):
+                self._unplaced.append(axis)
         return axis
+
+    @property
+    def unplaced(self) -> list[int]:
+        """Axes that say nothing about nodes."""
+        return self._unplaced
 
     def find(self, name: str) -> int | None:
         """The axis of `name`, or None where nobody has mentioned it yet."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from flowbatch.model.asks import DeviceAsk
+from flowbatch.model.claimasks import ClaimAsk
 from flowbatch.model.ids import Amounts, ShapeId
 from flowbatch.model.resources import PODS, Axes, Request
 
@@ -111,8 +112,8 @@ class ShapeSpec(Value, frozen=True):
     images: tuple[str, ...] = ()
     #: PersistentVolumeClaims, as "namespace/name", sorted.
     claims: tuple[str, ...] = ()
-    #: It has resource claims (dynamic resource allocation).
-    device_claims: bool = False
+    #: Claims to devices (dynamic resource allocation), in the order of the pod's own list.
+    device_claims: tuple[ClaimAsk, ...] = ()
 
     @property
     def sociable(self) -> bool:
@@ -186,7 +187,7 @@ class ShapeTable:
         request = self._axes.request(spec.requests)
         best_effort = all(axis == PODS for axis, _ in request)
         shape = Shape(ShapeId(self._next), spec, request, best_effort)
-        if self._peers is not None and (kind is not None or spec.sociable or spec.claims):
+        if self._peers is not None and (kind is not None or spec.sociable or spec.claims or spec.device_claims):
             shape.stake = self._peers.stake(spec, kind)
         self._next += 1
         return shape

@@ -185,10 +185,12 @@ class ClusterState(QueueFacts):
             and fact.shape == old.shape
             and fact.gated == old.gated
             and fact.labels == old.labels
+            and fact.device_claims == old.device_claims
         ):
             task.fact = fact
             return
         node, shape, devices = task.node, task.shape, task.devices
+        decided = self.device_claims.decisions(old.device_claims) if old.device_claims else {}
         self.changes.shares = True
         self._vacate(task)
         self._leave(task)
@@ -204,6 +206,7 @@ class ClusterState(QueueFacts):
         if node is not None:
             self._occupy(task, self._node(node.name))
             self._hold_devices(task, devices)
+            self.device_claims.restore(decided)
 
     def _seen_on(self, task: Task, name: NodeName) -> None:
         if task.state in FINISHED:

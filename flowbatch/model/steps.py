@@ -8,9 +8,10 @@ import msgspec
 class Step(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Something to do before a binding is sent, in order.
 
-    A patch, a volume, an annotation, a gate to lift; or a lock: annotation `name` of node `value`, which nobody has.
+    A patch, a volume, an annotation, a gate to lift, devices given to a claim; or a lock: annotation `name` of node
+    `value`, which nobody has.
     """
 
-    kind: Literal["patch", "volume", "annotation", "gate", "lock"]
+    kind: Literal["patch", "volume", "annotation", "gate", "lock", "devices"]
     name: str
     value: str = ""

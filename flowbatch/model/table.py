@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbatch.model.ids import Row
-from flowbatch.model.resources import Axes, Request
+from flowbatch.model.resources import EVERYWHERE, PODS, Axes, Request
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -52,6 +52,14 @@ class NodeTable:
             for name in ("capacity", "free", "releasing", "reserved", "claimed", "firm", "inverse"):
                 column = getattr(self, name)
                 setattr(self, name, np.pad(column, ((0, missing), (0, 0))))
+            self._offer_everywhere(self.capacity.shape[0] - missing)
+
+    def _offer_everywhere(self, first: int) -> None:
+        """Of axes from `first` on that say nothing about nodes, each node has enough."""
+        for axis in self._axes.unplaced:
+            if axis >= first:
+                self.capacity[axis] = np.where(self.capacity[PODS] > 0, EVERYWHERE, 0)
+                self.free[axis] += self.capacity[axis]
 
     def add_row(self) -> Row:
         """A zero row that is not ready."""
@@ -83,6 +91,8 @@ class NodeTable:
         column = np.zeros(self.capacity.shape[0], np.int64)
         for axis, amount in capacity.items():
             column[axis] = amount
+        if column[PODS]:
+            column[self._axes.unplaced] = EVERYWHERE
         self.free[:, row] += column - self.capacity[:, row]
         self.capacity[:, row] = column
         self.inverse[:, row] = np.divide(1.0, column, out=np.zeros(column.size), where=column > 0)

@@ -62,14 +62,15 @@ class Trial:
         placed = (tasks, np.repeat(rows, counts), picks)
         self._placed.append(placed)
         ports = shape.spec.ports
-        for row in placed[1].tolist() if ports else ():
-            state.ports.take(Row(row), ports)
+        self._hold_ports(ports, placed[1], 1)
         stake = shape.stake
         if stake is not None:
             state.peers.move_rows(stake, rows, counts)
         claims = shape.spec.claims
         for row in placed[1].tolist() if claims else ():
             state.volumes.take(claims, state.node_at[Row(row)])
+        if shape.spec.device_claims:
+            self._claim_devices(shape, tasks, placed[1])
         loans = state.windows.placed(gang, tasks, placed[1]) if state.windows.by_gang else ()
         groups = state.group_use
         if groups is not None:
@@ -80,12 +81,13 @@ class Trial:
                 groups.move(gang, shape.request, rows.tolist(), counts.tolist(), -1)
             for window, uid in loans:
                 window.settle(uid)
+            if shape.spec.device_claims:
+                self._give_devices(tasks, placed[1])
             for row in placed[1].tolist() if claims else ():
                 state.volumes.give(claims, Row(row))
             if stake is not None:
                 state.peers.move_rows(stake, rows, -counts)
-            for row in placed[1].tolist() if ports else ():
-                state.ports.take(Row(row), ports, -1)
+            self._hold_ports(ports, placed[1], -1)
             self._placed.pop()
             state.charge(gang, shape, -count)
             state.table.take_rows(rows, counts, shape.request, -1)
@@ -93,6 +95,22 @@ class Trial:
                 state.devices.give_rows(shape, placed[1], picks)
 
         self._undo.append(back)
+
+    def _hold_ports(self, ports: tuple[tuple[str, str, int], ...], rows: Ints, sign: int) -> None:
+        for row in rows.tolist() if ports else ():
+            self._state.ports.take(Row(row), ports, sign)
+
+    def _claim_devices(self, shape: Shape, tasks: Sequence[Task], rows: Ints) -> None:
+        """Of members to come nobody knows their claims yet: those hold no devices."""
+        state = self._state
+        for task, row in zip(tasks, rows.tolist(), strict=False):
+            state.device_claims.take(task.fact.device_claims, shape.spec.device_claims, state.node_at[Row(row)])
+            state.use_claims(task, 1)
+
+    def _give_devices(self, tasks: Sequence[Task], rows: Ints) -> None:
+        for task, row in reversed(list(zip(tasks, rows.tolist(), strict=False))):
+            self._state.use_claims(task, -1)
+            self._state.device_claims.give(task.fact.device_claims, Row(row))
 
     def reserve(self, gang: Gang, reservation: Reservation) -> None:
         """Hold room for members of `gang` that have no pods yet."""
@@ -169,6 +187,7 @@ class Trial:
         def hold(sign: int) -> None:
             for row, task in held:
                 self._state.devices.hold(row, task.devices, sign)
+                self._state.device_claims.suppose(task.fact.device_claims, sign)
                 self._count_in_group(task, row, sign)
 
         hold(-1)
@@ -176,8 +195,11 @@ class Trial:
 
     def devices_back(self, tasks: Iterable[Task]) -> bool:
         """Let tasks that were supposed gone have their devices again, if nobody else has them by now."""
-        devices, held = self._state.devices, []
-        good = True
+        devices, held, claims = self._state.devices, [], self._state.device_claims
+        good, users = True, [task.fact.device_claims for task in tasks]
+        for each in users:
+            claims.suppose(each, 1)
+            good = good and claims.bears(each)
         for task in tasks:
             if task.devices and task.node is not None:
                 devices.hold(task.node.row, task.devices)
@@ -187,10 +209,12 @@ class Trial:
         def back() -> None:
             for row, shares in held:
                 devices.hold(row, shares, -1)
+            for each in users:
+                claims.suppose(each, -1)
 
         if not good:
             back()
-        elif held:
+        elif held or any(users):
             self._undo.append(back)
         return good
 
@@ -204,6 +228,8 @@ class Trial:
             self._state.peers.suppose(task.shape.stake, task.node.row, sign)
         if task.devices and task.node is not None:
             self._state.devices.hold(task.node.row, task.devices, sign)
+        if task.fact.device_claims:
+            self._state.device_claims.suppose(task.fact.device_claims, sign)
         if task.node is not None:
             self._count_in_group(task, task.node.row, sign)
 

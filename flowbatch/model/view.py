@@ -7,6 +7,7 @@ from flowbatch.model.buckets import Buckets
 from flowbatch.model.budgets import Budgets
 from flowbatch.model.census import Census
 from flowbatch.model.columns import NodeColumns
+from flowbatch.model.deviceclaims import DeviceClaims
 from flowbatch.model.devices import DeviceTable
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, Instant, NodeName, QueueName
@@ -58,6 +59,11 @@ class ClusterView(Protocol):
     @property
     def devices(self) -> DeviceTable:
         """Devices that pods share; read only."""
+        ...
+
+    @property
+    def device_claims(self) -> DeviceClaims:
+        """Devices that pods claim, and who uses which; read only."""
         ...
 
     @property
@@ -151,6 +157,7 @@ class View:
         self.columns = state.columns
         self.volumes = state.volumes
         self.devices = state.devices
+        self.device_claims = state.device_claims
         self.census = state.census
         self.topology = state.topology
         self.nodes: Mapping[NodeName, Node] = state.nodes

@@ -92,6 +92,10 @@ class Whereabouts(Keeping):
         if task.shape.stake is not None:
             self.peers.move(task.shape.stake, node.row, 1)
             self.volumes.take(task.shape.spec.claims, node)
+            if task.fact.device_claims:
+                # Somebody else has bound it, or it is only off the books for a moment: nothing is decided here.
+                self.device_claims.take(task.fact.device_claims, task.shape.spec.device_claims, node, decide=False)
+                self.use_claims(task, 1)
         self._settle(task, node)
         self._account(task, 1)
         if self.table.over[node.row] or (self.table.claims and not self.table.kept(node.row)):
@@ -138,6 +142,10 @@ class Whereabouts(Keeping):
             if task.shape.spec.claims:
                 self.volumes.give(task.shape.spec.claims, node.row)
                 self.changes.storage = True
+            if task.fact.device_claims:
+                self.use_claims(task, -1)
+                self.device_claims.give(task.fact.device_claims, node.row)
+                self.changes.devices = True
         task.node = None
         task.confirmed = False
         del node.tasks[task.fact.uid]

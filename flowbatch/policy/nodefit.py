@@ -6,8 +6,6 @@ Readiness, resources, the pod count and host ports are not here: the engine neve
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from flowbatch.model.nodes import Node
 from flowbatch.model.shapes import Shape, Taint, Toleration
 from flowbatch.model.table import Bools
@@ -104,22 +102,6 @@ class Taints:
                 rows_of[reason] = rows_of[reason] | here if reason in rows_of else here
         for reason, rows in rows_of.items():
             yield rows, reason
-
-
-@dataclass(frozen=True)
-class NoDeviceClaims:
-    """Pods with resource claims wait: nobody here allocates devices to them, and a kubelet would only refuse them."""
-
-    reason = "node(s) cannot be given to a pod with resourceClaims: this scheduler does not allocate devices for them"
-
-    def admits(self, shape: Shape, node: Node, view: ClusterView) -> str | None:
-        """None unless the shape has such claims."""
-        return self.reason if shape.spec.device_claims else None
-
-    def refusals(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
-        """All rows, or none."""
-        if shape.spec.device_claims:
-            yield np.ones(view.table.size, np.bool_), self.reason
 
 
 def taint_reason(taint: Taint) -> str:

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from flowbatch.policy.deviceclaims import DeviceClaimFit, DeviceClaimSteps
 from flowbatch.policy.evictable import UnlessEvictable
 from flowbatch.policy.fragmentation import Fragmentation
 from flowbatch.policy.gates import Overcommit, QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
-from flowbatch.policy.nodefit import NoDeviceClaims, Schedulable, Selector, Taints
+from flowbatch.policy.nodefit import Schedulable, Selector, Taints
 from flowbatch.policy.ordering import DominantShare, LeastServed, Priority, QueuePriority, UnreadyFirst
 from flowbatch.policy.owners import OwnerJobs, OwnerShare
 from flowbatch.policy.podaffinity import PodAffinity, PodAffinityScore
@@ -30,8 +31,8 @@ DEFAULT = Policy(
     limits=(Capability(), FairShare()),
     gang_limits=(Borrowing(), OwnerShare()),
     shares=Proportion(),
-    filters=(Schedulable(), Selector(), Taints(), NoDeviceClaims(), PodAffinity(), TopologySpread(), VolumeFit()),
-    steps=(VolumeSteps(),),
+    filters=(Schedulable(), Selector(), Taints(), PodAffinity(), TopologySpread(), VolumeFit(), DeviceClaimFit()),
+    steps=(DeviceClaimSteps(), VolumeSteps()),
     scores=(BinPack(), PreferredAffinity(), PreferredTaints(), PodAffinityScore(), TopologySpreadScore()),
 )
 

@@ -163,7 +163,11 @@ class FairShare:
     first_gang_may_exceed: bool = True
 
     def limit(self, queue: Queue, view: ClusterView) -> Mapping[int, int]:
-        """Its share; no limit where nobody else asks for a part, because there the nodes' own capacity says more."""
+        """Its share; no limit where nobody else asks for a part, because there the nodes' own capacity says more.
+
+        Nor of what no node has: of devices that are claimed there is no total to divide.
+        """
         if queue.share is None:
             return {}
-        return {axis: part for axis, part in queue.share.items() if part < view.total.get(axis, 0)}
+        total, unplaced = view.total, view.axes.unplaced
+        return {axis: part for axis, part in queue.share.items() if part < total.get(axis, 0) and axis not in unplaced}

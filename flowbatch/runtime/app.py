@@ -15,6 +15,7 @@ import structlog
 
 from flowbatch.api.kinds import (
     CSI_NODE,
+    DEVICE_CLASS,
     HYPER_NODE,
     NAMESPACE,
     NODE,
@@ -25,7 +26,10 @@ from flowbatch.api.kinds import (
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
     RESOURCE_QUOTA,
+    RESOURCE_SLICE,
     STORAGE_CLASS,
 )
 from flowbatch.informer import Informer
@@ -100,6 +104,10 @@ async def run_all(
             volumes=shared.base(client, PERSISTENT_VOLUME),
             storage_classes=shared.base(client, STORAGE_CLASS),
             csi_nodes=shared.base(client, CSI_NODE),
+            device_claims=shared.base(client, RESOURCE_CLAIM),
+            claim_templates=shared.base(client, RESOURCE_CLAIM_TEMPLATE),
+            device_classes=shared.base(client, DEVICE_CLASS),
+            device_slices=shared.base(client, RESOURCE_SLICE),
             hyper_nodes=shared.base(client, HYPER_NODE),
             budgets=shared.base(client, POD_DISRUPTION_BUDGET),
         )

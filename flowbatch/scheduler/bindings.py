@@ -23,6 +23,7 @@ from flowbatch.kube.request import Request, get_object
 from flowbatch.kube.watch import EventDecoder, Malformed
 from flowbatch.metrics import BIND_FAILURES, BIND_SECONDS, BINDS, UNKNOWN_OUTCOMES
 from flowbatch.scheduler import requests
+from flowbatch.scheduler.claimwrites import ClaimWrites
 from flowbatch.scheduler.lanes import Turn
 from flowbatch.scheduler.requests import NoSuchStep
 from flowbatch.scheduler.timers import Timers
@@ -81,6 +82,7 @@ class Bindings:
     ) -> None:
         self._sender = sender
         self._volume_writes = VolumeWrites(sender)
+        self.claim_writes = ClaimWrites(sender)
         #: Bindings that wait for claims, by pod uid, and when to look at those again; `again` gives them a lane.
         self._waiting: dict[str, Turn] = {}
         self._looks = Timers(self._look_again)
@@ -117,6 +119,8 @@ class Bindings:
                 return False
             except (ApiError, TransportError, NoSuchStep) as error:
                 await self._volume_writes.take_back(progress.done)
+                # Of the one that failed nobody knows what the server did.
+                await self.claim_writes.take_back([*progress.done, step])
                 self._tell_late(order.uid, events.StepFailed(order.uid, step.name, str(error)))
                 return False
             progress.done.append(step)
@@ -125,6 +129,8 @@ class Bindings:
     async def _do(self, order: Bind, step: Step, progress: "Progress") -> bool:
         if step.kind == "lock":
             await self._lock(step)
+        elif step.kind == "devices":
+            await self.claim_writes.do(step)
         elif step.kind != "volume":
             await self._sender.send(requests.step_request(order, step))
         elif is_wait(step):

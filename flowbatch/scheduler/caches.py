@@ -19,6 +19,7 @@ from flowbatch.api.core import (
 from flowbatch.api.disruption import PodDisruptionBudget
 from flowbatch.api.kinds import (
     CSI_NODE,
+    DEVICE_CLASS,
     HYPER_NODE,
     NAMESPACE,
     NODE,
@@ -29,9 +30,13 @@ from flowbatch.api.kinds import (
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
     RESOURCE_QUOTA,
+    RESOURCE_SLICE,
     STORAGE_CLASS,
 )
+from flowbatch.api.resource import DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
 from flowbatch.informer import Informer
@@ -54,6 +59,10 @@ class Caches:
     volumes: Informer[PersistentVolume] | None = None
     storage_classes: Informer[StorageClass] | None = None
     csi_nodes: Informer[CSINode] | None = None
+    device_claims: Informer[ResourceClaim] | None = None
+    claim_templates: Informer[ResourceClaimTemplate] | None = None
+    device_classes: Informer[DeviceClass] | None = None
+    device_slices: Informer[ResourceSlice] | None = None
     hyper_nodes: Informer[HyperNode] | None = None
     budgets: Informer[PodDisruptionBudget] | None = None
 
@@ -74,6 +83,10 @@ class Caches:
                 self.volumes,
                 self.storage_classes,
                 self.csi_nodes,
+                self.device_classes,
+                self.device_slices,
+                self.claim_templates,
+                self.device_claims,
                 self.hyper_nodes,
                 self.budgets,
             )
@@ -95,6 +108,10 @@ class Caches:
             volumes=Informer(client, PERSISTENT_VOLUME),
             storage_classes=Informer(client, STORAGE_CLASS),
             csi_nodes=Informer(client, CSI_NODE),
+            device_claims=Informer(client, RESOURCE_CLAIM),
+            claim_templates=Informer(client, RESOURCE_CLAIM_TEMPLATE),
+            device_classes=Informer(client, DEVICE_CLASS),
+            device_slices=Informer(client, RESOURCE_SLICE),
             hyper_nodes=Informer(client, HYPER_NODE),
             budgets=Informer(client, POD_DISRUPTION_BUDGET),
         )

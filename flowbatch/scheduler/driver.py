@@ -19,6 +19,7 @@ from flowbatch.api.core import Node, Pod
 from flowbatch.api.kinds import POD
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import SCHEDULER_NAME
+from flowbatch.api.resource import DeviceClass, ResourceClaim
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
@@ -29,6 +30,7 @@ from flowbatch.model.ids import GangId, Instant
 from flowbatch.scheduler import geometries
 from flowbatch.scheduler.caches import Caches
 from flowbatch.scheduler.cycles import Cycles, Decider
+from flowbatch.scheduler.deviceclaims import Known
 from flowbatch.scheduler.dispatch import Dispatch
 from flowbatch.scheduler.feed import Feed
 from flowbatch.scheduler.journal import Journal
@@ -90,6 +92,8 @@ class Scheduler:
         self.feed.gangs = self.caches.groups.store.values
         self.feed.pods = self.caches.pods.store.values
         self.feed.nodes = self.caches.nodes.store.values
+        self.feed.pod_of = self.caches.pods.store.get
+        self._know_claims()
         self.cycles = Cycles(
             self.mailbox,
             self.dispatch.lanes,
@@ -136,6 +140,7 @@ class Scheduler:
             tasks.start_soon(self.usage.run)
             self._subscribe()
             await self.caches.wait_synced()
+            self.feed.claims.synced()
             if self._hidden():
                 log.warning("claims cannot be listed: pods are placed without regard to their volumes")
                 self.mailbox.post("claims", *self._hidden())
@@ -170,6 +175,7 @@ class Scheduler:
         self.caches.groups.on_change(self.dispatch.forget_group)
         self.caches.pods.on_change(self.feed.pod)
         self._subscribe_storage()
+        self._subscribe_devices()
         if self.caches.namespaces is not None:
             self.caches.namespaces.on_change(self.feed.namespace)
         if self.caches.quotas is not None:
@@ -189,6 +195,25 @@ class Scheduler:
             return make_engine()
 
         return make
+
+    def _know_claims(self) -> None:
+        """Where claims to devices, their templates and classes are found, where they are served."""
+        caches, lookup = self.caches, StoreLookup(self.caches)
+        self.feed.claims.known = Known(lookup.device_claim, lookup.has_template)
+        self.dispatch.bindings.claim_writes.class_of = lookup.device_class
+        if caches.device_slices is not None:
+            self.feed.claims.slices = caches.device_slices.store.values
+
+    def _subscribe_devices(self) -> None:
+        caches, feed = self.caches, self.feed.claims
+        if caches.device_classes is not None:
+            caches.device_classes.on_change(feed.device_class)
+        if caches.device_slices is not None:
+            caches.device_slices.on_change(feed.device_slice)
+        if caches.claim_templates is not None:
+            caches.claim_templates.on_change(feed.template)
+        if caches.device_claims is not None:
+            caches.device_claims.on_change(feed.claim)
 
     def _subscribe_storage(self) -> None:
         caches, feed = self.caches, self.feed
@@ -250,6 +275,12 @@ class Scheduler:
             ],
             caches.hyper_nodes.store.values() if caches.hyper_nodes is not None else (),
             caches.budgets.store.values() if caches.budgets is not None else (),
+            [
+                each
+                for informer in (caches.device_classes, caches.device_claims, caches.device_slices)
+                if informer is not None
+                for each in informer.store.values()
+            ],
         )
 
     def _tell(self, fact: events.Event) -> None:
@@ -279,6 +310,21 @@ class StoreLookup:
     def group(self, key: str) -> PodGroup | None:
         """See Lookup."""
         return self._caches.groups.store.get(key)
+
+    def device_claim(self, key: str) -> ResourceClaim | None:
+        """A claim to devices, by `namespace/name`."""
+        informer = self._caches.device_claims
+        return informer.store.get(key) if informer is not None else None
+
+    def has_template(self, key: str) -> bool | None:
+        """Whether there is a template of claims, by `namespace/name`; None where nobody can tell."""
+        informer = self._caches.claim_templates
+        return informer.store.get(key) is not None if informer is not None and informer.synced else None
+
+    def device_class(self, name: str) -> DeviceClass | None:
+        """A class of devices, by name."""
+        informer = self._caches.device_classes
+        return informer.store.get(name) if informer is not None else None
 
     def hyper_node(self, key: str) -> HyperNode | None:
         """See Lookup."""

@@ -26,6 +26,7 @@ from flowbatch.engine import events
 from flowbatch.model.ids import BudgetId, GangId, HyperNodeName, NodeName, QueueName
 from flowbatch.scheduler import queue_facts, topology_facts, translate, volumes
 from flowbatch.scheduler.budgets import budget_fact, labels_asked_by
+from flowbatch.scheduler.claimfeed import Claimed, ClaimFeed
 from flowbatch.scheduler.devices import GroupsOf, uncut
 from flowbatch.scheduler.images import MentionedImages
 from flowbatch.scheduler.labels import MentionedLabels
@@ -54,6 +55,7 @@ class Feed:
         self._shapes.mention = self._labels.mention
         self._images = MentionedImages()
         self._shapes.mention_images = self._images.mention
+        self.claims = ClaimFeed(mailbox, self._pod_again)
         self._classes: dict[str, PriorityClass] = {}
         self._priorities = Priorities()
         #: Where to find all PodGroups when a PriorityClass changes: gangs carry the value, not the name.
@@ -62,6 +64,8 @@ class Feed:
         self.nodes: Callable[[], Iterable[Node]] = tuple
         #: Where to find all Pods when a selector asks for a label that none has asked for before.
         self.pods: Callable[[], Iterable[Pod]] = tuple
+        #: Where to find one, when a claim of its own has changed.
+        self.pod_of: Callable[[str], Pod | None] = lambda _key: None
         #: How cards of a model may be cut in hardware.
         self.groups_of: GroupsOf = uncut
         #: Why an object cannot be read, for those that exist now.
@@ -78,7 +82,15 @@ class Feed:
             self._mailbox.post(("pod", before.uid), events.PodGone(before.uid))
         if new is None and old is not None:
             self._heal("pod", old.metadata.key)
+            self.claims.forget(old)
         self._tell_labels()
+
+    def _pod_again(self, key: str) -> None:
+        """Something that it only names has changed."""
+        pod = self.pod_of(key)
+        fact = self._pod_fact(pod) if pod is not None else None
+        if fact is not None:
+            self._mailbox.post(("pod", fact.uid), fact)
 
     def mention(self, keys: Iterable[str]) -> None:
         """A selector asks for these labels of pods: the engine is told them from now on. New keys are rare."""
@@ -113,7 +125,7 @@ class Feed:
             lone = translate.pod_fact(pod, self._ours, translate.lone_pod, self._labels.of)
             return lone if pod.spec.node_name else None
         self._heal("pod", pod.metadata.key)
-        return fact
+        return self.claims.pod(fact, pod) if fact is not None and pod.spec.resource_claims else fact
 
     def node(self, old: Node | None, new: Node | None) -> None:
         """A node appeared, changed or went; heartbeats do not get this far."""
@@ -295,9 +307,11 @@ class Feed:
         storage: Iterable[PersistentVolumeClaim | PersistentVolume | StorageClass | CSINode] = (),
         hyper_nodes: Iterable[HyperNode] = (),
         budgets: Iterable[PodDisruptionBudget] = (),
+        claimed: Iterable[Claimed] = (),
     ) -> Iterator[events.Event]:
         """All facts from scratch, for an engine that starts anew."""
         yield from map(volumes.storage_fact, storage)
+        yield from self.claims.everything(claimed)
         yield from map(translate.namespace_fact, namespaces)
         yield from map(self._node_fact, nodes)
         yield from map(topology_facts.hyper_node_fact, hyper_nodes)

@@ -134,7 +134,6 @@ def pod_shape(
         devices=wanted,
         images=tuple(sorted({normal_name(each.image) for each in spec.containers if each.image})) if images else (),
         claims=claims,
-        device_claims=bool(spec.resource_claims),
         **peer_fields(spec.affinity, spec.topology_spread_constraints, meta),
     )
 

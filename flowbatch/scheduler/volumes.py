@@ -61,7 +61,7 @@ def volume_fact(volume: PersistentVolume) -> events.VolumeSeen:
     return events.VolumeSeen(
         name=meta.name,
         uid=meta.uid,
-        terms=_terms(affinity.required) if affinity is not None and affinity.required is not None else (),
+        terms=selector_terms(affinity.required) if affinity is not None and affinity.required is not None else (),
         labels=tuple(sorted(meta.labels.items())),
         storage_class=spec.storage_class_name,
         capacity=_bytes(spec.capacity),
@@ -106,8 +106,8 @@ def attach_fact(each: CSINode) -> events.AttachSeen:
     return events.AttachSeen(NodeName(each.metadata.name), tuple(sorted(limits)))
 
 
-def _terms(selector: NodeSelector) -> tuple[events.Term, ...]:
-    """The node terms of a volume; a selector without any reaches no node."""
+def selector_terms(selector: NodeSelector) -> tuple[events.Term, ...]:
+    """The terms of which a node must pass one; a selector without any reaches no node."""
     found: Iterable[events.Term] = (
         (
             *(events.LabelTest(each.key, each.operator, each.values) for each in term.match_expressions),

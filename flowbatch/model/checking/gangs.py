@@ -1,5 +1,6 @@
 """Tasks, and gangs by their tasks."""
 
+from flowbatch.model.checking.claims import charged_claims
 from flowbatch.model.checking.same import same
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.lifecycle import FINISHED, HOLDS_CAPACITY, TaskState
@@ -26,6 +27,7 @@ def check_tasks(state: ClusterState, wrong: list[str]) -> None:
 
 def check_gangs(state: ClusterState, wrong: list[str]) -> None:
     """Every gang's sums and counts."""
+    claims = charged_claims(state)
     for gang in state.gangs.values():
         if gang.idle:
             wrong.append(f"gang {gang.id} is kept for nobody")
@@ -44,6 +46,8 @@ def check_gangs(state: ClusterState, wrong: list[str]) -> None:
                     add(leaving, task.shape.request)
             if task.state is TaskState.PENDING and not task.fact.gated:
                 add(wanted, task.shape.request)
+        for request in claims.get(gang.id, ()):
+            add(allocated, request)
         for reservation in gang.reservations:
             add(reserved, reservation.shape.request, reservation.total)
         for claim in gang.claims:

@@ -9,7 +9,7 @@ from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.mig import spot_of
-from flowbatch.model.resources import Sums, add
+from flowbatch.model.resources import EVERYWHERE, PODS, Sums, add
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 
@@ -74,6 +74,8 @@ def _recount(state: ClusterState, wrong: list[str]) -> tuple[Ints, Ints, Ints, I
         if node.fact is not None:
             for axis, amount in state.axes.sums(node.fact.allocatable).items():
                 capacity[axis, node.row] = amount
+            if capacity[PODS, node.row]:
+                capacity[state.axes.unplaced, node.row] = EVERYWHERE
         same(wrong, f"ready of {node.name}", bool(table.ready[node.row]), node.usable)
         for task in node.tasks.values():
             for axis, amount in task.shape.request:

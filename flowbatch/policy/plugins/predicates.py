@@ -1,8 +1,9 @@
 """Volcano's predicates plugin: which nodes a pod may be on. Readiness, pod counts and ports are always checked."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.contract import NodeFilter
-from flowbatch.policy.nodefit import NoDeviceClaims, Schedulable, Selector, Taints
+from flowbatch.policy.contract import NodeFilter, StepSource
+from flowbatch.policy.deviceclaims import DeviceClaimFit, DeviceClaimSteps
+from flowbatch.policy.nodefit import Schedulable, Selector, Taints
 from flowbatch.policy.plugins.parts import Parts
 from flowbatch.policy.podaffinity import PodAffinity
 from flowbatch.policy.spread import TopologySpread
@@ -20,6 +21,7 @@ def read(arguments: Arguments) -> Parts:
     arguments.flag("predicate.CacheEnable", default=True)
     arguments.flag("predicate.NodePortsEnable", default=True)
     filters: list[NodeFilter] = [Schedulable()]
+    steps: list[StepSource] = []
     if arguments.flag("predicate.NodeAffinityEnable", default=True):
         filters.append(Selector())
     if arguments.flag("predicate.TaintTolerationEnable", default=True):
@@ -29,10 +31,11 @@ def read(arguments: Arguments) -> Parts:
     if arguments.flag("predicate.PodTopologySpreadEnable", default=True):
         filters.append(TopologySpread())
     if arguments.flag("predicate.DynamicResourceAllocationEnable", default=False):
-        filters.append(NoDeviceClaims())
-    volumes, steps = _volumes(arguments)
+        filters.append(DeviceClaimFit())
+        steps.append(DeviceClaimSteps())
+    volumes, binding = _volumes(arguments)
     kept = _proportions(arguments)
-    return Parts(filters=(*filters, *volumes), steps=steps, caps=(Proportional(kept),) if kept else ())
+    return Parts(filters=(*filters, *volumes), steps=(*steps, *binding), caps=(Proportional(kept),) if kept else ())
 
 
 def _volumes(arguments: Arguments) -> tuple[tuple[VolumeFit, ...], tuple[VolumeSteps, ...]]:

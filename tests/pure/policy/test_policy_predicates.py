@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from flowbatch.engine.events import AttachSeen, ClaimSeen, PodSeen, VolumeSeen
+from flowbatch.model.claimasks import ClaimAsk
 from flowbatch.policy.volcano import read_volcano
 from flowbatch.policy.volumes import VolumeSteps
 from tests.textcluster import bound, cycle, engine_with, facts, label_test, node, shape, why
@@ -163,12 +164,13 @@ def test_how_long_a_binding_waits_for_claims_is_an_argument() -> None:
     assert policy_of("predicates", **{"volumebinding.bindTimeoutSeconds": 30}).steps == (VolumeSteps(30),)
 
 
-def test_pods_with_device_claims_wait_and_are_told_why() -> None:
+def test_claims_to_devices_are_looked_at_where_the_switch_says_so() -> None:
     (seen,) = (each for each in facts("gang g: 1x cpu=1") if isinstance(each, PodSeen))
-    asking = msgspec.structs.replace(seen, shape=msgspec.structs.replace(seen.shape, device_claims=True))
+    shape = msgspec.structs.replace(seen.shape, device_claims=(ClaimAsk(claim="ns/a", shared=True),))
+    asking = msgspec.structs.replace(seen, shape=shape, device_claims=("ns/a",))
     for on in (True, False):
         policy = policy_of("predicates", **{"predicate.DynamicResourceAllocationEnable": on})
         engine = engine_with("node n1: cpu=4", policy=policy)
         engine.observe([*facts("gang g: 1x cpu=1"), asking])
         assert bound(cycle(engine)) == ({} if on else {"g-0": "n1"})
-        assert not on or "does not allocate devices" in why(engine, "g")
+        assert not on or 'resourceclaim "a" not found' in why(engine, "g")
