@@ -12,6 +12,7 @@ from flowbatch.following.lines import LogLine
 from flowbatch.following.logs import Target
 from flowbatch.following.states import Follower, closed, states
 from flowbatch.kube.client import Client
+from flowbatch.workload.rules.names import label_value_problem
 
 #: Phases that a flow leaves only when somebody resumes it.
 FINAL_PHASES = ("Succeed", "Failed")
@@ -37,6 +38,12 @@ class FlowTarget:
         self.step = step
         self.index = index
 
+    @property
+    def selector(self) -> str:
+        """The label of the flow's jobs; of a flow whose name no label can hold, they have none, and owners tell."""
+        value = f"{self.namespace}.{self.name}"
+        return "" if label_value_problem(value) else f"{CREATED_BY_FLOW}={value}"
+
     def has(self, job: Job) -> bool:
         """Whether `job` belongs to what is asked for."""
         owner = job.metadata.controller
@@ -59,7 +66,7 @@ def place_in_flow(job: Job, flow: str) -> tuple[str, int]:
 
 async def jobs_of(client: Client, target: FlowTarget) -> list[Job]:
     """The target's jobs that there are, oldest first."""
-    found = await client.list(JOB, target.namespace, label_selector=f"{CREATED_BY_FLOW}={target.name}")
+    found = await client.list(JOB, target.namespace, label_selector=target.selector)
     return sorted(filter(target.has, found), key=_by_age)
 
 
@@ -100,8 +107,7 @@ class _Conductor:
         """Until the flow is finished or gone, and everything its jobs printed is read."""
         target = self._target
         try:
-            labels = f"{CREATED_BY_FLOW}={target.name}"
-            async with Follower(self._client, JOB, target.namespace, labels=labels) as jobs:
+            async with Follower(self._client, JOB, target.namespace, labels=target.selector) as jobs:
                 jobs.informer.on_change(lambda _old, job: self._start([job] if job else []))
                 async for flow in flow_states(self._client, target.namespace, target.name, target.uid):
                     if flow is None or flow_finished(flow):

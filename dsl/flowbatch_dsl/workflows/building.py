@@ -112,8 +112,10 @@ class Arguments:
         return variable
 
     def env(self) -> Mapping[str, str]:
-        """The literals as the environment variable that carries them."""
-        return {ARGUMENTS: unexpanded(encoded(self.literals, MOST_BYTES).decode())} if self.literals else {}
+        """The literals by the variable that carries them, and None for values that a skipped step may owe."""
+        owed = [variable for variable, each in zip(self.inputs, self.promises, strict=False) if is_optional(each)]
+        literals = {ARGUMENTS: unexpanded(encoded(self.literals, MOST_BYTES).decode())} if self.literals else {}
+        return {**dict.fromkeys(owed, "null"), **literals}
 
 
 def unexpanded(text: str) -> str:

@@ -37,14 +37,6 @@ class Subject:
         """It is none of these."""
         return self._condition("NotIn", values)
 
-    def exists(self) -> "Condition":
-        """There is a value: its step was not skipped, and gave something else than None."""
-        return self._condition("Exists", ())
-
-    def missing(self) -> "Condition":
-        """There is no value."""
-        return self._condition("DoesNotExist", ())
-
     def __bool__(self) -> bool:
         _no_truth()
 
@@ -87,17 +79,25 @@ def when(value: object) -> Subject:
 
 
 def holds(value: object, operator: Operator, values: Sequence[Scalar]) -> bool:
-    """Whether a value that is there satisfies a comparison, as the cluster would say."""
+    """Whether a value that is there satisfies a comparison, as the cluster would say; None is like no value."""
     made = plain(value)
-    if operator in ("Exists", "DoesNotExist"):
-        return (made is None) == (operator == "DoesNotExist")
     if operator in ("In", "NotIn"):
         among = made is not None and text_of(made) in [text_of(each) for each in values]
         return among == (operator == "In")
-    if isinstance(made, bool) or not isinstance(made, (int, float)):
+    number = number_of(made)
+    if number is None:
         return False
-    limit = float(values[0])
-    return made < limit if operator == "Lt" else made > limit
+    return number < float(values[0]) if operator == "Lt" else number > float(values[0])
+
+
+def number_of(value: object) -> float | None:
+    """`value` as a number, if it is one or its text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _no_truth() -> NoReturn:

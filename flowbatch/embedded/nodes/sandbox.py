@@ -148,7 +148,7 @@ class Sandbox:
             "container": name,
             "attempt": attempt,
             "argv": command.argv,
-            "env": command.env if self.cluster.isolation != "none" else self._plain_env(name, command.env),
+            "env": command.env if self.cluster.isolation != "none" else self._plain_env(name, layer, command.env),
             "cwd": command.cwd,
             "mounts": mounts,
             "layer": f"{work}/{layer}",
@@ -165,11 +165,12 @@ class Sandbox:
         if attempt >= 2:
             self._forget(name, attempt - 2)
 
-    def _plain_env(self, name: str, env: dict[str, str]) -> dict[str, str]:
+    def _plain_env(self, name: str, layer: str, env: dict[str, str]) -> dict[str, str]:
         """Without mounts, what would be mounted is found by variables."""
         work, path = self.cluster.work, env.get("PATH", "")
         own = {"FLOWBATCH_NODE": f"{work}/{self.place}/node/{self._index(name)}/socket"}
         own["FLOWBATCH_VOLUMES"] = f"{work}/{self.place}/volumes"
+        own["FLOWBATCH_TERMINATION"] = f"{work}/{layer}/termination"
         return {**env, "PATH": f"{work}/bin:{path}", **own}
 
     def _mount(self, mount: Mount, volume: Volume) -> Message:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,4 +97,17 @@ def base_environment() -> dict[str, str]:
     own = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    modules = _own_modules()
+    kept |= {"PYTHONPATH": modules} if modules else {}
     return {"PATH": f"{SHIM_DIR}:{own}:{path}", "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8", **kept}
+
+
+def _own_modules() -> str:
+    """PYTHONPATH without this Python's own library, which no other Python could use.
+
+    What is left is where the people who started this have their modules; pods import them too, as from an image.
+    """
+    entries = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    library = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    library += [Path(f"{library[0].parent}/python{sys.version_info[0]}{sys.version_info[1]}.zip")]
+    return os.pathsep.join(each for each in entries if not any(Path(each).is_relative_to(own) for own in library))

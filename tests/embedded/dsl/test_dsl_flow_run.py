@@ -52,7 +52,7 @@ async def child(stage: Stage, run: AsyncFlowRun[Any], name: str) -> AsyncRun:
     owner = {"apiVersion": JOB_FLOW.api_version, "kind": "JobFlow", "name": run.name, "uid": run.uid}
     manifest = Job(f"{run.name}-{name}", tasks=[Task("main", ["x"])]).manifests()[0]
     manifest["metadata"] |= {
-        "labels": {"volcano.sh/createdByJobFlow": run.name},
+        "labels": {"volcano.sh/createdByJobFlow": f"{run.namespace}.{run.name}"},
         "ownerReferences": [{**owner, "controller": True}],
     }
     made = await stage.client.create(JOB, manifest, run.namespace)

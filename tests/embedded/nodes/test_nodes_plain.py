@@ -72,6 +72,12 @@ async def test_ssh_and_volumes_by_variable(plain: Field):
     assert await plain.output("volume", spec) == "value"
 
 
+async def test_a_termination_message_is_left_where_a_variable_says(plain: Field):
+    await plain.run_pod("words", ["sh", "-c", "echo spoken > $FLOWBATCH_TERMINATION; exit 1"])
+    status = (await plain.finished("words"))["status"]
+    assert status["containerStatuses"][0]["state"]["terminated"]["message"] == "spoken\n"
+
+
 async def test_a_setsid_daemon_dies_with_its_pod(plain: Field):
     marker = f"4{os.getpid()}77"
     await plain.run_pod("daemon", ["sh", "-c", f"(setsid sleep {marker} &) ; sleep 0.3"])

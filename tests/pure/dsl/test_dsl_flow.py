@@ -114,6 +114,8 @@ def test_a_condition_becomes_when_and_who_takes_the_result_runs_without_it_too()
     assert publish["when"] == [{"from": "score-x3.result", "operator": "Gt", "values": ["0.2"]}]
     assert "states" not in publish["dependsOn"]
     assert entries(bound)["report"]["dependsOn"]["states"] == ["Completed", "Skipped"]
+    assert env_of(bound, "report")["FLOWBATCH_INPUT_published"] == "null"
+    assert "FLOWBATCH_INPUT_model" not in env_of(bound, "publish")
 
 
 def test_a_flow_in_a_flow_is_a_part_of_it() -> None:
@@ -138,8 +140,10 @@ def test_conditions_mean_the_same_in_plain_python() -> None:
     assert (when(one) < 0.5).then(lambda: "ran") is None
     assert (when(text).among("ready", "late") & (when(one) > 0)).then(lambda: "ran") == "ran"
     assert when(text).not_among("ready").then(lambda: "ran") is None
-    assert when(None).missing().then(lambda: "ran") == "ran"
-    assert when(None).exists().then(lambda: "ran") is None
+    assert when(None).among("null").then(lambda: "ran") is None
+    assert when(None).not_among("ready").then(lambda: "ran") == "ran"
+    assert (when(None) < 1).then(lambda: "ran") is None
+    assert (when("0.5") < 1).then(lambda: "ran") == "ran"
     assert when(True).among("true").then(lambda: "ran") == "ran"
     assert (when(text) > 1).then(lambda: "ran") is None
 
