@@ -34,8 +34,11 @@ class Manifests(Protocol):
         ...
 
 
-def load(spec: str) -> list[JsonObject]:
-    """All manifests of `FILE.yaml`, `FILE.json`, `FILE.py`, `FILE.py:NAME` or `-` (YAML on stdin)."""
+def load(spec: str, *, submitting: bool = False) -> list[JsonObject]:
+    """All manifests of `FILE.yaml`, `FILE.json`, `FILE.py`, `FILE.py:NAME` or `-` (YAML on stdin).
+
+    `submitting`: as they are sent from here, where a value makes a difference (pods may start in another directory).
+    """
     if spec.startswith("-") and spec != "-":
         raise SpecError("FILE", "is no file but an unknown option", spec, "see --help")
     if spec == "-":
@@ -44,8 +47,14 @@ def load(spec: str) -> list[JsonObject]:
     path = Path(file)
     _check_readable(path)
     if path.suffix == ".py":
-        return [manifest for value in python_values(path, name) for manifest in value.manifests()]
+        values = python_values(path, name)
+        return [manifest for value in values for manifest in (_sent(value) if submitting else value.manifests())]
     return list(_documents(_text(path), file))
+
+
+def _sent(value: Manifests) -> list[JsonObject]:
+    made: list[JsonObject] = getattr(value, "submission", value.manifests)()
+    return made
 
 
 def _check_readable(path: Path) -> None:
@@ -119,14 +128,22 @@ def _documents(text: str, source: str) -> Iterator[JsonObject]:
 
 
 def python_values(path: Path, name: str = "") -> list[Manifests]:
-    """The values with `manifests()` at the module level of a Python file, in order of definition."""
+    """The values with `manifests()` at the module level of a Python file, in order of definition.
+
+    Without a name, those that are parts of another one (jobs of a workflow) do not count, nor those that still need
+    arguments (flows that no value binds).
+    """
     module = _import(path)
     found = {key: value for key, value in vars(module).items() if _is_value(key, value)}
     if name:
         if name not in found:
             raise SpecError(f"{path}:{name}", "no such job in the file", hint=did_you_mean(name, found))
         return [found[name]]
-    values = list({id(value): value for value in found.values()}.values())
+    parts = {id(part) for value in found.values() for part in getattr(value, "parts", ())}
+    whole = [value for value in found.values() if id(value) not in parts]
+    values = list({id(value): value for value in whole if getattr(value, "runnable", True)}.values())
+    if not values and whole:
+        return whole  # what they need is for them to say
     if not values:
         there = ", ".join(key for key in vars(module) if not key.startswith("_")) or "nothing"
         raise SpecError(str(path), f"defines no job at module level; found: {there}", hint='e.g. job = mpi("pi", ...)')

@@ -7,20 +7,24 @@ from collections.abc import Container
 from difflib import get_close_matches
 from typing import Annotated, Any
 
+import anyio
 import msgspec
 from cyclopts import Parameter
 
 from flowbatch.api.batch import Job
-from flowbatch.api.kinds import JOB, KINDS, Kind
+from flowbatch.api.flow import JobFlow
+from flowbatch.api.kinds import JOB, JOB_FLOW, KINDS, Kind
 from flowbatch.api.meta import JsonObject
 from flowbatch.cli import EXIT_FAILED, EXIT_INTERRUPTED
 from flowbatch.cli.live import Follower, print_result
+from flowbatch.cli.liveflow import FlowFollower
 from flowbatch.cli.load import load
 from flowbatch.cli.options import FileArgument, NamespaceOptions
 from flowbatch.cli.output import say
 from flowbatch.cli.session import Session, connect, run_async
 from flowbatch.cli.validate import check
 from flowbatch.errors import FlowbatchError, SpecError, SpecErrors
+from flowbatch.following.bringing import bring, companions
 from flowbatch.kube.errors import AlreadyExists
 from flowbatch.kube.request import Request, create_object
 from flowbatch.kube.schema import served_fields
@@ -39,53 +43,80 @@ def run(
     plain: Annotated[bool, Parameter(negative="")] = False,
     options: NamespaceOptions | None = None,
 ) -> int:
-    """Submit the jobs of FILE.py, FILE.py:NAME or FILE.yaml and follow them; exit code 1 if one does not complete.
+    """Submit the jobs and workflows of FILE.py, FILE.py:NAME or FILE.yaml and follow them.
+
+    Exit code 1 if one of them does not complete.
 
     Parameters
     ----------
     file
-        A Python file that defines jobs, or a YAML file, or - for standard input.
+        A Python file that defines jobs or workflows, or a YAML file, or - for standard input.
     detach
         Return once they are submitted.
     plain
         Print lines even in a terminal.
     """
-    manifests = load(file)
+    manifests = load(file, submitting=True)
     if problems := [each for manifest in manifests for each in check(manifest, file)]:
         raise SpecErrors(problems, file)
     chosen = options or NamespaceOptions()
-    names: list[str] = []
+    hints: list[str] = []
     try:
-        return run_async(lambda: _run(manifests, file, names, detach, plain, chosen))
+        return run_async(lambda: _run(manifests, file, hints, detach, plain, chosen))
     except KeyboardInterrupt:
-        if names:
-            say(f"\ndetached; still running. Follow: flowbatch logs -f {names[0]}   Stop: flowbatch delete {names[0]}")
+        if hints:
+            say(f"\ndetached; still running. {hints[0]}")
         return EXIT_INTERRUPTED
 
 
+def _way_back(kind: str, name: str) -> str:
+    if kind:
+        return f"Look: kubectl get {kind} {name} -o yaml   Stop: kubectl delete {kind} {name}"
+    return f"Follow: flowbatch logs -f {name}   Stop: flowbatch delete {name}"
+
+
 async def _run(
-    manifests: list[JsonObject], file: str, names: list[str], detach: bool, plain: bool, options: NamespaceOptions
+    manifests: list[JsonObject], file: str, hints: list[str], detach: bool, plain: bool, options: NamespaceOptions
 ) -> int:
     async with connect(options) as session:
         served = await served_fields(session.client)
         if problems := [each for manifest in manifests for each in check(manifest, file, served)]:
             raise SpecErrors(problems, file)
-        created = await submit(session, manifests)
-        names += [job.metadata.name for job in created]
-        if detach or not created:
+        jobs, flows = await submit(session, manifests)
+        hints += [_way_back("jobflow", flow.metadata.name) for flow in flows]
+        hints += [_way_back("", job.metadata.name) for job in jobs]
+        if detach or not hints:
             return 0
-        follower = Follower(session.client, created, plain=True if plain else None)
+        # Two live views at once would write over each other.
+        lines = True if plain or (jobs and flows) else None
+        done = [True, True]
+        async with anyio.create_task_group() as following:
+            following.start_soon(_follow_jobs, session, jobs, lines, done)
+            following.start_soon(_follow_flows, session, flows, lines, done)
+        return 0 if all(done) else EXIT_FAILED
+
+
+async def _follow_jobs(session: Session, jobs: list[Job], plain: bool | None, done: list[bool]) -> None:
+    if not jobs:
+        return
+    follower = Follower(session.client, jobs, plain=plain)
+    await follower.run()
+    for progress in follower.jobs:
+        print_result(progress)
+    done[0] = len(follower.jobs) == len(jobs) and all(job.succeeded for job in follower.jobs)
+
+
+async def _follow_flows(session: Session, flows: list[JobFlow], plain: bool | None, done: list[bool]) -> None:
+    if flows:
+        follower = FlowFollower(session.client, flows, plain=plain)
         await follower.run()
-        for progress in follower.jobs:
-            print_result(progress)
-        done = len(follower.jobs) == len(created) and all(job.succeeded for job in follower.jobs)
-        return 0 if done else EXIT_FAILED
+        done[1] = follower.print_results()
 
 
-async def submit(session: Session, manifests: list[JsonObject]) -> list[Job]:
-    """Create all of `manifests`, or none of them; the jobs among them come back.
+async def submit(session: Session, manifests: list[JsonObject]) -> tuple[list[Job], list[JobFlow]]:
+    """Create all of `manifests`, or none of them; the jobs and the flows among them come back.
 
-    What is no job and exists already is left as it is, and that is said.
+    What is neither and exists already is left as it is, and that is said. A flow owns the JobTemplates that it names.
     """
     kinds = [kind_of(manifest) for manifest in manifests]
     bring = {
@@ -95,14 +126,31 @@ async def submit(session: Session, manifests: list[JsonObject]) -> list[Job]:
         trial = rehearsal(manifest, bring)
         request = create_object(kind, trial, _namespace(trial, session))
         await _send(session, kind, msgspec.structs.replace(request, params=(("dryRun", "All"),)), manifest)
-    jobs = []
-    for kind, manifest in zip(kinds, manifests, strict=True):
+    jobs, flows = [], []
+    owned = companions(manifests)
+    brought = {id(each) for templates in owned.values() for each in templates}
+    for place, (kind, manifest) in enumerate(zip(kinds, manifests, strict=True)):
+        if id(manifest) in brought:
+            continue
+        if kind is JOB_FLOW:
+            flows.append(await _bring(session, manifest, owned[place]))
+            continue
         body = await _send(session, kind, create_object(kind, manifest, _namespace(manifest, session)), manifest)
         title = f"{kind.kind.lower()}/{manifest['metadata'].get('name', '')}"
         say(f"{title} created" if body else f"{title} exists already; it is left as it is")
         if kind is JOB and body:
             jobs.append(msgspec.json.decode(body, type=Job))
-    return jobs
+    return jobs, flows
+
+
+async def _bring(session: Session, flow: JsonObject, templates: list[JsonObject]) -> JobFlow:
+    try:
+        return await bring(session.client, flow, templates, _namespace(flow, session) or "", say)
+    except AlreadyExists as error:
+        name = flow["metadata"].get("name")
+        raise FlowbatchError(
+            f"workflow {name} exists already; nothing was created\ndelete it: kubectl delete jobflow {name}"
+        ) from error
 
 
 def rehearsal(manifest: JsonObject, bring: Container[tuple[str, str]]) -> JsonObject:
@@ -116,10 +164,12 @@ def rehearsal(manifest: JsonObject, bring: Container[tuple[str, str]]) -> JsonOb
 
 
 async def _send(session: Session, kind: Kind[Any], request: Request, manifest: JsonObject) -> bytes:
-    """The object as created; nothing for one that exists already and is no job."""
+    """The object as created; nothing for one that exists already and is neither job nor flow."""
     try:
         return await session.client.send(request)
     except AlreadyExists as error:
+        if kind is JOB_FLOW:
+            raise
         if kind is not JOB:
             return b""
         name = manifest["metadata"].get("name")

@@ -3,25 +3,31 @@
 After a wanted change: `python tests/pure/dsl/test_dsl_examples.py` writes the YAML anew; read the difference.
 """
 
-import runpy
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flowbatch_dsl import Job
+from flowbatch.cli.load import python_values
 from flowbatch_dsl.yamltext import load_all
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-NAMES = ["mpi_pi", "ps_worker", "two_gangs", "suspend_resume"]
+NAMES = ["mpi_pi", "ps_worker", "two_gangs", "suspend_resume", "workflow", "typed_flow", "sweep"]
 
 
-def jobs_of(name: str) -> list[Job]:
-    values = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="example")
-    return [value for value in values.values() if isinstance(value, Job)]
+@pytest.fixture(autouse=True)
+def _started_in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLES.parent)
+
+
+def values_of(name: str) -> list[Any]:
+    """What `flowbatch run` takes of an example: jobs and workflows, and not the parts of a workflow besides."""
+    return python_values(EXAMPLES / f"{name}.py")
 
 
 def yaml_of(name: str) -> str:
-    return "---\n".join(job.to_yaml() for job in jobs_of(name))
+    return "---\n".join(value.to_yaml() for value in values_of(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,18 +37,20 @@ def test_the_yaml_beside_an_example_is_what_it_means(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_has_no_problem_and_nothing_doubtful(name: str) -> None:
-    for job in jobs_of(name):
-        report = job.validate()
+    for value in values_of(name):
+        report = value.validate()
         assert not report.problems, str(report)
         assert not report.warnings, str(report)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_yaml_reads_back_as_the_same_jobs(name: str) -> None:
+def test_the_yaml_reads_back_as_the_same_values(name: str) -> None:
     documents = load_all((EXAMPLES / f"{name}.yaml").read_text(), name)
-    assert [document.value for document in documents] == [job.manifests()[0] for job in jobs_of(name)]
+    manifests = [manifest for value in values_of(name) for manifest in value.manifests()]
+    assert [document.value for document in documents] == manifests
 
 
 if __name__ == "__main__":
+    os.chdir(EXAMPLES.parent)
     for each in NAMES:
         (EXAMPLES / f"{each}.yaml").write_text(yaml_of(each))
