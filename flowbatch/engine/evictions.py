@@ -33,7 +33,6 @@ from flowbatch.model.blockers import (
     NeedsTime,
     NeedsTopology,
     NeedsVictims,
-    NeedsVolume,
     Spared,
 )
 from flowbatch.model.gangs import Gang, Reservation, Task
@@ -128,7 +127,7 @@ class Evictions:
         if self._view.now < self._let_down.get(gang.id, EPOCH):
             return False
         if isinstance(blocker, NeedsPeers):
-            return not isinstance(blocker, NeedsVolume | NeedsDevices)
+            return not isinstance(blocker, NeedsDevices)
         if isinstance(blocker, NeedsQuota) and all(way.moves for way in self.ways):
             return False
         return isinstance(blocker, NeedsCapacity | NeedsTopology | NeedsQuota) and not blocker.hopeless
@@ -154,7 +153,7 @@ class Evictions:
         outcome.also.append(NeedsVictims(pause.until))
         if pause.soonest is not None:
             outcome.also.append(NeedsTime(max(pause.soonest, pause.until)))
-        if isinstance(outcome.blocker, NeedsCapacity | NeedsTopology | NeedsQuota):
+        if isinstance(outcome.blocker, NeedsCapacity | NeedsTopology | NeedsQuota | NeedsPeers):
             outcome.blocker = msgspec.structs.replace(outcome.blocker, spared=pause.spared)
         return None
 

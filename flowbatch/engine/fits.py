@@ -150,6 +150,22 @@ class Fits:
                 result.extend(self._guard.call(each, self._ask, [], each, shape))
         return result
 
+    def lasting(self, shape: Shape) -> list[Bools]:
+        """Rows that filters refuse which look at where others are, but whoever goes."""
+        found: list[tuple[Bools, str]] = []
+        for each in self._policy.filters:
+            method = getattr(each, "lasting", None)
+            found.extend(self._guard.call(each, method, (), shape, self._view) if method is not None else ())
+        return [rows for rows, _ in found]
+
+    def held_alone(self, shape: Shape) -> list[str]:
+        """Claims of the shape that another pod has for itself."""
+        found: list[str] = []
+        for each in self._policy.filters if shape.spec.claims else ():
+            method = getattr(each, "held_alone", None)
+            found.extend(self._guard.call(each, method, (), shape, self._view) if method is not None else ())
+        return found
+
     def close(self, shape: Shape, rows: Bools) -> None:
         """Take from `rows` those that are refused at this moment, to the gang in view."""
         for each in self._policy.filters:

@@ -58,7 +58,8 @@ class Outlook:
             result = result & self.area.mask
         if self._fits.momentary:
             self._fits.close(shape, result)
-        for refused, _ in self._fits.refusals(shape, by_placement=True) if social else ():
+        refusals = [rows for rows, _ in self._fits.refusals(shape, by_placement=True)] if social else []
+        for refused in refusals or self._fits.lasting(shape):
             result = result & ~refused
         return result
 

@@ -47,7 +47,8 @@ class Relieving:
         """Others are on their way out for it. If all of them have left and it still does not fit, all starts anew."""
         gang = entry.gang
         assert outcome.blocker is not None
-        if self._state.claims_are_free(gang):
+        leaving = any(task.beneficiary == gang.id for task in self._state.leaving.values())
+        if not leaving and self._state.claims_are_free(gang):
             self._evictions.let_down(gang)
             self._state.unclaim(gang)
         else:

@@ -178,6 +178,8 @@ class Search:
 
     def _place_singly(self, want: Want) -> bool:
         """One by one: each may open or close places for the next."""
+        if not self._take_over(want):
+            return False
         for placed in range(want.count):
             rows = np.flatnonzero(self._outlook.copies(want.shape))
             if rows.size:
@@ -185,6 +187,15 @@ class Search:
             elif placed < want.meek or not self._make_room_among(want):
                 return False
         return True
+
+    def _take_over(self, want: Want) -> bool:
+        """Whoever has a claim of it for himself must go, wherever he is."""
+        for claim in self._fits.held_alone(want.shape):
+            users = [unit for units in self._who.by_row.values() for unit in units if _uses(unit, claim)]
+            for unit in dict.fromkeys(users):
+                if unit.there and self._evict(unit):
+                    unit.pinned = True
+        return not self._fits.held_alone(want.shape)
 
     def _make_room_among(self, want: Want) -> bool:
         """It is not enough that there is room: those must go, too, who keep it away by being there."""
@@ -394,3 +405,7 @@ class Search:
 def _picky(shape: Shape) -> bool:
     """It is not enough for it that there is room: it wants devices."""
     return bool(shape.spec.devices or shape.spec.device_claims)
+
+
+def _uses(unit: Unit, claim: str) -> bool:
+    return any(claim in task.shape.spec.claims for task in unit.tasks)

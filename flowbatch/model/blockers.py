@@ -201,6 +201,7 @@ class NeedsPeers(Blocker, frozen=True):
     shapes: tuple[ShapeId, ...]
     fits: int
     needs: int
+    spared: Spared = ()
 
 
 class NeedsVolume(NeedsPeers, frozen=True):

@@ -226,6 +226,7 @@ class Trial:
         """To others it is as if `task` were not there, while the trial is open; sign 1 ends that."""
         if task.shape.stake is not None and task.node is not None:
             self._state.peers.suppose(task.shape.stake, task.node.row, sign)
+            self._state.volumes.suppose(task.shape.spec.claims, task.node.row, sign)
         if task.devices and task.node is not None:
             self._state.devices.hold(task.node.row, task.devices, sign)
         if task.fact.device_claims:

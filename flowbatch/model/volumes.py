@@ -111,26 +111,44 @@ class Volumes:
             if claim_id not in self.decided:
                 self._decide(claim_id, node)
             if rows[node.row] == 1:
-                driver = self._driver_at[claim_id, node.row] = self.driver_of(claim_id)
-                here = self._attached.setdefault(driver, {})
-                here[node.row] = here.get(node.row, 0) + 1
+                self._attach(claim_id, node.row)
 
     def give(self, claims: Iterable[str], row: Row) -> None:
         """One pod less."""
         for claim_id in claims:
-            rows = self.users[claim_id]
-            rows[row] -= 1
-            if not rows[row]:
-                del rows[row]
-                driver = self._driver_at.pop((claim_id, row))
-                self._attached[driver][row] -= 1
-                if not self._attached[driver][row]:
-                    del self._attached[driver][row]
-            if not rows:
-                del self.users[claim_id]
+            self._leave(claim_id, row)
+            if claim_id not in self.users:
                 choice = self.decided.pop(claim_id, None)
                 if choice is not None and choice.volume:
                     self.promised.pop(choice.volume, None)
+
+    def suppose(self, claims: Iterable[str], row: Row, sign: int) -> None:
+        """As if a pod that is leaving `row` had left (sign -1), or were still there (1); what was decided stays."""
+        for claim_id in claims:
+            if sign < 0:
+                self._leave(claim_id, row)
+                continue
+            rows = self.users.setdefault(claim_id, {})
+            rows[row] = rows.get(row, 0) + 1
+            if rows[row] == 1:
+                self._attach(claim_id, row)
+
+    def _leave(self, claim_id: str, row: Row) -> None:
+        rows = self.users[claim_id]
+        rows[row] -= 1
+        if not rows[row]:
+            del rows[row]
+            driver = self._driver_at.pop((claim_id, row))
+            self._attached[driver][row] -= 1
+            if not self._attached[driver][row]:
+                del self._attached[driver][row]
+        if not rows:
+            del self.users[claim_id]
+
+    def _attach(self, claim_id: str, row: Row) -> None:
+        driver = self._driver_at[claim_id, row] = self.driver_of(claim_id)
+        here = self._attached.setdefault(driver, {})
+        here[row] = here.get(row, 0) + 1
 
     def _by_size(self, claims: Iterable[str]) -> list[str]:
         """Smallest first: each then takes the smallest volume that will do, and leaves the larger ones."""

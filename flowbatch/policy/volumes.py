@@ -68,11 +68,22 @@ class VolumeFit:
         """Rows that some claim rules out."""
         if view.volumes.hidden:
             return
+        yield from self.lasting(shape, view)
+        everywhere = np.ones(view.table.size, np.bool_)
+        if self.held_alone(shape, view):
+            yield everywhere, IN_USE
+        if self.limits:
+            yield from _crowded(shape, view)
+
+    def lasting(self, shape: Shape, view: ClusterView) -> Iterable[tuple[Bools, str]]:
+        """Rows that some claim rules out, whoever goes."""
+        if view.volumes.hidden:
+            return
         everywhere = np.ones(view.table.size, np.bool_)
         late: list[ClaimSeen] = []
         for claim_id in shape.spec.claims if self.binding else ():
             claim = view.volumes.claims.get(claim_id)
-            trouble = _trouble(claim_id, claim, view)
+            trouble = _trouble(claim_id, claim)
             if trouble or claim is None:
                 yield everywhere, trouble
             elif claim.volume:
@@ -83,8 +94,12 @@ class VolumeFit:
                 yield everywhere, UNBOUND
         if late:
             yield ~_reachable(late, view), NO_VOLUME
-        if self.limits:
-            yield from _crowded(shape, view)
+
+    def held_alone(self, shape: Shape, view: ClusterView) -> list[str]:
+        """Claims of the shape that one pod has for itself, and another one has now."""
+        known = [view.volumes.claims.get(claim_id) for claim_id in shape.spec.claims if self.binding]
+        alone = [each.id for each in known if each is not None and EXCLUSIVE in each.modes]
+        return [claim_id for claim_id in alone if view.volumes.users.get(claim_id)]
 
     def _bound(self, claim: ClaimSeen, view: ClusterView, everywhere: Bools) -> Iterable[tuple[Bools, str]]:
         volume = view.volumes.volumes.get(claim.volume)
@@ -97,7 +112,7 @@ class VolumeFit:
             yield from _zones(volume, view)
 
 
-def _trouble(claim_id: str, claim: ClaimSeen | None, view: ClusterView) -> str:
+def _trouble(claim_id: str, claim: ClaimSeen | None) -> str:
     name = claim_id.partition("/")[2]
     if claim is None:
         return f'persistentvolumeclaim "{name}" not found'
@@ -105,8 +120,6 @@ def _trouble(claim_id: str, claim: ClaimSeen | None, view: ClusterView) -> str:
         return f'persistentvolumeclaim "{name}" is being deleted'
     if claim.lost:
         return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim.volume}"'
-    if EXCLUSIVE in claim.modes and view.volumes.users.get(claim_id):
-        return IN_USE
     return ""
 
 

@@ -1,6 +1,7 @@
 """Claims and volumes: where they let a pod be, who gets which, and what is written before the binding."""
 
 import msgspec
+import pytest
 
 from flowbatch.engine.events import (
     AttachSeen,
@@ -15,17 +16,21 @@ from flowbatch.engine.events import (
     StepFailed,
     VolumeSeen,
 )
-from tests.textcluster import binds, blocker, bound, confirm, cycle, engine_with, facts, finish, why
+from flowbatch.policy.policy import Policy
+from flowbatch.policy.presets import DEFAULT, PREEMPTING
+from tests.textcluster import binds, blocker, bound, confirm, cycle, engine_with, evicted, facts, finish, more, why
 
 NODES = ("node n1: cpu=4 zone:a", "node n2: cpu=4 zone:b")
 LATE = ClassSeen("local", late=True)
 MADE = ClassSeen("made", "csi.example", late=True)
 
 
-def gang(name: str, count: int = 1, claims: tuple[str, ...] = ("ns/data",), each: bool = False) -> list[Event]:
+def gang(
+    name: str, count: int = 1, claims: tuple[str, ...] = ("ns/data",), each: bool = False, more: str = ""
+) -> list[Event]:
     """Pods that share claims, or have one `each`."""
     found: list[Event] = []
-    for event in facts(f"gang {name}: {count}x cpu=1"):
+    for event in facts(f"gang {name}: {count}x cpu=1{more}"):
         if isinstance(event, PodSeen):
             own = (f"ns/{event.name}",) if each else claims
             event = msgspec.structs.replace(event, shape=msgspec.structs.replace(event.shape, claims=own))
@@ -45,8 +50,8 @@ def claim(name: str, size: int = 5, storage_class: str = "local", **more: object
     return ClaimSeen(f"ns/{name}", f"uid-{name}", "", storage_class, size, ("ReadWriteOnce",), **more)
 
 
-def engine(*events: Event, lines: tuple[str, ...] = NODES):
-    made = engine_with(*lines)
+def engine(*events: Event, lines: tuple[str, ...] = NODES, policy: Policy = DEFAULT):
+    made = engine_with(*lines, policy=policy)
     made.observe(list(events))
     return made
 
@@ -204,3 +209,63 @@ def test_where_nobody_shows_claims_none_is_missing() -> None:
     world.observe([*gang("h", claims=("ns/other",)), claim("data")])
     assert bound(cycle(world)) == {}
     assert 'persistentvolumeclaim "other" not found' in why(world, "h")
+
+
+# -- whoever keeps a volume from those who are more important
+
+
+def evicting(*events: Event, lines: tuple[str, ...] = NODES):
+    """An engine whose low gang has what the events say, and runs."""
+    world = engine(*events, lines=lines, policy=PREEMPTING)
+    confirm(world, cycle(world))
+    return world
+
+
+def test_others_go_from_the_node_where_its_volume_is() -> None:
+    there = msgspec.structs.replace(claim("data"), volume="v")
+    world = evicting(volume("v", "n1"), there, *facts("gang low: 4x cpu=1 @zone:a, min 0"))
+    world.observe(gang("high", more=", priority 9"))
+    plan = cycle(world, 2_000)
+    assert len(evicted(plan)) == 1, "there is room on the other node, which is no use"
+    finish(world, evicted(plan), "Failed")
+    assert bound(cycle(world, 3_000)) == {"high-0": "n1"}
+
+
+def test_who_has_a_claim_for_himself_goes_wherever_he_is() -> None:
+    alone = msgspec.structs.replace(claim("data"), volume="v", modes=("ReadWriteOncePod",))
+    world = evicting(VolumeSeen("v", claim="ns/data", phase="Bound"), alone, *gang("low", more=", min 0"))
+    more(world, "gang other: 4x cpu=1, min 0")
+    world.observe(gang("high", more=", priority 9"))
+    plan = cycle(world, 2_000)
+    assert evicted(plan) == ["low-0"]
+    assert blocker(world, "high") == "NeedsRoom"
+    world.observe([claim("another")])
+    cycle(world, 2_500)
+    assert blocker(world, "high") == "NeedsRoom", "it has not been let down: he is still leaving"
+    finish(world, evicted(plan), "Failed")
+    assert "high-0" in bound(cycle(world, 3_000))
+
+
+def test_who_takes_up_the_last_attachment_goes() -> None:
+    shared = [VolumeSeen(f"v{i}", driver="csi", claim=f"ns/c{i}", phase="Bound") for i in range(3)]
+    claims = [msgspec.structs.replace(claim(f"c{i}"), volume=f"v{i}") for i in range(3)]
+    low = [
+        *gang("a", 1, ("ns/c0",), more=", min 0"),
+        *gang("b", 1, ("ns/c1",), more=", min 0"),
+        *facts("gang c: 1x cpu=1"),
+    ]
+    world = evicting(*shared, *claims, AttachSeen("n1", (("csi", 2),)), *low, lines=NODES[:1])
+    world.observe(gang("high", 1, ("ns/c2",), more=", priority 9"))
+    plan = cycle(world, 2_000)
+    assert len(evicted(plan)) == 1
+    assert evicted(plan) != ["plain-0"], "it has no volume"
+    finish(world, evicted(plan), "Failed")
+    assert "high-0" in bound(cycle(world, 3_000))
+
+
+@pytest.mark.parametrize("facts_of", [(), (claim("data"),)], ids=["no claim", "no volume"])
+def test_nobody_goes_where_that_would_be_no_use(facts_of: tuple[Event, ...]) -> None:
+    world = evicting(LATE, *facts_of, *facts("gang low: 8x cpu=1, min 0"))
+    world.observe(gang("high", more=", priority 9"))
+    assert evicted(cycle(world, 2_000)) == []
+    assert blocker(world, "high") in ("NeedsVolume", "NeedsCapacity")
