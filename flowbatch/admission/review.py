@@ -46,7 +46,7 @@ def read_review(body: bytes) -> Question:
     """The question in a request's body. Raises NotAReview, whatever the body is."""
     try:
         review = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # msgspec's own, and a name that is no UTF-8
         raise NotAReview(f"the body is no JSON: {problem}") from None
     request = dict_of(review, "request")
     if (text_of(review, "apiVersion"), text_of(review, "kind")) != (API_VERSION, KIND) or not request:

@@ -14,6 +14,8 @@ from flowbatch.errors import SpecError
 LONGEST_TEXT = 400
 #: More problems than this are counted, not shown: a list of a million bad labels helps nobody.
 MOST_PROBLEMS = 200
+#: After so many nobody looks any further: what is wrong a hundred thousand times must not keep an API server waiting.
+MOST_LOOKED_AT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,10 @@ def bounded(problems: Iterable[SpecError]) -> list[SpecError]:
     """`problems` without repetitions, and with no more of them than people can read."""
     kept: dict[tuple[str, str], SpecError] = {}
     more = 0
-    for problem in problems:
+    for number, problem in enumerate(problems):
+        if number >= MOST_LOOKED_AT:
+            more = MOST_LOOKED_AT
+            break
         key = (problem.path, problem.problem)
         if key in kept:
             continue
@@ -75,7 +80,8 @@ def bounded(problems: Iterable[SpecError]) -> list[SpecError]:
             more += 1
     shown = list(kept.values())
     if more:
-        shown.append(SpecError("", f"and {more} more problem{'s' if more > 1 else ''} of this kind"))
+        count = f"more than {more}" if more == MOST_LOOKED_AT else f"{more} more"
+        shown.append(SpecError("", f"and {count} problem{'s' if more > 1 else ''} of this kind"))
     return shown
 
 

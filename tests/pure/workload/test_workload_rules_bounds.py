@@ -57,14 +57,14 @@ def test_a_cycle_is_found_exactly_where_there_is_one(waits):
     assert bool(cycle) == (ordered != set(waits))
 
 
-def test_hundreds_of_thousands_of_bad_labels_are_counted_and_not_all_shown():
+def test_hundreds_of_thousands_of_bad_labels_are_neither_counted_nor_all_shown():
     manifest = job([{"name": "t", "template": POD}])
     manifest["metadata"]["labels"] = {f"a b{index}": "x" for index in range(200_000)}
     begin = time.perf_counter()
     problems = check_job(manifest)
     assert time.perf_counter() - begin < 20
     assert len(problems) == MOST_PROBLEMS + 1
-    assert "199800 more problems" in problems[-1].problem
+    assert "more than 2000 problems" in problems[-1].problem
 
 
 def test_many_unknown_fields_are_not_all_compared_with_each_other():
