@@ -83,6 +83,13 @@ class Outlook:
             result = self._cap(shape, result)
         return self._state.windows.limit(self._gang, shape, result) if self._state.windows else result
 
+    def roomy(self, shape: Shape, mask: Bools) -> Bools:
+        """Rows of the mask with room for one more, whoever else is there."""
+        result = mask.copy()
+        for axis, amount in shape.request:
+            result &= self.future[axis] >= amount
+        return result
+
     def bears(self, row: int, shape: Shape) -> bool:
         """Limits of the moment leave a place for one more on `row`, where there is room by now."""
         if not self._fits.momentary:

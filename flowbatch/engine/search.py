@@ -12,9 +12,10 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 from flowbatch.engine.candidates import Candidates, Unit, Way
-from flowbatch.engine.costs import collide, cost_of, counts_in, relieves
+from flowbatch.engine.costs import Cost, collide, cost_of, counts_in, relieves
 from flowbatch.engine.domains import Area
 from flowbatch.engine.fits import Fits
+from flowbatch.engine.intheway import InTheWay
 from flowbatch.engine.outlook import Outlook
 from flowbatch.engine.placement import Placement
 from flowbatch.engine.pricing import Pricing
@@ -78,6 +79,7 @@ class Search:
                 trial.suppose_left(self._outlook.leaving())
             self._who = find()
             by_row = self._who.by_row
+            self._way_in = InTheWay(self._state, by_row)
             self._pricing = Pricing(self._state, self._outlook, by_row)
             if self._way.moves:
                 self._houses = Rehousing(self._state, self._fits, self._outlook, trial, by_row, self._moved_most)
@@ -199,9 +201,7 @@ class Search:
 
     def _make_room_among(self, want: Want) -> bool:
         """It is not enough that there is room: those must go, too, who keep it away by being there."""
-        mask = self._outlook.mask(want.shape, social=False)
-        costs = ((self._pricing.cost(row, want.shape, 1), row) for row in self._who.by_row if mask[row])
-        for _, row in sorted((cost, row) for cost, row in costs if cost is not None)[:MOST_TRIED]:
+        for row in self._rows_among(want.shape):
             before, mark = len(self._victims), self._trial.mark()
             units = self._pricing.enough(row, want.shape)
             cleared = units is not None and self._clear(row, units) is not None and self._let_in(row, want.shape)
@@ -213,8 +213,25 @@ class Search:
             self._undo(before, mark)
         return False
 
+    def _rows_among(self, shape: Shape) -> list[int]:
+        """Rows for one more, by what it costs that nobody keeps it away from there."""
+        mask = self._outlook.mask(shape, social=False)
+        rows = dict.fromkeys(row for row in self._who.by_row if mask[row])
+        rows |= dict.fromkeys(self._way_in.rows(shape, self._outlook.roomy(shape, mask)))
+        offers: list[tuple[Cost, int]] = []
+        for row in rows:
+            units, others = self._pricing.enough(row, shape), self._way_in.of(row, shape)
+            if units is not None and others is not None:
+                everybody = list(dict.fromkeys([*units, *others]))
+                offers.append((self._pricing.price(everybody, row, shape, 1), row))
+        return [row for _, row in sorted(offers)[:MOST_TRIED]]
+
     def _let_in(self, row: int, shape: Shape) -> bool:
-        """Nobody on `row` keeps the shape out, once one more has gone, or as many as it takes."""
+        """Nobody keeps the shape out of `row`, once all in its way have gone, or one more, or as many as it takes."""
+        if self._outlook.mask(shape)[row]:
+            return True
+        if not all(self._evict(unit) for unit in self._way_in.of(row, shape) or () if unit.there):
+            return False
         if self._outlook.mask(shape)[row]:
             return True
         for alone in (True, False):

@@ -442,3 +442,53 @@ def test_a_victim_goes_for_being_in_the_way_although_there_is_room() -> None:
     assert gone == ["low-0"]
     leave(engine, gone)
     assert bound(cycle(engine, 3_000)) == {"high-0": "n1"}
+
+
+def zoned(*lines: str):
+    """A zone of two nodes, and another one that is full of what nobody may evict."""
+    nodes = [f"node {name}: cpu=4 zone:{name[0]}" for name in ("a1", "a2", "b1")]
+    return running(*nodes, "pod full: cpu=4 on b1", *lines, policy=PREEMPTING)
+
+
+def test_those_go_from_a_whole_zone_who_keep_it_away_from_there() -> None:
+    host = "@kubernetes.io/hostname:"
+    engine = zoned(*[f"gang low{node}: 1x cpu=1 #app=x {host}{node}, min 0" for node in ("a1", "a2")])
+    gone = evicted(more(engine, "gang high: 1x cpu=1 apart[zone app=x], priority 10"))
+    assert gone == ["lowa1-0", "lowa2-0"]
+    leave(engine, gone[:1])
+    assert bound(cycle(engine, 2_500)) == {}
+    leave(engine, gone[1:])
+    assert set(bound(cycle(engine, 3_000))) == {"high-0"}
+
+
+def test_somebody_goes_from_a_full_node_so_that_another_one_of_the_zone_takes_it() -> None:
+    engine = zoned("gang low: 1x cpu=1 #app=x @kubernetes.io/hostname:a1, min 0", "pod stays: cpu=3 on a1")
+    gone = evicted(more(engine, "gang high: 1x cpu=4 apart[zone app=x], priority 10"))
+    assert gone == ["low-0"]
+    leave(engine, gone)
+    assert bound(cycle(engine, 3_000)) == {"high-0": "a2"}
+
+
+def test_pods_whose_own_terms_keep_it_away_go_from_the_zone_too() -> None:
+    line = "gang low: 1x cpu=1 apart[zone app=y] @kubernetes.io/hostname:a1, min 0"
+    engine = zoned(line, "pod stays: cpu=3 on a1")
+    gone = evicted(more(engine, "gang high: 1x cpu=2 #app=y, priority 10"))
+    assert gone == ["low-0"]
+    leave(engine, gone)
+    assert bound(cycle(engine, 3_000)) == {"high-0": "a2"}
+
+
+def test_nobody_goes_from_a_zone_where_one_of_those_in_the_way_stays() -> None:
+    engine = zoned("gang low: 1x cpu=1 #app=x, min 0", "pod stays: cpu=1 #app=x on a1")
+    assert evicted(more(engine, "gang high: 1x cpu=1 apart[zone app=x], priority 10")) == []
+
+
+def test_the_zone_is_taken_where_fewer_are_in_the_way() -> None:
+    nodes = [f"node {name}: cpu=4 zone:{name[0]}" for name in ("a1", "a2", "b1", "b2")]
+    engine = running(*nodes, policy=PREEMPTING)
+    lines = [
+        f"gang low{i}: 1x cpu=1 #app=x @kubernetes.io/hostname:{where}, min 0"
+        for i, where in enumerate(("a1", "a2", "b1"))
+    ]
+    confirm(engine, more(engine, *lines))
+    assert evicted(more(engine, "gang high: 1x cpu=1 apart[zone app=x], priority 10", now=3_000)) == ["low2-0"]
