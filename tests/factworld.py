@@ -19,6 +19,8 @@ from flowbatch.engine.events import (
     HyperNodeSeen,
     NodeGone,
     NodeSeen,
+    NumaGone,
+    NumaSeen,
     PodGone,
     PodSeen,
     QueueGone,
@@ -40,6 +42,7 @@ class World:
         self.nodes: dict[str, NodeSeen] = {}
         self.queues: dict[str, QueueSeen] = {}
         self.hyper_nodes: dict[str, HyperNodeSeen] = {}
+        self.cpus: dict[str, NumaSeen] = {}
         self.gangs: dict[str, GangSeen] = {}
         self.pods: dict[str, PodSeen] = {}
         #: Bindings on their way: pod -> node.
@@ -50,29 +53,41 @@ class World:
     def tell(self, *events: Event) -> None:
         """Something happened: it is true from now on, and the engine hears of it."""
         for event in events:
-            match event:
-                case NodeSeen():
-                    self.nodes[event.name] = event
-                case NodeGone():
-                    self.nodes.pop(event.name, None)
-                case HyperNodeSeen():
-                    self.hyper_nodes[event.name] = event
-                case HyperNodeGone():
-                    self.hyper_nodes.pop(event.name, None)
-                case QueueSeen():
-                    self.queues[event.name] = event
-                case QueueGone():
-                    self.queues.pop(event.name, None)
-                case GangSeen():
-                    self.gangs[event.id] = event
-                case GangGone():
-                    self.gangs.pop(event.id, None)
-                case PodSeen():
-                    self.pods[event.uid] = event
-                case PodGone():
-                    self.pods.pop(event.uid, None)
-                    self.in_flight.pop(event.uid, None)
+            self._note(event)
         self.engine.observe(events)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case NodeSeen():
+                self.nodes[event.name] = event
+            case NodeGone():
+                self.nodes.pop(event.name, None)
+            case QueueSeen():
+                self.queues[event.name] = event
+            case QueueGone():
+                self.queues.pop(event.name, None)
+            case GangSeen():
+                self.gangs[event.id] = event
+            case GangGone():
+                self.gangs.pop(event.id, None)
+            case PodSeen():
+                self.pods[event.uid] = event
+            case PodGone():
+                self.pods.pop(event.uid, None)
+                self.in_flight.pop(event.uid, None)
+            case _:
+                self._note_rare(event)
+
+    def _note_rare(self, event: Event) -> None:
+        match event:
+            case HyperNodeSeen():
+                self.hyper_nodes[event.name] = event
+            case HyperNodeGone():
+                self.hyper_nodes.pop(event.name, None)
+            case NumaSeen():
+                self.cpus[event.node] = event
+            case NumaGone():
+                self.cpus.pop(event.node, None)
 
     def change_pod(self, uid: str, **changes: object) -> None:
         """A pod has a new level."""
@@ -88,6 +103,7 @@ class World:
             *self.queues.values(),
             *self.nodes.values(),
             *self.hyper_nodes.values(),
+            *self.cpus.values(),
             *self.gangs.values(),
             *self.pods.values(),
         ]

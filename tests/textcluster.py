@@ -21,6 +21,11 @@ Brackets are shared devices: a node has `[2 gpu]` or `[2 gpu 16384]` (MiB each),
 `[4096Mi gpu]` of one's memory, `[2 gpu]` whole ones, or `[2x 0.5 gpu]`, half of each of two. A pod that is bound says
 which it has: `on n1 has 0:500` (device 0, 500 thousandths of it).
 
+`numa n1: single-numa-node 2x 4, reserved 1, taken 4-5, pod a-0 0-1` is a node's Numatopology: two NUMA nodes, each a
+socket of 4 cpus, two to a core (`2x 4/1`: one to a core); `shared` where the kubelet gives nobody cpus of his own. A
+pod's `own 2` are cpus for itself (`own 2+1` for two containers), `like restricted` the policy that it names, and `has
+cpus 0-1` what it was given.
+
 What pods are to each other (`tests.peertext`): `#app=web` is a label of the pod, `near[zone app=web]`,
 `apart[host app=web]`, `likes[50 zone app=web]` and `spread[zone app=web skew=1 min=2 soft]` are its terms.
 
@@ -48,6 +53,7 @@ from flowbatch.engine.events import (
     LabelTest,
     Members,
     NodeSeen,
+    NumaSeen,
     OwnerLimit,
     PodGone,
     PodSeen,
@@ -60,7 +66,8 @@ from flowbatch.engine.events import (
     Taint,
     Toleration,
 )
-from flowbatch.model.asks import Device, DeviceAsk, DeviceShare
+from flowbatch.model.asks import Device, DeviceAsk, DeviceShare, NumaAsk
+from flowbatch.model.cpusets import parsed, written
 from flowbatch.model.ids import Amounts, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT
@@ -101,6 +108,7 @@ def node(name: str, text: str = "cpu=4") -> NodeSeen:
 def shape(text: str) -> ShapeSpec:
     """A pod's demand: amounts, `@key:value` selectors, `+key` tolerations, `%port` host ports."""
     terms = peertext.terms(text)
+    text, numa = numa_ask(text)
     text = peertext.without(text)
     return ShapeSpec(
         amounts(re.sub(r"[@+%]\S+|\[[^]]*\]", "", text)),
@@ -108,6 +116,7 @@ def shape(text: str) -> ShapeSpec:
         tolerations=tuple(Toleration(key, "Exists") for key in re.findall(r"\+([\w./-]+)", text)),
         ports=tuple(("TCP", "", int(port)) for port in re.findall(r"%(\d+)", text)),
         devices=tuple(device_ask(each) for each in re.findall(r"\[([^]]*)\]", text)),
+        numa=numa,
         **terms,
     )
 
@@ -132,6 +141,45 @@ def device_ask(text: str) -> DeviceAsk:
     if number < 1:
         return DeviceAsk(kind, count, milli=round(number * 1000))
     return DeviceAsk(kind, count * int(number), whole=True)
+
+
+OWN = re.compile(r"\bown ([\d+]+)|\blike ([\w-]+)")
+
+
+def numa_ask(text: str) -> tuple[str, NumaAsk | None]:
+    """`own 2+1 like restricted` of a pod, and the text without it."""
+    own = re.search(r"\bown ([\d+]+)", text)
+    like = re.search(r"\blike ([\w-]+)", text)
+    if own is None and like is None:
+        return text, None
+    counts = tuple(int(count) for count in own[1].split("+")) if own else ()
+    return OWN.sub("", text), NumaAsk(like[1] if like else "", counts)
+
+
+def numa(name: str, text: str) -> NumaSeen:
+    """One Numatopology from the part after its name."""
+    shape = re.search(r"(\d+)x (\d+)(?:/(\d+))?", text)
+    assert shape is not None, text
+    nodes, size, threads = int(shape[1]), int(shape[2]), int(shape[3] or 2)
+    groups = tuple(written(((1 << size) - 1) << size * at) for at in range(nodes))
+    cores = tuple(written(((1 << threads) - 1) << at) for at in range(0, nodes * size, threads))
+    told = tuple(re.findall(r"pod ([\w/-]+) ([\d,-]*\d)", text))
+    taken = re.search(r"taken ([\d,-]*\d)", text)
+    busy = parsed(taken[1]) if taken else 0
+    for _, cpus in told:
+        busy |= parsed(cpus)
+    policy, reserved = re.search(r"best-effort|restricted|single-numa-node", text), re.search(r"reserved (\d+)", text)
+    return NumaSeen(
+        NodeName(name),
+        static="shared" not in text,
+        policy=policy[0] if policy else "none",
+        numa=tuple(enumerate(groups)),
+        sockets=groups,
+        cores=cores,
+        reserved=int(reserved[1]) if reserved else 0,
+        free=written(((1 << nodes * size) - 1) & ~busy),
+        told=told,
+    )
 
 
 def queue(name: str, text: str = "") -> QueueSeen:
@@ -325,6 +373,8 @@ def facts(*lines: str) -> list[Event]:
             events.append(node(name, rest))
         elif kind == "queue":
             events.append(queue(name, rest))
+        elif kind == "numa":
+            events.append(numa(name, rest))
         elif kind == "quota":
             events.append(quota(name, rest))
         elif kind == "gang":
@@ -333,12 +383,20 @@ def facts(*lines: str) -> list[Event]:
             events.append(hypernode(name, rest.strip()))
         elif kind == "pod":
             where = re.search(r" on (\S+)", rest)
-            spec = shape(re.sub(r" on \S+| has \S+", "", rest))
+            cpus = re.search(r" has cpus (\S+)", rest)
+            spec = shape(re.sub(r" on \S+| has cpus \S+| has \S+", "", rest))
             held = tuple(DeviceShare(each, int(milli)) for each, milli in re.findall(r"\b(\d+):(\d+)", rest))
-            events.append(pod(name, spec, node=NodeName(where[1]) if where else None, phase="Running", devices=held))
-            spec = shape(re.sub(r" on \S+", "", rest))
-            on = NodeName(where[1]) if where else None
-            events.append(pod(name, spec, node=on, phase="Running", labels=peertext.labels(rest)))
+            events.append(
+                pod(
+                    name,
+                    spec,
+                    node=NodeName(where[1]) if where else None,
+                    phase="Running",
+                    labels=peertext.labels(rest),
+                    devices=held,
+                    cpus=cpus[1] if cpus else "",
+                )
+            )
         else:
             raise ValueError(line)
     return events

@@ -92,6 +92,7 @@ class Engine:
         self._attempts = Attempts(
             self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains, limits, confirming
         )
+        self.state.numa.on = any(getattr(each, "aligns_cpus", False) for each in policy.filters)
         counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
         self.state.device_claims.on = any(getattr(each, "gives_devices", False) for each in policy.filters)
         self.state.group_use = GroupUse(self.state) if counted else None

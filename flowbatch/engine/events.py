@@ -35,6 +35,8 @@ from flowbatch.model.facts import (
     NodeGone,
     NodeGroups,
     NodeSeen,
+    NumaGone,
+    NumaSeen,
     OwnerLimit,
     PastUse,
     PodGone,
@@ -100,6 +102,8 @@ __all__ = [
     "NodeGone",
     "NodeGroups",
     "NodeSeen",
+    "NumaGone",
+    "NumaSeen",
     "OwnerLimit",
     "PastUse",
     "PeerTerm",
@@ -195,6 +199,8 @@ Event = (
     | NodeGone
     | HyperNodeSeen
     | HyperNodeGone
+    | NumaSeen
+    | NumaGone
     | QueueSeen
     | QueueGone
     | AttachSeen

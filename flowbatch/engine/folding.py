@@ -30,6 +30,8 @@ from flowbatch.engine.events import (
     NamespaceSeen,
     NodeGone,
     NodeSeen,
+    NumaGone,
+    NumaSeen,
     PodGone,
     PodSeen,
     PolicyDropped,
@@ -60,6 +62,8 @@ Rare = (
     | UsageSeen
     | HyperNodeSeen
     | HyperNodeGone
+    | NumaSeen
+    | NumaGone
     | AttachSeen
     | ClaimSeen
     | ClaimsHidden
@@ -145,6 +149,8 @@ class Folding:
                 self._state.observe_namespace(event)
             case HyperNodeSeen() | HyperNodeGone():
                 self._state.observe_hyper_node(event)
+            case NumaSeen() | NumaGone():
+                self._state.observe_numa(event)
             case BudgetSeen():
                 self._state.observe_budget(event)
             case BudgetGone():

@@ -55,7 +55,7 @@ class Moment:
 
     def _capacity(self, blocker: NeedsCapacity, gang: Gang) -> NeedsCapacity:
         shape = _shape(gang, blocker)
-        if shape is None or shape.spec.ports or shape.spec.devices or shape.spec.device_claims:
+        if shape is None or shape.spec.ports or self._state.pieces.matter(shape):
             return blocker
         table = self._state.table
         room = int(table.copies(shape.request, self._fits.of(shape).mask & table.open_rows()).sum())

@@ -2,8 +2,8 @@
 
 Nobody loses a part of the cluster by it, so priorities, shares and guarantees have no say; but whoever is not to be
 disturbed is not moved either: what is not preemptable, has just started or been moved, or is protected by a budget.
-A place is kept by amounts. So those stay whose place is more than that: with shared devices, host ports, or terms about
-other pods, and members of gangs that must be close together.
+A place is kept by amounts. So those stay whose place is more than that: with shared devices, cpus of their own, host
+ports, or terms about other pods, and members of gangs that must be close together.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,6 +72,6 @@ class Movers(Candidates):
         if self._view.now < until:
             self.soonest = Instant(until if self.soonest is None else min(until, self.soonest))
             return "that have just been moved"
-        if spec.devices or spec.device_claims or spec.ports or self._placement.social(task.shape):
+        if spec.ports or self._state.pieces.matter(task.shape) or self._placement.social(task.shape):
             return "that could not be sure of another place"
         return super()._veto(task)

@@ -16,7 +16,7 @@ from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Floats
 from flowbatch.model.view import View
-from flowbatch.policy import deviceids
+from flowbatch.policy import cpuids, deviceids
 from flowbatch.policy.policy import Policy
 
 
@@ -43,8 +43,9 @@ class Orders:
         steps: list[Step] = []
         for source in self._policy.steps:
             steps.extend(self._guard.call(source, source.steps, (), task, node, self._view))
-        if task.devices:
-            steps += self._name_devices(task, node)
+        if said := self._pieces(task, node):
+            patch = {"metadata": {"uid": task.fact.uid, "annotations": said}}
+            steps.append(Step("patch", "devices" if task.devices else "cpus", msgspec.json.encode(patch).decode()))
         fact = task.fact
         self._outbox.bind(Bind(fact.uid, fact.namespace, fact.name, node.name, gang.id, tuple(steps)))
 
@@ -58,11 +59,17 @@ class Orders:
         fact = task.fact
         self._outbox.evict(Evict(fact.uid, fact.namespace, fact.name, reason, beneficiary))
 
-    def _name_devices(self, task: Task, node: Node) -> list[Step]:
-        """The pod must know its devices before its node sees it, and a restarted scheduler must read them there."""
-        said = deviceids.written(task.shape.spec.devices, task.devices, node.name, self._view.now)
-        patch = {"metadata": {"uid": task.fact.uid, "annotations": said}}
-        return [Step("patch", "devices", msgspec.json.encode(patch).decode())]
+    def _pieces(self, task: Task, node: Node) -> dict[str, str]:
+        """The pod must know its devices before its node sees it, and a restarted scheduler must read them there.
+
+        Its kubelet chooses cpus by itself, in the same way; they are written for whoever counts or pins them.
+        """
+        said: dict[str, str] = {}
+        if task.devices:
+            said |= deviceids.written(task.shape.spec.devices, task.devices, node.name, self._view.now)
+        if task.cpus and (layout := self._state.numa.layout(node.row)) is not None:
+            said |= cpuids.decision(layout, task.cpus)
+        return said
 
     def _rank_devices(self, shape: Shape, ask: DeviceAsk, bank: Bank) -> Floats:
         """The policy's word on which device of a node is better, or best fit."""

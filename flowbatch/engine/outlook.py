@@ -39,7 +39,7 @@ class Outlook:
         self.future = future
 
     def leaving(self) -> list[Task]:
-        """Tasks that will have left their devices; what should have left long ago is not counted on."""
+        """Tasks that will have left their devices and cpus; what should have left long ago is not counted on."""
         late = {task.uid: None for task in self._overdue}
         return [task for task in self._state.leaving.values() if task.uid not in late]
 
@@ -75,10 +75,7 @@ class Outlook:
             result[[row for row in self._state.ports.taken(shape.spec.ports) if self.holders(row, shape)]] = 0
             result[list(self.ported)] = 0
             np.minimum(result, 1, out=result)
-        if shape.spec.devices:
-            result = self._state.devices.limit(shape, result)
-        if shape.spec.device_claims:
-            result = self._state.device_claims.limit(shape, result)
+        result = self._state.pieces.limit(shape, result)
         if self._fits.momentary:
             result = self._cap(shape, result)
         return self._state.windows.limit(self._gang, shape, result) if self._state.windows else result

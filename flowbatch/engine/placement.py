@@ -132,10 +132,7 @@ class Placement:
         if ports:
             copies[self._state.ports.taken(ports)] = 0
             np.minimum(copies, 1, out=copies)
-        if shape.spec.devices:
-            copies = self._state.devices.limit(shape, copies)
-        if shape.spec.device_claims:
-            copies = self._state.device_claims.limit(shape, copies)
+        copies = self._state.pieces.limit(shape, copies)
         if self._fits.momentary:
             copies = self._fits.cap(shape, copies)
         if self._state.windows.by_gang:
@@ -146,9 +143,7 @@ class Placement:
         """`copies` by row, as they are after one of `shape` went to `row`: only that row has less."""
         if self._fits.momentary or self._state.windows or shape.spec.device_claims:
             return np.where(copies > 0, self._copies(shape, None), 0)
-        left = self._state.table.copies_at(shape.request, row)
-        if shape.spec.devices:
-            left = np.minimum(left, self._state.devices.copies(shape, row))
+        left = self._state.pieces.limit_at(shape, row, self._state.table.copies_at(shape.request, row))
         copies[row] = np.zeros(1, np.int64) if shape.spec.ports else left
         return copies
 
@@ -307,6 +302,4 @@ def copies_empty(state: ClusterState, mask: Bools, shape: Shape) -> Ints:
     if shape.spec.ports:
         least = np.minimum(least, 1)
     result: Ints = least * (mask & state.table.ready[: state.table.size])
-    if shape.spec.device_claims:
-        result = state.device_claims.limit(shape, result, empty=True)
-    return state.devices.limit(shape, result, empty=True) if shape.spec.devices else result
+    return state.pieces.limit(shape, result, empty=True)

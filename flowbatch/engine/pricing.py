@@ -7,7 +7,7 @@ import numpy as np
 from flowbatch.engine.candidates import Unit
 from flowbatch.engine.costs import Cost, cost_of, take_off
 from flowbatch.engine.outlook import Outlook
-from flowbatch.model.ids import Row
+from flowbatch.model.gangs import Task
 from flowbatch.model.resources import Sums, add
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
@@ -52,7 +52,7 @@ class Pricing:
             if unit.there and unit not in chosen[:pinned] and any(axis in lack for axis in unit.gives[row]):
                 chosen.append(unit)
                 take_off(lack, unit.gives[row])
-        if lack or (shape.spec.devices and not self._free_devices(row, shape, units, chosen)):
+        if lack or (self._state.pieces.count(shape) and not self._free_pieces(row, shape, units, chosen)):
             return None
         if shape.spec.device_claims and not self._free_claims(row, shape, units, chosen):
             return None
@@ -79,15 +79,14 @@ class Pricing:
                 return count
         return gain
 
-    def _free_devices(self, row: int, shape: Shape, units: Sequence[Unit], chosen: list[Unit]) -> bool:
-        """Add those to `chosen` who must go besides, until one more fits on the row's devices, if it ever does."""
+    def _free_pieces(self, row: int, shape: Shape, units: Sequence[Unit], chosen: list[Unit]) -> bool:
+        """Add those to `chosen` who must go besides, until the row has devices and cpus for one more, if ever."""
         for unit in units:
-            if self._devices_fit(row, shape, chosen):
+            if self._pieces_fit(row, shape, chosen):
                 return True
-            holds = any(task.devices and task.node is not None and task.node.row == row for task in unit.tasks)
-            if unit.there and unit not in chosen and holds:
+            if unit.there and unit not in chosen and self._holders(row, unit):
                 chosen.append(unit)
-        return self._devices_fit(row, shape, chosen)
+        return self._pieces_fit(row, shape, chosen)
 
     def _free_claims(self, row: int, shape: Shape, units: Sequence[Unit], chosen: list[Unit]) -> bool:
         """The same for devices that are claimed."""
@@ -109,20 +108,20 @@ class Pricing:
             claims.suppose(each, 1)
         return fits
 
-    def _devices_fit(self, row: int, shape: Shape, gone: Sequence[Unit]) -> bool:
-        """One more fits on the row's devices once these units are gone."""
-        devices = self._state.devices
-        shares = [
-            task.devices
-            for unit in gone
-            for task in unit.tasks
-            if unit.there and task.devices and task.node is not None and task.node.row == row
-        ]
-        for each in shares:
-            devices.hold(Row(row), each, -1)
-        fits = bool(devices.copies(shape, np.array([row]))[0])
-        for each in shares:
-            devices.hold(Row(row), each)
+    def _holders(self, row: int, unit: Unit) -> list[Task]:
+        """Who of a unit has devices or cpus of his own on the row."""
+        tasks = (task for task in unit.tasks if self._state.pieces.counted(task))
+        return [task for task in tasks if task.node is not None and task.node.row == row]
+
+    def _pieces_fit(self, row: int, shape: Shape, gone: Sequence[Unit]) -> bool:
+        """The row has devices and cpus for one more once these units are gone."""
+        pieces = self._state.pieces
+        tasks = [task for unit in gone if unit.there for task in self._holders(row, unit)]
+        for task in tasks:
+            pieces.suppose_gone(task)
+        fits = bool(pieces.count_at(shape, np.array([row]), np.ones(1, np.int64))[0])
+        for task in tasks:
+            pieces.suppose_gone(task, -1)
         return fits
 
     def _thin(self, row: int, shape: Shape, chosen: list[Unit], pinned: int) -> list[Unit]:
@@ -131,13 +130,14 @@ class Pricing:
         for unit in chosen:
             for axis in spare:
                 spare[axis] += unit.gives[row].get(axis, 0)
+        counted = self._state.pieces.count(shape)
         kept: list[Unit] = []
         gone: list[Unit] = []
         for unit in reversed(chosen[pinned:]):
             given = unit.gives[row]
-            picky = shape.spec.devices or shape.spec.device_claims
+            picky = counted or shape.spec.device_claims
             left = [other for other in chosen if other is not unit and other not in gone] if picky else []
-            useless = not shape.spec.devices or self._devices_fit(row, shape, left)
+            useless = not counted or self._pieces_fit(row, shape, left)
             useless = useless and (not shape.spec.device_claims or self._claims_fit(row, shape, left))
             if useless and all(spare[axis] >= given.get(axis, 0) for axis in spare):
                 gone.append(unit)

@@ -1,5 +1,6 @@
 """Counts of why nodes do not take a shape, in kube-scheduler's words, and amounts as people write them."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import numpy as np
@@ -45,6 +46,12 @@ def opening(window: Window) -> str:
 def device_words(shape: Shape) -> str:
     """What a shape asks for of devices: "2 whole gpu", "0.46 of a gpu", "4Gi of a vgpu"."""
     return ", ".join(_ask_words(ask) for ask in shape.spec.devices)
+
+
+def cpu_words(shape: Shape) -> str:
+    """What a shape asks for of cpus of its own: "4 exclusive cpus", "2 + 2 exclusive cpus" for two containers."""
+    counts = shape.spec.numa.cpus if shape.spec.numa is not None else ()
+    return f"{' + '.join(map(str, counts))} exclusive cpu{'s' if counts != (1,) else ''}"
 
 
 def _ask_words(ask: DeviceAsk) -> str:
@@ -100,6 +107,10 @@ class Reasons:
             lacking = available & (state.device_claims.limit(shape, available.astype(np.int64)) == 0)
             self._note(counts, self._devices_lacking(shape, lacking), lacking)
             available &= ~lacking
+        if shape.spec.numa is not None and state.numa.concerns(shape) and available.any():
+            for policy, rows in self._misaligned(shape, available):
+                self._note(counts, f"node(s) couldn't align {cpu_words(shape)} under {policy}", rows)
+                available &= ~rows
         if shape.spec.ports:
             taken = np.zeros(table.size, np.bool_)
             taken[state.ports.taken(shape.spec.ports)] = True
@@ -130,6 +141,14 @@ class Reasons:
             if free > most:
                 most, name = free, node.name
         return f"node(s) didn't have free devices for {words} (most: {most}{f' on {name}' if name else ''})"
+
+    def _misaligned(self, shape: Shape, available: Bools) -> Iterator[tuple[str, Bools]]:
+        """Rows, by policy, whose topology managers would turn one more away."""
+        lacking = available & (self._state.numa.limit(shape, available.astype(np.int64)) == 0)
+        column = self._state.columns.cpus
+        for policy in column.values[1:]:
+            if policy is not None and lacking.any():
+                yield policy, lacking & column.where(policy, lacking.size)
 
     def _known(self) -> Bools:
         return self._fits.known()

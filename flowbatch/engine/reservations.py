@@ -49,7 +49,7 @@ class Reservations:
 
     def consider(self, gang: Gang, what: Demand, blocker: Blocker) -> bool:
         """It found no room. Whether a window has just been promised to it."""
-        if not isinstance(blocker, NeedsCapacity) or blocker.hopeless or not _plain(gang, what):
+        if not isinstance(blocker, NeedsCapacity) or blocker.hopeless or not self._plain(gang, what):
             self.drop(gang.id)
             return False
         due = self.due(gang)
@@ -151,10 +151,9 @@ class Reservations:
             due += [end for window in windows for _, end in self._late(window) if end > self._view.now]
         return min(due, default=None)
 
-
-def _plain(gang: Gang, what: Demand) -> bool:
-    """Room for it can be kept by amounts alone: nothing about it depends on topology, devices or other pods."""
-    if what.surplus or what.teams or gang.reach is not None or gang.repairing:
-        return False
-    shapes = [part.shape for part in what.parts] + [role.shape for role, _ in what.reserve if role.shape]
-    return not any(shape.spec.devices or shape.spec.device_claims or shape.spec.sociable for shape in shapes)
+    def _plain(self, gang: Gang, what: Demand) -> bool:
+        """Room for it can be kept by amounts alone: nothing about it depends on topology, devices or other pods."""
+        if what.surplus or what.teams or gang.reach is not None or gang.repairing:
+            return False
+        shapes = [part.shape for part in what.parts] + [role.shape for role, _ in what.reserve if role.shape]
+        return not any(self._state.pieces.matter(shape) or shape.spec.sociable for shape in shapes)

@@ -108,7 +108,10 @@ class RoomWatches:
         self._grow()
         self._least[watch.slot] = ENDLESS
         self._joint[watch.slot] = False
-        self._particular[watch.slot] = bool(shape.spec.devices or shape.spec.device_claims or shape.spec.ports)
+        # Of cpus that matter too nobody need know yet: it is enough that they may.
+        own = shape.spec.numa is not None and self._state.numa.on
+        one_by_one = shape.spec.devices or shape.spec.device_claims or shape.spec.ports
+        self._particular[watch.slot] = own or bool(one_by_one)
         self._won[watch.slot] = self._some[watch.slot] = 0
         return watch
 
@@ -182,10 +185,7 @@ class RoomWatches:
         now[self._copies.closed(slots, rows)] = 0
         for at in np.flatnonzero(self._particular[slots] & now.any(axis=1)).tolist():
             shape = self._watches[int(slots[at])].shape
-            if shape.spec.devices:
-                now[at] = np.minimum(now[at], self._state.devices.copies(shape, rows))
-            if shape.spec.device_claims:
-                now[at] = self._state.device_claims.limit_at(shape, rows, now[at])
+            now[at] = self._state.pieces.limit_at(shape, rows, now[at])
             if shape.spec.ports:
                 now[at] = np.minimum(now[at], 1)
         some, won = now.any(axis=1), self._copies.gain(slots, rows, now)

@@ -75,7 +75,8 @@ class Search:
             trial.unreserve(self._gang)
             trial.unclaim(self._gang)
             self._outlook.look_ahead()
-            if self._state.group_use is not None or any(_picky(want.shape) for want in self._needs):
+            pieced = any(self._state.pieces.matter(want.shape) for want in self._needs)
+            if pieced or self._state.group_use is not None:
                 trial.suppose_left(self._outlook.leaving())
             self._who = find()
             by_row = self._who.by_row
@@ -363,7 +364,7 @@ class Search:
         for unit in reversed(self._victims):
             gang = unit.tasks[0].gang
             assert gang is not None
-            if gang.id not in broken and self._may_stay(unit, slacks) and self._trial.devices_back(unit.tasks):
+            if gang.id not in broken and self._may_stay(unit, slacks) and self._trial.pieces_back(unit.tasks):
                 self._return(unit)
             else:
                 kept.append(unit)
@@ -417,11 +418,6 @@ class Search:
             )
             for ceiling in self._ceilings(self._gang)
         ]
-
-
-def _picky(shape: Shape) -> bool:
-    """It is not enough for it that there is room: it wants devices."""
-    return bool(shape.spec.devices or shape.spec.device_claims)
 
 
 def _uses(unit: Unit, claim: str) -> bool:

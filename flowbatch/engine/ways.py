@@ -167,9 +167,7 @@ class Ways:
         shapes = shapes_of(demand)
         if len(shapes) < 2 or demand.teams or self._fits.momentary:
             return False
-        return not any(
-            shape.spec.devices or shape.spec.device_claims or self._placement.social(shape) for shape in shapes
-        )
+        return not any(self._state.pieces.matter(shape) or self._placement.social(shape) for shape in shapes)
 
     def most(self, demand: Demand, allowance: Callable[[Shape], int]) -> list[Part]:
         """In repair: the choice of members of which the most find room now, and may be held."""

@@ -1,4 +1,4 @@
-"""Shared devices as values: what a node offers, what a pod asks for, and what it holds."""
+"""Shared devices and cpus of one's own as values: what a node offers, what a pod asks for, and what it holds."""
 
 import msgspec
 
@@ -66,3 +66,18 @@ class DeviceShare(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cac
     id: str
     milli: int = 0
     memory: int = 0
+
+
+class NumaAsk(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, cache_hash=True):
+    """What a Guaranteed pod asks of its node's topology manager.
+
+    `policy` is the only one that will do ("" for any), `cpus` how many each container has for itself, where some.
+    """
+
+    policy: str = ""
+    cpus: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """Cpus of its own."""
+        return sum(self.cpus)

@@ -10,14 +10,17 @@ from flowbatch.model.budgets import Budgets
 from flowbatch.model.census import Census
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.columns import NodeColumns
+from flowbatch.model.cpus import cpu_policy
 from flowbatch.model.deviceclaims import DeviceClaims
 from flowbatch.model.devices import DeviceTable
 from flowbatch.model.gangs import Gang, Role, Task
 from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import GangId, NodeName, PodUid, Row
 from flowbatch.model.nodes import Node
+from flowbatch.model.numa import NumaTable
 from flowbatch.model.owners import Kind
 from flowbatch.model.peers import Peers
+from flowbatch.model.pieces import Pieces
 from flowbatch.model.ports import HostPorts
 from flowbatch.model.queues import QueueTree
 from flowbatch.model.quotas import Quotas
@@ -41,10 +44,12 @@ class Books:
         self.ports = HostPorts()
         self.volumes = Volumes()
         self.devices = DeviceTable()
+        self.numa = NumaTable()
         self.census = Census()
         self.nodes: dict[NodeName, Node] = {}
         self.node_at: dict[Row, Node] = {}
         self.device_claims = DeviceClaims(self.nodes, self.node_at)
+        self.pieces = Pieces(self.devices, self.numa, self.device_claims)
         #: Shared claims to devices -> gangs with pods that use them; and what is charged for them to whom.
         self.claim_gangs: dict[str, dict[GangId, int]] = {}
         self.claim_charges: dict[str, tuple[GangId, Request]] = {}
@@ -81,7 +86,15 @@ class Books:
             self.node_at[node.row] = node
             self.columns.set(node.row, {}, (), cordoned=False)
             self.device_claims.rooms.touch(node.row)
+            if name in self.numa.facts:
+                self._show_cpus(node)
         return node
+
+    def _show_cpus(self, node: Node) -> None:
+        """What is told of a node's cpus is true of its row from now on."""
+        fact = self.numa.facts.get(node.name)
+        self.numa.set(node.row, fact)
+        self.columns.set_cpus(node.row, cpu_policy(fact) if fact is not None else None)
 
     def _drop_node_if_idle(self, node: Node) -> None:
         if node.fact is None and not node.tasks:
@@ -89,6 +102,8 @@ class Books:
             del self.node_at[node.row]
             self.devices.set(node.row, (), ())
             self.device_claims.rooms.touch(node.row)
+            self.numa.forget(node.row)
+            self.columns.set_cpus(node.row, None)
             self.table.drop_row(node.row)
 
     def _gang(self, gang_id: GangId) -> Gang:

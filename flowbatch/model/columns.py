@@ -95,6 +95,8 @@ class NodeColumns:
         self.cordoned: ValueColumn[bool] = ValueColumn(0)
         #: Container images that a node has, of those that pods ask for, with their sizes in bytes.
         self.images: ValueColumn[tuple[tuple[str, int], ...]] = ValueColumn(0)
+        #: What a node's kubelet does about cpus, where that is known.
+        self.cpus: ValueColumn[str] = ValueColumn(0)
         self._log: list[Row] = []
         self._log_start = 0
         self.size = 0
@@ -119,6 +121,15 @@ class NodeColumns:
                 column.set(row, labels.get(key))
         self.taints.set(row, taints or None)
         self.cordoned.set(row, cordoned or None)
+        self._note(row)
+
+    def set_cpus(self, row: Row, policy: str | None) -> None:
+        """What a node's kubelet does about cpus, as `cpus.cpu_policy` says it."""
+        if policy is not None or row < self.cpus.ids.size:
+            self.cpus.set(row, policy)
+            self._note(row)
+
+    def _note(self, row: Row) -> None:
         if len(self._log) >= LOG_MAX:
             self._log_start += len(self._log)
             self._log.clear()

@@ -132,6 +132,33 @@ class NodeGone(Fact, frozen=True):
     name: NodeName
 
 
+class NumaSeen(Fact, frozen=True):
+    """The cpus of a node and what its kubelet makes of them (Numatopology); the node itself may be unknown.
+
+    Sets of cpus are text ("0-3,8"). `numa` is in the order of ids. `policy` is the topology manager's.
+    """
+
+    node: NodeName
+    #: The cpu manager gives Guaranteed pods cpus of their own.
+    static: bool = False
+    policy: str = ""
+    numa: tuple[tuple[int, str], ...] = ()
+    sockets: tuple[str, ...] = ()
+    cores: tuple[str, ...] = ()
+    #: How many are kept for the system.
+    reserved: int = 0
+    #: Those that nobody has for himself, reserved ones included.
+    free: str = ""
+    #: (uid, or "namespace/name") -> those that the kubelet gave a pod, where that is told.
+    told: tuple[tuple[str, str], ...] = ()
+
+
+class NumaGone(Fact, frozen=True):
+    """Nothing is known of the node's cpus any more."""
+
+    node: NodeName
+
+
 class HyperNodeSeen(Fact, frozen=True):
     """A network domain as it now is: the lower its tier, the closer its nodes are to each other."""
 
@@ -317,7 +344,7 @@ class PodSeen(Fact, frozen=True):
 
     `task` is the task's name in its gang, `index` its place there. `gated` is true while scheduling gates remain.
     `labels` are sorted and only those that some selector in the cluster asks for: all of them would be most of a pod.
-    `devices` are those that a bound pod says it has.
+    `devices` are those that a bound pod says it has, `cpus` the set that was foreseen for it ("0-3").
     """
 
     uid: PodUid
@@ -347,6 +374,7 @@ class PodSeen(Fact, frozen=True):
     #: How long it may run before its kubelet ends it; 0 for as long as it likes.
     deadline_ms: int = 0
     devices: tuple[DeviceShare, ...] = ()
+    cpus: str = ""
     #: ResourceClaims that the shape's `device_claims` are about, as "namespace/name"; empty where there is none yet.
     device_claims: tuple[str, ...] = ()
 

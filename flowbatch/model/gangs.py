@@ -51,6 +51,9 @@ class Task:
     moved_until: Instant = EPOCH
     #: What it holds of shared devices of `node`.
     devices: tuple[DeviceShare, ...] = ()
+    #: The set of cpus that was chosen for it here, and the one that it holds in the books; None where it is in none.
+    chosen: int = 0
+    cpus: int | None = None
     #: Whom it is to other pods.
     kind: Kind | None = None
 
@@ -119,6 +122,8 @@ class Reservation:
     counts: Ints
     #: Shared devices, one line for each member.
     picks: Ints | None = None
+    #: Sets of cpus, one for each member, where they need some of their own.
+    cpus: list[int] | None = None
 
     @property
     def total(self) -> int:

@@ -36,6 +36,7 @@ class Keeping(Accounting):
             self.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, -1)
             self.charge_reserved(gang, reservation, -1)
             self.reserve_devices(reservation, -1)
+            self.reserve_cpus(reservation, -1)
             self.shapes.release(reservation.shape)
             for row in reservation.rows.tolist():
                 self.changes.freed[Row(row)] = None
@@ -101,6 +102,16 @@ class Keeping(Accounting):
         else:
             rows = np.repeat(reservation.rows, reservation.counts)
             self.devices.give_rows(reservation.shape, rows, reservation.picks, sign)
+
+    def reserve_cpus(self, reservation: Reservation, sign: int = 1) -> None:
+        """Cpus for members to come, in the same way."""
+        if reservation.shape.spec.numa is None:
+            return
+        if reservation.cpus is None:
+            reservation.cpus = self.numa.take_rows(reservation.shape, reservation.rows, reservation.counts)
+        else:
+            rows = np.repeat(reservation.rows, reservation.counts)
+            self.numa.give_rows(rows, reservation.cpus, sign)
 
     # -- claims
 

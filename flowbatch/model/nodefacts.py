@@ -12,6 +12,8 @@ from flowbatch.model.facts import (
     HyperNodeGone,
     HyperNodeSeen,
     NodeSeen,
+    NumaGone,
+    NumaSeen,
     VolumeGone,
     VolumeSeen,
 )
@@ -91,6 +93,26 @@ class NodeFacts(Whereabouts):
         self.table.ready[node.row] = False
         self._retotal(node.row)
         self._drop_node_if_idle(node)
+
+    def observe_numa(self, fact: NumaSeen | NumaGone) -> None:
+        """The cpus of a node as they now are; those of a node that nobody has shown us wait for it."""
+        facts, name = self.numa.facts, fact.node
+        if facts.get(name) == (fact if isinstance(fact, NumaSeen) else None):
+            return
+        if isinstance(fact, NumaSeen):
+            facts[name] = fact
+        else:
+            del facts[name]
+        node = self.nodes.get(name)
+        if node is None:
+            return
+        # Room held for others is given up first: it is in terms of cpus that others may have by now.
+        self._drop_reservations(node.row)
+        self._show_cpus(node)
+        for task in node.tasks.values():
+            self._hold_cpus(task)
+        self.changes.nodes[node.row] = None
+        self.changes.freed[node.row] = None
 
     # -- network domains
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from flowbatch.model.asks import DeviceAsk
+from flowbatch.model.asks import DeviceAsk, NumaAsk
 from flowbatch.model.claimasks import ClaimAsk
 from flowbatch.model.ids import Amounts, ShapeId
 from flowbatch.model.resources import PODS, Axes, Request
@@ -114,6 +114,8 @@ class ShapeSpec(Value, frozen=True):
     claims: tuple[str, ...] = ()
     #: Claims to devices (dynamic resource allocation), in the order of the pod's own list.
     device_claims: tuple[ClaimAsk, ...] = ()
+    #: Set for Guaranteed pods only.
+    numa: NumaAsk | None = None
 
     @property
     def sociable(self) -> bool:

@@ -112,6 +112,7 @@ class ClusterState(QueueFacts):
             self._seen_on(task, fact.node)
             if fact.devices:
                 self._hold_devices(task, fact.devices)
+            self._hold_cpus(task)
         self._move(task, stimulus_of(fact), task.node)
         if place is not None and task.state is TaskState.SUCCEEDED and task.gang is not None and task.gang.held_back:
             self.bequeath(task, place)
@@ -189,7 +190,7 @@ class ClusterState(QueueFacts):
         ):
             task.fact = fact
             return
-        node, shape, devices = task.node, task.shape, task.devices
+        node, shape, devices, chosen = task.node, task.shape, task.devices, task.chosen
         decided = self.device_claims.decisions(old.device_claims) if old.device_claims else {}
         self.changes.shares = True
         self._vacate(task)
@@ -204,6 +205,7 @@ class ClusterState(QueueFacts):
         if self.peers.fresh:
             self.reshape()
         if node is not None:
+            task.chosen = chosen
             self._occupy(task, self._node(node.name))
             self._hold_devices(task, devices)
             self.device_claims.restore(decided)

@@ -29,6 +29,8 @@ class Trial:
         self._undo: list[Callable[[], None]] = []
         #: Tasks of one shape, the row of each, and the shared devices of each where the shape asks for some.
         self._placed: list[tuple[Sequence[Task], Ints, Ints | None]] = []
+        #: Sets of cpus of all those, in the same order; nothing where they have none of their own.
+        self._cpus: list[list[int]] = []
         self._reserved: dict[str, tuple[Gang, list[Reservation]]] = {}
         self._evicted: list[Task] = []
         self._unclaimed: list[Gang] = []
@@ -57,10 +59,12 @@ class Trial:
         """Take room for `tasks`, all of `shape`: `counts` of them on each of `rows`."""
         state, count = self._state, len(tasks)
         picks = state.devices.take_rows(shape, rows, counts) if shape.spec.devices else None
+        cpus = state.numa.take_rows(shape, rows, counts)
         state.table.take_rows(rows, counts, shape.request)
         state.charge(gang, shape, count)
         placed = (tasks, np.repeat(rows, counts), picks)
         self._placed.append(placed)
+        self._cpus.append(cpus)
         ports = shape.spec.ports
         self._hold_ports(ports, placed[1], 1)
         stake = shape.stake
@@ -89,10 +93,12 @@ class Trial:
                 state.peers.move_rows(stake, rows, -counts)
             self._hold_ports(ports, placed[1], -1)
             self._placed.pop()
+            self._cpus.pop()
             state.charge(gang, shape, -count)
             state.table.take_rows(rows, counts, shape.request, -1)
             if picks is not None:
                 state.devices.give_rows(shape, placed[1], picks)
+            state.numa.give_rows(placed[1], cpus)
 
         self._undo.append(back)
 
@@ -155,6 +161,7 @@ class Trial:
             state.table.reserve_rows(reservation.rows, reservation.counts, reservation.shape.request, direction)
             state.charge_reserved(gang, reservation, direction)
             state.reserve_devices(reservation, direction)
+            state.reserve_cpus(reservation, direction)
             if direction > 0:
                 held.append(reservation)
             else:
@@ -181,41 +188,33 @@ class Trial:
         self._undo.append(back)
 
     def suppose_left(self, tasks: Iterable[Task]) -> None:
-        """Suppose that tasks which are leaving have left the devices they hold, and their group of nodes."""
-        held = [(task.node.row, task) for task in tasks if task.node is not None]
+        """Suppose that tasks which are leaving have left their devices and cpus, and their group of nodes."""
+        pieces, held = self._state.pieces, [task for task in tasks if task.node is not None]
 
-        def hold(sign: int) -> None:
-            for row, task in held:
-                self._state.devices.hold(row, task.devices, sign)
-                self._state.device_claims.suppose(task.fact.device_claims, sign)
-                self._count_in_group(task, row, sign)
+        def suppose(sign: int) -> None:
+            for task in held:
+                pieces.suppose_gone(task, sign)
+                if task.node is not None:
+                    self._count_in_group(task, task.node.row, -sign)
 
-        hold(-1)
-        self._undo.append(lambda: hold(1))
+        suppose(1)
+        self._undo.append(lambda: suppose(-1))
 
-    def devices_back(self, tasks: Iterable[Task]) -> bool:
-        """Let tasks that were supposed gone have their devices again, if nobody else has them by now."""
-        devices, held, claims = self._state.devices, [], self._state.device_claims
-        good, users = True, [task.fact.device_claims for task in tasks]
-        for each in users:
-            claims.suppose(each, 1)
-            good = good and claims.bears(each)
+    def pieces_back(self, tasks: Sequence[Task]) -> bool:
+        """Let tasks that were supposed gone have their devices and cpus again, if nobody else has them by now."""
+        pieces, good = self._state.pieces, True
         for task in tasks:
-            if task.devices and task.node is not None:
-                devices.hold(task.node.row, task.devices)
-                held.append((task.node.row, task.devices))
-                good = good and devices.bears(task.node.row, task.devices)
+            pieces.suppose_gone(task, -1)
+            good = good and pieces.bear(task)
 
         def back() -> None:
-            for row, shares in held:
-                devices.hold(row, shares, -1)
-            for each in users:
-                claims.suppose(each, -1)
+            for task in tasks:
+                pieces.suppose_gone(task)
 
-        if not good:
-            back()
-        elif held or any(users):
+        if good:
             self._undo.append(back)
+        else:
+            back()
         return good
 
     def rows_of(self, gang: Gang) -> list[Ints]:
@@ -227,10 +226,7 @@ class Trial:
         if task.shape.stake is not None and task.node is not None:
             self._state.peers.suppose(task.shape.stake, task.node.row, sign)
             self._state.volumes.suppose(task.shape.spec.claims, task.node.row, sign)
-        if task.devices and task.node is not None:
-            self._state.devices.hold(task.node.row, task.devices, sign)
-        if task.fact.device_claims:
-            self._state.device_claims.suppose(task.fact.device_claims, sign)
+        self._state.pieces.suppose_gone(task, -sign)
         if task.node is not None:
             self._count_in_group(task, task.node.row, sign)
 
@@ -268,15 +264,15 @@ class Trial:
             self._suppose_gone(task, 1)
         result: list[tuple[Task, Node]] = []
         node_at = state.node_at
-        for tasks, rows, picks in self._placed:
+        for (tasks, rows, picks), sets in zip(self._placed, self._cpus, strict=True):
             ported = bool(tasks) and bool(tasks[0].shape.spec.ports)
-            taken = self._taken(tasks, rows, picks)
+            taken, cpus = self._taken(tasks, rows, picks), iter(sets)
             for task, row in zip(tasks, rows.tolist(), strict=True):
                 node = node_at[row]
                 if ported:
                     # `settle_placed` takes them again, task by task.
                     state.ports.take(row, task.shape.spec.ports, -1)
-                state.settle_placed(task, node, stimulus, next(taken, ()))
+                state.settle_placed(task, node, stimulus, next(taken, ()), next(cpus, 0))
                 result.append((task, node))
         self._undo.clear()
         return result

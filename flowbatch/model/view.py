@@ -14,6 +14,7 @@ from flowbatch.model.ids import GangId, Instant, NodeName, QueueName
 from flowbatch.model.inquiry import Advice
 from flowbatch.model.measured import Measured
 from flowbatch.model.nodes import Node
+from flowbatch.model.numa import NumaTable
 from flowbatch.model.queues import QueueTree
 from flowbatch.model.quotas import Quotas
 from flowbatch.model.resources import Axes, Sums
@@ -64,6 +65,11 @@ class ClusterView(Protocol):
     @property
     def device_claims(self) -> DeviceClaims:
         """Devices that pods claim, and who uses which; read only."""
+        ...
+
+    @property
+    def numa(self) -> NumaTable:
+        """Cpus that pods have for themselves; read only."""
         ...
 
     @property
@@ -158,6 +164,7 @@ class View:
         self.volumes = state.volumes
         self.devices = state.devices
         self.device_claims = state.device_claims
+        self.numa = state.numa
         self.census = state.census
         self.topology = state.topology
         self.nodes: Mapping[NodeName, Node] = state.nodes

@@ -4,6 +4,7 @@ It changes only through `_move` and `settle_placed`, which keep table, ports, ga
 """
 
 from flowbatch.model.asks import DeviceShare
+from flowbatch.model.cpusets import readable
 from flowbatch.model.gangs import PLACED, Task
 from flowbatch.model.keeping import Keeping
 from flowbatch.model.lifecycle import FINISHED, Stimulus, TaskState, next_state
@@ -97,6 +98,7 @@ class Whereabouts(Keeping):
                 self.device_claims.take(task.fact.device_claims, task.shape.spec.device_claims, node, decide=False)
                 self.use_claims(task, 1)
         self._settle(task, node)
+        self._hold_cpus(task)
         self._account(task, 1)
         if self.table.over[node.row] or (self.table.claims and not self.table.kept(node.row)):
             self._drop_reservations(node.row)
@@ -113,6 +115,25 @@ class Whereabouts(Keeping):
         self.devices.hold(node.row, shares)
         if self.devices.over(node.row):
             self._drop_reservations(node.row)
+
+    def _hold_cpus(self, task: Task) -> None:
+        """The cpus of its own that a task on a node holds, as now known, instead of those it held before."""
+        node, ask = task.node, task.shape.spec.numa
+        if node is None or ask is None:
+            return
+        fact = task.fact
+        cpus = self.numa.told(node.row, fact.uid, f"{fact.namespace}/{fact.name}") or readable(fact.cpus) or task.chosen
+        if cpus == task.cpus:
+            return
+        self._drop_cpus(task, node)
+        self.numa.hold(node.row, cpus, ask.total)
+        task.cpus = cpus
+
+    def _drop_cpus(self, task: Task, node: Node) -> None:
+        if task.cpus is not None and task.shape.spec.numa is not None:
+            self.numa.hold(node.row, task.cpus, task.shape.spec.numa.total, -1)
+            self.changes.freed[node.row] = None
+        task.cpus = None
 
     def _settle(self, task: Task, node: Node) -> None:
         """Identity of being on a node: everything but the numbers in the table and the sums."""
@@ -136,6 +157,8 @@ class Whereabouts(Keeping):
         if task.devices:
             self.devices.hold(node.row, task.devices, -1)
             task.devices = ()
+        self._drop_cpus(task, node)
+        task.chosen = 0
         if task.shape.stake is not None:
             self.peers.move(task.shape.stake, node.row, -1)
             self.changes.note(task.shape.stake.moved(), -1)
@@ -222,12 +245,18 @@ class Whereabouts(Keeping):
 
     # -- decisions
 
-    def settle_placed(self, task: Task, node: Node, stimulus: Stimulus, devices: tuple[DeviceShare, ...] = ()) -> None:
+    def settle_placed(
+        self, task: Task, node: Node, stimulus: Stimulus, devices: tuple[DeviceShare, ...] = (), cpus: int = 0
+    ) -> None:
         """A kept Trial's placement of one task: the numbers are taken already, only identity follows."""
         self._set_state(task, next_state(task.state, stimulus, task))
         self._settle(task, node)
         if devices:
             task.devices = devices
+        if cpus:
+            task.chosen = task.cpus = cpus
+        else:
+            self._hold_cpus(task)
 
     def move(self, task: Task, stimulus: Stimulus) -> None:
         """A decision about a task that stays where it is."""

@@ -41,6 +41,7 @@ from flowbatch.policy import (
     hierarchy,
     lending,
     nodefit,
+    numa,
     ordering,
     owners,
     pastuse,
@@ -113,6 +114,7 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
             nodefit.Schedulable,
             nodefit.Selector,
             nodefit.Taints,
+            numa.NumaAlignment,
             podaffinity.PodAffinity,
             spread.TopologySpread,
         ),
@@ -137,6 +139,7 @@ LISTS: dict[str, tuple[str, dict[str, Maker]]] = {
             fragmentation.Fragmentation,
             devicescores.DevicePack,
             devicescores.DeviceSpread,
+            numa.FewNumaNodes,
         ),
     ),
 }

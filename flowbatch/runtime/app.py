@@ -19,6 +19,7 @@ from flowbatch.api.kinds import (
     HYPER_NODE,
     NAMESPACE,
     NODE,
+    NUMATOPOLOGY,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -110,6 +111,7 @@ async def run_all(
             device_slices=shared.base(client, RESOURCE_SLICE),
             hyper_nodes=shared.base(client, HYPER_NODE),
             budgets=shared.base(client, POD_DISRUPTION_BUDGET),
+            cpus=shared.base(client, NUMATOPOLOGY),
         )
     )
     controllers = program.controllers(shared)

@@ -23,6 +23,7 @@ from flowbatch.api.kinds import (
     HYPER_NODE,
     NAMESPACE,
     NODE,
+    NUMATOPOLOGY,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -36,6 +37,7 @@ from flowbatch.api.kinds import (
     RESOURCE_SLICE,
     STORAGE_CLASS,
 )
+from flowbatch.api.nodeinfo import Numatopology
 from flowbatch.api.resource import DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
@@ -65,6 +67,7 @@ class Caches:
     device_slices: Informer[ResourceSlice] | None = None
     hyper_nodes: Informer[HyperNode] | None = None
     budgets: Informer[PodDisruptionBudget] | None = None
+    cpus: Informer[Numatopology] | None = None
 
     @property
     def required(self) -> list[Informer[Any]]:
@@ -89,6 +92,7 @@ class Caches:
                 self.device_claims,
                 self.hyper_nodes,
                 self.budgets,
+                self.cpus,
             )
             if each is not None
         ]
@@ -114,6 +118,7 @@ class Caches:
             device_slices=Informer(client, RESOURCE_SLICE),
             hyper_nodes=Informer(client, HYPER_NODE),
             budgets=Informer(client, POD_DISRUPTION_BUDGET),
+            cpus=Informer(client, NUMATOPOLOGY),
         )
 
     async def run(self) -> None:

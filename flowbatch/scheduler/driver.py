@@ -185,6 +185,8 @@ class Scheduler:
             self.caches.hyper_nodes.on_change(self.dispatch.forget_hyper_node)
         if self.caches.budgets is not None:
             self.caches.budgets.on_change(self.feed.budget)
+        if self.caches.cpus is not None:
+            self.caches.cpus.on_change(self.feed.cpus)
 
     def _anew(self, make_engine: Callable[[], Decider]) -> Callable[[], Decider]:
         """A new engine decides again about pods whose claims are being bound for the old one, and asks anew."""
@@ -281,6 +283,7 @@ class Scheduler:
                 if informer is not None
                 for each in informer.store.values()
             ],
+            caches.cpus.store.values() if caches.cpus is not None else (),
         )
 
     def _tell(self, fact: events.Event) -> None:

@@ -20,11 +20,12 @@ from flowbatch.api.core import (
     StorageClass,
 )
 from flowbatch.api.disruption import PodDisruptionBudget
+from flowbatch.api.nodeinfo import Numatopology
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.topology import HyperNode
 from flowbatch.engine import events
 from flowbatch.model.ids import BudgetId, GangId, HyperNodeName, NodeName, QueueName
-from flowbatch.scheduler import queue_facts, topology_facts, translate, volumes
+from flowbatch.scheduler import numa, queue_facts, topology_facts, translate, volumes
 from flowbatch.scheduler.budgets import budget_fact, labels_asked_by
 from flowbatch.scheduler.claimfeed import Claimed, ClaimFeed
 from flowbatch.scheduler.devices import GroupsOf, uncut
@@ -216,6 +217,17 @@ class Feed:
         if old is None or topology_facts.hyper_node_fact(old) != after:
             self._mailbox.post(("hypernode", after.name), after)
 
+    def cpus(self, old: Numatopology | None, new: Numatopology | None) -> None:
+        """What is known of a node's cpus appeared, changed or went."""
+        if new is None:
+            if old is not None:
+                name = NodeName(old.metadata.name)
+                self._mailbox.post(("cpus", name), events.NumaGone(name))
+            return
+        after = numa.numa_fact(new)
+        if old is None or numa.numa_fact(old) != after:
+            self._mailbox.post(("cpus", after.node), after)
+
     def budget(self, old: PodDisruptionBudget | None, new: PodDisruptionBudget | None) -> None:
         """A PodDisruptionBudget appeared, changed or went. The labels it looks at are told first."""
         if new is None:
@@ -308,12 +320,14 @@ class Feed:
         hyper_nodes: Iterable[HyperNode] = (),
         budgets: Iterable[PodDisruptionBudget] = (),
         claimed: Iterable[Claimed] = (),
+        cpus: Iterable[Numatopology] = (),
     ) -> Iterator[events.Event]:
         """All facts from scratch, for an engine that starts anew."""
         yield from map(volumes.storage_fact, storage)
         yield from self.claims.everything(claimed)
         yield from map(translate.namespace_fact, namespaces)
         yield from map(self._node_fact, nodes)
+        yield from map(numa.numa_fact, cpus)
         yield from map(topology_facts.hyper_node_fact, hyper_nodes)
         yield from map(self._queue_fact, queues)
         yield from filter(None, map(self._quota_fact, quotas))

@@ -17,7 +17,7 @@ from flowbatch.api.requests import pod_requests
 from flowbatch.api.scheduling import DeclaredTask, Quantities
 from flowbatch.engine import events
 from flowbatch.model.ids import Amounts
-from flowbatch.scheduler import devices, peers
+from flowbatch.scheduler import devices, numa, peers
 from flowbatch.scheduler.images import normal_name
 from flowbatch.scheduler.volumes import claims_of
 
@@ -134,6 +134,7 @@ def pod_shape(
         devices=wanted,
         images=tuple(sorted({normal_name(each.image) for each in spec.containers if each.image})) if images else (),
         claims=claims,
+        numa=numa.numa_ask(spec),
         **peer_fields(spec.affinity, spec.topology_spread_constraints, meta),
     )
 

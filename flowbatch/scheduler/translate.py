@@ -22,7 +22,7 @@ from flowbatch.api.timestamps import parse_duration
 from flowbatch.engine import events
 from flowbatch.errors import FlowbatchError
 from flowbatch.model.ids import Amounts, GangId, Instant, NodeName, PodUid, QueueName
-from flowbatch.scheduler import devices
+from flowbatch.scheduler import devices, numa
 from flowbatch.scheduler.images import Images
 from flowbatch.scheduler.shapes import MAX_UNITS, Shapes, queue_amounts, quota_only
 
@@ -96,6 +96,8 @@ def pod_fact(
             shape = marked_shape(shape, shape_marks(meta))
             if shape.devices:
                 shape = devices.suited(shape, devices.marks(meta.annotations))
+            if shape.numa is not None:
+                shape = numa.with_policy(shape, numa.policy_of(meta.annotations))
     except QuantityError as error:
         raise UnreadableError(f"a resource amount {error}") from error
     return events.PodSeen(
@@ -122,6 +124,7 @@ def pod_fact(
         priority_class=spec.priority_class_name,
         deadline_ms=max(0, spec.active_deadline_seconds or 0) * 1000,
         devices=devices.held(shape, meta.annotations) if node is not None and shape.devices else (),
+        cpus=numa.held(meta.annotations) if node is not None and shape.numa is not None else "",
     )
 
 

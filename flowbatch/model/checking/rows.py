@@ -1,10 +1,11 @@
-"""What is on nodes: capacity, use, reservations, claims, loans, ports and devices, from nodes, tasks and gangs."""
+"""What is on nodes: capacity, use, reservations, claims, loans, ports, devices and cpus, from nodes, tasks, gangs."""
 
 import numpy as np
 
 from flowbatch.model.asks import WHOLE, DeviceShare
 from flowbatch.model.checking.same import same
-from flowbatch.model.gangs import Gang, Reservation
+from flowbatch.model.cpusets import members, readable
+from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.groupuse import GroupUse
 from flowbatch.model.ids import Row
 from flowbatch.model.lifecycle import TaskState
@@ -15,7 +16,7 @@ from flowbatch.model.table import Ints
 
 
 def check_table(state: ClusterState, wrong: list[str]) -> None:
-    """Every row's sums, ports, loans and devices."""
+    """Every row's sums, ports, loans, devices and cpus."""
     table = state.table
     table.fit_axes()
     capacity, used, releasing, reserved, claimed = _recount(state, wrong)
@@ -45,6 +46,8 @@ def check_table(state: ClusterState, wrong: list[str]) -> None:
         counted.refresh()
         same(wrong, "held of node groups", state.group_use.content(), counted.content())
     same(wrong, "devices", state.devices.content(), _devices(state))
+    same(wrong, "cpus", state.numa.content(), _cpus(state))
+    same(wrong, "rows with an old state of their cpus", list(state.numa.stale()), [])
 
 
 def _check_windows(state: ClusterState, wrong: list[str]) -> None:
@@ -153,3 +156,37 @@ def _devices(state: ClusterState) -> dict[Row, list[tuple[object, ...]]]:
             used = tuple(sorted(spot for spot in spots if spot is not None))
             content.setdefault(node.row, []).append((*left, device.slots - len(shares), len(shares), used))
     return content
+
+
+def _cpus(state: ClusterState) -> dict[Row, tuple[int, int, int]]:
+    """The free cpus of every node that aligns them anew, one cpu after the other."""
+    kept: dict[Row, list[int]] = {}
+    for gang in state.gangs.values():
+        for each in gang.reservations:
+            for row, cpus in zip(np.repeat(each.rows, each.counts).tolist(), each.cpus or (), strict=bool(each.cpus)):
+                kept.setdefault(Row(row), []).append(cpus)
+    content: dict[Row, tuple[int, int, int]] = {}
+    for node in sorted(state.nodes.values(), key=lambda node: node.row):
+        fact, layout = state.numa.facts.get(node.name), state.numa.layout(node.row)
+        if fact is None or layout is None:
+            continue
+        told = {name: dict.fromkeys(members(readable(text))) for name, text in fact.told}
+        held = {cpu: True for cpus in kept.get(node.row, ()) for cpu in members(cpus)}
+        unknown = 0
+        for task in node.tasks.values():
+            ask, key = task.shape.spec.numa, f"{task.fact.namespace}/{task.fact.name}"
+            if ask is not None:
+                own = told.get(task.fact.uid) or told.get(key) or dict.fromkeys(members(_own(task)))
+                held.update(dict.fromkeys(own, True))
+                unknown += 0 if own else ask.total
+        usable = [cpu for cpu in members(layout.all) if not layout.reserved >> cpu & 1]
+        said = dict.fromkeys(members(readable(fact.free)))
+        explained = {cpu: True for each in told.values() for cpu in each} | held
+        taken = sum(cpu not in said and cpu not in explained for cpu in usable)
+        free = sum(1 << cpu for cpu in usable if cpu in said and cpu not in held)
+        content[node.row] = (len(layout.numa), free, max(0, unknown - taken))
+    return content
+
+
+def _own(task: Task) -> int:
+    return readable(task.fact.cpus) or task.chosen

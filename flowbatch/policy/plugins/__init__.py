@@ -14,6 +14,7 @@ from flowbatch.policy.plugins import (
     network_topology_aware,
     nodegroup,
     nodeorder,
+    numa_aware,
     overcommit,
     pdb,
     predicates,
@@ -54,4 +55,5 @@ PLUGINS: Final[dict[str, Reader]] = {
     "resource-strategy-fit": resource_strategy_fit.read,
     "extender": extender.read,
     "deviceshare": deviceshare.read,
+    "numa-aware": numa_aware.read,
 }
