@@ -214,6 +214,8 @@ class JobFlowStatus(Wire, frozen=True, kw_only=True):
     state: FlowState = FlowState()
     #: flowbatch: in the order of `spec.flows`.
     steps: tuple[StepStatus, ...] = ()
+    #: flowbatch: the last wish to run failed steps once more (annotation flowbatch.dev/anew) that was heard.
+    anew: str = ""
 
 
 class JobFlow(Wire, frozen=True, kw_only=True):

@@ -74,6 +74,8 @@ EPOCH = "flowbatch.dev/epoch"
 FLOW_STEP = "flowbatch.dev/flow-step"
 FLOW_ITEM = "flowbatch.dev/flow-item"
 FLOW_ATTEMPT = "flowbatch.dev/flow-attempt"
+#: On a flow, a token that differs each time: run the steps that failed once more.
+ANEW = "flowbatch.dev/anew"
 #: On a job of a flow that was suspended with it, and so is resumed with it.
 SUSPENDED_BY_FLOW = "flowbatch.dev/suspended-by-flow"
 

@@ -147,10 +147,15 @@ async def _bring(session: Session, flow: JsonObject, templates: list[JsonObject]
     try:
         return await bring(session.client, flow, templates, _namespace(flow, session) or "", say)
     except AlreadyExists as error:
-        name = flow["metadata"].get("name")
-        raise FlowbatchError(
-            f"workflow {name} exists already; nothing was created\ndelete it: kubectl delete jobflow {name}"
-        ) from error
+        raise _taken(flow) from error
+
+
+def _taken(flow: JsonObject) -> FlowbatchError:
+    name = flow["metadata"].get("name")
+    return FlowbatchError(
+        f"workflow {name} exists already; nothing was created\n"
+        f"look: kubectl get jobflow {name} -o yaml   delete it: kubectl delete jobflow {name}"
+    )
 
 
 def rehearsal(manifest: JsonObject, bring: Container[tuple[str, str]]) -> JsonObject:
@@ -169,7 +174,7 @@ async def _send(session: Session, kind: Kind[Any], request: Request, manifest: J
         return await session.client.send(request)
     except AlreadyExists as error:
         if kind is JOB_FLOW:
-            raise
+            raise _taken(manifest) from error
         if kind is not JOB:
             return b""
         name = manifest["metadata"].get("name")

@@ -5,7 +5,8 @@ from typing import Any
 from flowbatch.api.batch import Job
 from flowbatch.api.flow import JobFlow
 from flowbatch.api.kinds import JOB_FLOW
-from flowbatch.errors import SpecErrors, did_you_mean
+from flowbatch.api.names import ANEW
+from flowbatch.errors import FlowbatchError, SpecErrors, did_you_mean
 from flowbatch.following.flows import FlowTarget, jobs_of
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import Conflict, NotFound
@@ -74,10 +75,22 @@ async def _why_job(client: Client, job: Job) -> str:
         return "its job is just being made"
 
 
-async def set_suspended(client: Client, namespace: str, name: str, uid: str, *, suspend: bool) -> None:
+async def suspend(client: Client, namespace: str, name: str, uid: str) -> None:
     """Write the level; saying it twice changes nothing."""
     await flow(client, namespace, name, uid)
-    patch = suspension_patch(suspend, await served_fields(client), FLOW_FIELDS)
+    patch = suspension_patch(True, await served_fields(client), FLOW_FIELDS)
+    await client.patch(JOB_FLOW, name, patch, namespace)
+
+
+async def resume(client: Client, namespace: str, name: str, uid: str) -> None:
+    """Lift the suspension, and let what failed run once more. Said twice of one state, it is one wish."""
+    found = await flow(client, namespace, name, uid)
+    served = await served_fields(client)
+    patch = suspension_patch(False, served, FLOW_FIELDS)
+    if found.status.state.phase == "Failed":
+        if FLOW_FIELDS not in served:
+            raise FlowbatchError("on this cluster's JobFlow CRD nothing can be run anew: install flowbatch's CRDs")
+        patch["metadata"]["annotations"][ANEW] = f"at-{found.metadata.resource_version}"
     await client.patch(JOB_FLOW, name, patch, namespace)
 
 

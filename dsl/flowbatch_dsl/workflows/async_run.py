@@ -119,12 +119,15 @@ class AsyncFlowRun(Generic[R]):
     async def suspend(self) -> None:
         """Start no further step, and suspend the jobs that run; what is completed stays so."""
         async with connect(self.cluster) as client:
-            await asking.set_suspended(client, self.namespace, self.name, self.uid, suspend=True)
+            await asking.suspend(client, self.namespace, self.name, self.uid)
 
     async def resume(self) -> None:
-        """Go on from the steps that are completed: of a suspended run, and of one that failed."""
+        """Go on from the steps that are completed: of a suspended run, and of one that failed.
+
+        What failed is then run once more, and what was skipped for that waits again.
+        """
         async with connect(self.cluster) as client:
-            await asking.set_suspended(client, self.namespace, self.name, self.uid, suspend=False)
+            await asking.resume(client, self.namespace, self.name, self.uid)
 
     async def cancel(self) -> None:
         """Delete the run with its jobs and their pods. One that is gone already is fine."""

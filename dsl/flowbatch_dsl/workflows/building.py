@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from flowbatch.errors import SpecError
+from flowbatch.workload.flow.values import unexpanded
 from flowbatch_dsl.origin import caller
 from flowbatch_dsl.workflows.graph import refusal
 from flowbatch_dsl.workflows.node import Node, When
@@ -116,11 +117,6 @@ class Arguments:
         owed = [variable for variable, each in zip(self.inputs, self.promises, strict=False) if is_optional(each)]
         literals = {ARGUMENTS: unexpanded(encoded(self.literals, MOST_BYTES).decode())} if self.literals else {}
         return {**dict.fromkeys(owed, "null"), **literals}
-
-
-def unexpanded(text: str) -> str:
-    """JSON in which Kubernetes finds no `$(NAME)` and no `$$` to replace."""
-    return re.sub(r"\$(?=[$(])", r"\\u0024", text)
 
 
 def marked(value: Any, note: Any) -> Any:

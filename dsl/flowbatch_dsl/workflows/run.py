@@ -96,7 +96,10 @@ class FlowRun(Generic[R]):
         portal.call(self._run.suspend)
 
     def resume(self) -> None:
-        """Go on from the steps that are completed: of a suspended run, and of one that failed."""
+        """Go on from the steps that are completed: of a suspended run, and of one that failed.
+
+        What failed is then run once more, and what was skipped for that waits again.
+        """
         portal.call(self._run.resume)
 
     def cancel(self) -> None:

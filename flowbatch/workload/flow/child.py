@@ -10,6 +10,7 @@ from flowbatch.api.kinds import JOB, JOB_FLOW
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import CREATED_BY_FLOW, CREATED_BY_TEMPLATE, FLOW_ATTEMPT, FLOW_ITEM, FLOW_STEP
 from flowbatch.workload.flow.merging import merged
+from flowbatch.workload.flow.values import unexpanded
 from flowbatch.workload.rules.names import label_value_problem
 
 #: The variables of a step that runs over a list: the item as JSON, and its place.
@@ -82,4 +83,7 @@ def _container_with(container: Any, variables: dict[str, str]) -> Any:
     own = [
         each for each in container.get("env") or () if not (isinstance(each, dict) and each.get("name") in variables)
     ]
-    return {**container, "env": [*({"name": name, "value": value} for name, value in variables.items()), *own]}
+    return {
+        **container,
+        "env": [*({"name": name, "value": unexpanded(value)} for name, value in variables.items()), *own],
+    }

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from flowbatch.api.flow import FlowState, JobFlow, JobFlowStatus, StepStatus
 from flowbatch.api.kinds import JOB
 from flowbatch.workload.changes import Delete
+from flowbatch.workload.flow.anew import anew, wished
 from flowbatch.workload.flow.changes import COMPLETED, ENDS, FAILED, FLOW_ENDS, SKIPPED, FlowChanges, FlowChildren
 from flowbatch.workload.flow.graph import Graph
 from flowbatch.workload.flow.steps import take
@@ -28,7 +29,11 @@ def reconcile(
     """What is to be done about `flow`; `graph` is that of its spec. The work is that of its steps and edges."""
     if graph.problem:
         return _refused(flow, graph.problem)
-    turn = Turn(_remembered(flow, graph), graph, children, now, served)
+    flow = _remembered(flow, graph)
+    again = wished(flow, served)
+    turn = Turn(anew(flow) if again else flow, graph, children, now, served)
+    # The attempts that begin are counted, and the wish is heard, before the jobs that failed go.
+    turn.status_first = again
     before = list(turn.steps)
     for at in graph.order:
         take(turn, at)

@@ -1,5 +1,6 @@
 """The small results that steps pass on: read from a termination message, compared, and written into variables."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,11 @@ def as_text(value: Any) -> str:
 def as_json(value: Any) -> str:
     """`value` as compact JSON."""
     return msgspec.json.encode(value).decode()
+
+
+def unexpanded(text: str) -> str:
+    """JSON in which Kubernetes finds no `$(NAME)` and no `$$` to replace."""
+    return re.sub(r"\$(?=[$(])", r"\\u0024", text)
 
 
 class Absent:

@@ -73,6 +73,21 @@ def test_a_suspended_job_makes_room_and_comes_back_without_a_retry(example: Exam
     assert said.endswith("Completed after 0 retries\n")
 
 
+def test_a_workflow_of_gangs_runs_side_by_side_and_reports(example: Example) -> None:
+    said = example("workflow")
+    assert "digits Completed" in said
+    assert "1797 rows were enough" in said
+    assert said.endswith("Succeed\n")
+
+
+def test_a_typed_flow_gives_what_plain_python_gives(example: Example) -> None:
+    assert example("typed_flow").startswith("(3.1")
+
+
+def test_a_sweep_finds_the_best_of_its_grid(example: Example) -> None:
+    assert example("sweep").endswith("best: trial-4\n")
+
+
 async def test_blocking_verbs_work_where_a_loop_already_runs_as_in_a_notebook(here: LocalCluster) -> None:
     job = Job("cell", tasks=[Task("w", ["sh", "-c", "echo hello; exit 0"], resources=Resources(cpu="100m"))])
     run = job.submit(here)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from flowbatch.errors import SpecErrors
+from flowbatch.workload.flow.values import unexpanded
 from flowbatch_dsl import BoundFlow, Job, PromiseError, Step, Workflow, flow, step, when
-from flowbatch_dsl.workflows.building import unexpanded
 from flowbatch_dsl.workflows.flow import RESULT_NOTE
 
 FILE = Path(__file__).with_name("flowsteps.py")
