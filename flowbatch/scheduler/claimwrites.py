@@ -42,21 +42,28 @@ class Sender(Protocol):
         ...
 
 
-def _no_class(_name: str) -> DeviceClass | None:
+def _unknown(_key: str) -> None:
     return None
 
 
 class ClaimWrites:
-    """Does the steps of kind "devices". `class_of` finds a class, whose configuration goes along with its devices."""
+    """Does the steps of kind "devices".
+
+    `class_of` finds a class, whose configuration goes along with its devices; `claim_of` a claim as it was last seen: what
+    is asked for never changes, and everything else is the server's to judge.
+    """
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
-        self.class_of: Callable[[str], DeviceClass | None] = _no_class
+        self.class_of: Callable[[str], DeviceClass | None] = _unknown
+        self.claim_of: Callable[[str], ResourceClaim | None] = _unknown
 
     async def do(self, step: Step) -> None:
         """Write what the step says. Raises NoSuchStep where it makes no sense, and what sending raises."""
         said = _read(step)
-        claim = await self._look(said)
+        claim = self.claim_of(said.claim)
+        if claim is None or claim.metadata.uid != said.uid:
+            claim = await self._look(said)
         if claim is None:
             raise NoSuchStep(f"resourceclaim {said.claim} is gone")
         if said.given is not None and PROTECTION not in claim.metadata.finalizers:

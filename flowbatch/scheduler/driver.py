@@ -203,6 +203,7 @@ class Scheduler:
         caches, lookup = self.caches, StoreLookup(self.caches)
         self.feed.claims.known = Known(lookup.device_claim, lookup.has_template)
         self.dispatch.bindings.claim_writes.class_of = lookup.device_class
+        self.dispatch.bindings.claim_writes.claim_of = lookup.device_claim
         if caches.device_slices is not None:
             self.feed.claims.slices = caches.device_slices.store.values
 

@@ -8,6 +8,7 @@ import pytest
 
 from flowbatch.api.kinds import DEVICE_CLASS, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, RESOURCE_SLICE
 from flowbatch.embedded.controllers import EmbeddedControllers
+from flowbatch.embedded.faults import Fault, Rule, Rules
 from flowbatch.scheduler.requests import NoSuchStep
 from tests.embedded.scheduler.conftest import Cluster
 
@@ -242,3 +243,38 @@ async def test_what_was_given_is_taken_back_when_the_binding_cannot_go_on(cluste
         assert await cluster.bound("g-") == {}
         allowed.set()
         await cluster.until_bound("g-", 1, timeout_s=30)
+
+
+LOST = Rule(fault=Fault("drop_reply"), point="reply", verb="patch", resource="resourceclaims", subresource="status")
+UNHEARD = Rule(fault=Fault("drop_request"), verb="patch", resource="resourceclaims", subresource="status")
+BROKEN = Rule(fault=Fault("status", code=500), verb="patch", resource="resourceclaims", subresource="status", times=2)
+
+
+@pytest.mark.parametrize("rule", [LOST, UNHEARD, BROKEN])
+async def test_an_allocation_whose_answer_is_lost_is_written_again(cluster, rule):
+    await cluster.node("n0", cpu="8")
+    await device_class(cluster)
+    await pool(cluster, "n0", 1)
+    await template(cluster, wanting())
+    rules = cluster.server.rule = Rules([rule])
+    async with cluster.scheduler():
+        await cluster.group("g", 1)
+        await cluster.pod("g-0", "g", **OWN)
+        await cluster.until_bound("g-", 1)
+        (claim,) = (await claims(cluster)).values()
+        assert (bool(rules.fired), names(claim), len(claim.status.reserved_for)) == (True, ["n0/gpu-0"], 1)
+
+
+async def test_a_claim_is_two_writes_besides_the_binding(cluster):
+    await cluster.node("n0", cpu="8")
+    await device_class(cluster)
+    await pool(cluster, "n0", 4)
+    await template(cluster, wanting())
+    async with cluster.scheduler():
+        await cluster.group("g", 4)
+        for index in range(4):
+            await cluster.pod(f"g-{index}", "g", **OWN)
+        await cluster.until_bound("g-", 4)
+        assert cluster.requests("patch", "resourceclaims") == 4
+        assert cluster.requests("patch", "resourceclaims/status") == 4
+        assert cluster.requests("get", "resourceclaims") == 0

@@ -4,19 +4,37 @@ import json
 
 import msgspec
 
+from flowbatch.engine.decisions import Plan
+from flowbatch.engine.engine import Engine
 from flowbatch.engine.events import (
     DeviceClaimGone,
     DeviceClaimSeen,
     DeviceSliceGone,
     DeviceSliceSeen,
     Event,
+    LabelTest,
     PodGone,
     StepFailed,
 )
-from flowbatch.model.claimasks import ClaimAsk, PoolDevice
+from flowbatch.model.claimasks import ClaimAsk, Given, PoolDevice
 from flowbatch.model.claimfacts import DeviceClassGone
+from flowbatch.policy.policy import Policy
+from flowbatch.policy.volcano import read_volcano
 from tests.claimtext import DRIVER, ask, claim, device_class, owning, sharing, slices
-from tests.textcluster import binds, blocker, bound, confirm, cycle, engine_with, facts, finish, phase, why
+from tests.textcluster import (
+    binds,
+    blocker,
+    bound,
+    confirm,
+    cycle,
+    engine_with,
+    evicted,
+    facts,
+    finish,
+    leave,
+    phase,
+    why,
+)
 
 NODES = ("node n1: cpu=8 zone:a", "node n2: cpu=8 zone:b")
 
@@ -345,3 +363,63 @@ def test_slices_are_facts_like_any_other() -> None:
     line = msgspec.json.encode([fact, device_class(), claim("x", ask("1 gpu"))])
     assert msgspec.json.decode(line, type=list[Event])[0] == fact
     assert isinstance(msgspec.json.decode(line, type=list[Event])[2], DeviceClaimSeen)
+
+
+def evicting(*plugins: str, actions: str) -> Policy:
+    named = [{"name": name} for name in ("priority", "gang", "conformance", *plugins)]
+    predicates = {"name": "predicates", "arguments": {"predicate.DynamicResourceAllocationEnable": True}}
+    return read_volcano({"actions": actions, "tiers": [{"plugins": [*named, predicates]}]})
+
+
+def run(world: Engine, plan: Plan) -> None:
+    """Pods run, and their claims say what they were given."""
+    confirm(world, plan)
+    for name, decision in list(world.state.device_claims.decided.items()):
+        names = [world.state.device_claims.pools.names[number] for _, number in decision.picks]
+        given_to = tuple(Given(request, *key) for (request, _), key in zip(decision.picks, names, strict=True))
+        fact = world.state.device_claims.claims[name]
+        world.observe([msgspec.structs.replace(fact, given=given_to, terms=on_node(decision.node))])
+
+
+def on_node(name: str) -> tuple[tuple[LabelTest, ...], ...]:
+    return ((LabelTest("metadata.name", "In", (name,), field=True),),)
+
+
+def test_a_queue_gets_back_the_devices_that_it_deserves() -> None:
+    policy = evicting("capacity", actions="enqueue, allocate, reclaim, gangreclaim")
+    world = engine_with(
+        NODES[0], "queue rich: deserved(deviceclass/gpu=1)", "queue poor: deserved(deviceclass/gpu=1)", policy=policy
+    )
+    world.observe([*slices("n1: a b"), device_class()])
+    for index in range(2):
+        world.observe(owning(f"gang rich{index}: 1x cpu=1, min 0, queue rich", ask("1 gpu")))
+    run(world, cycle(world))
+    world.observe(owning("gang poor: 1x cpu=1, queue poor", ask("1 gpu")))
+    plan = cycle(world, 2_000)
+    (gone,) = evicted(plan)
+    assert gone.startswith("rich")
+    # The pod has left; its devices are free once its claim is gone.
+    leave(world, [gone])
+    assert bound(cycle(world, 3_000)) == {}
+    world.observe([DeviceClaimGone(f"ns/{gone}-gpu")])
+    assert bound(cycle(world, 4_000)) == {"poor-0": "n1"}
+
+
+def test_a_pod_of_higher_priority_gets_the_device_of_a_lower_one_and_not_another_ones() -> None:
+    policy = evicting(actions="enqueue, allocate, preempt")
+    world = engine_with(*NODES, policy=policy)
+    world.observe([*slices("n1: a model=A; b"), device_class()])
+    world.observe(owning("gang low: 1x cpu=1, min 0", ask("1 gpu model=A")))
+    run(world, cycle(world))
+    world.observe(owning("gang other: 1x cpu=1, min 0", ask("1 gpu")))
+    run(world, cycle(world, 1_500))
+    world.observe(owning("gang high: 1x cpu=1, priority 9", ask("1 gpu model=A")))
+    assert evicted(cycle(world, 2_000)) == ["low-0"]
+
+
+def test_nobody_is_evicted_for_devices_that_are_nowhere() -> None:
+    world = engine_with(*NODES, policy=evicting(actions="enqueue, allocate, preempt"))
+    world.observe([*slices("n1: a"), device_class(), *owning("gang low: 1x cpu=1, min 0", ask("1 gpu"))])
+    run(world, cycle(world))
+    world.observe(owning("gang high: 1x cpu=1, priority 9", ask("2 gpu")))
+    assert evicted(cycle(world, 2_000)) == []
