@@ -18,6 +18,7 @@ __all__ = [
     "Plan",
     "PolicyReport",
     "QueueReport",
+    "Release",
     "Remember",
     "Report",
     "Step",
@@ -61,6 +62,17 @@ class Nominate(Order, frozen=True):
     namespace: str
     name: str
     node: NodeName | None
+
+
+class Release(Order, frozen=True):
+    """Take back what this claim (by uid) was given: it keeps pods from other nodes, and none of them has one.
+
+    `pods` are those that it is reserved for: (uid, name).
+    """
+
+    claim: str
+    uid: str
+    pods: tuple[tuple[PodUid, str], ...] = ()
 
 
 class Ask(Order, frozen=True):
@@ -132,7 +144,7 @@ class PolicyReport(Order, frozen=True):
     failures: int
 
 
-Decision = Bind | Evict | Nominate | Ask | Report | QueueReport | Remember | HyperNodeReport | PolicyReport
+Decision = Bind | Evict | Nominate | Release | Ask | Report | QueueReport | Remember | HyperNodeReport | PolicyReport
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

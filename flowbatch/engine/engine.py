@@ -16,7 +16,7 @@ from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Decision, Plan, QueueReport, Report, Tick
 from flowbatch.engine.domains import Domains
-from flowbatch.engine.events import Answered, Event, EvictFailed, PolicyDropped, StepFailed, Synced
+from flowbatch.engine.events import Answered, Event, EvictFailed, PolicyDropped, ReleaseFailed, StepFailed, Synced
 from flowbatch.engine.evictions import Evictions
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.folding import Folding, Heard
@@ -151,6 +151,8 @@ class Engine:
         match event:
             case EvictFailed():
                 self._evict_failed(event.uid)
+            case ReleaseFailed():
+                self.state.keep_devices(event.claim)
             case StepFailed():
                 self._step_failed(event.uid)
             case Answered():
@@ -304,6 +306,8 @@ class Engine:
             self._lineup.questions.settled(gang.id)
         if self.policy.reserving:
             self._promise(gang, what, outcome)
+        if outcome.blocker is not None and not outcome.placed and self.state.device_claims.claims:
+            self._orders.release(gang)
         if outcome.blocker is None or outcome.placed or outcome.settled:
             self._lineup.blockers.pop(gang.id, None)
             self._lineup.sort(gang.id, gang)

@@ -118,6 +118,7 @@ __all__ = [
     "QuotaGone",
     "QuotaSeen",
     "Reach",
+    "ReleaseFailed",
     "ShapeSpec",
     "Spread",
     "StepFailed",
@@ -156,6 +157,13 @@ class StepFailed(Fact, frozen=True):
 
     uid: PodUid
     step: str
+    reason: str
+
+
+class ReleaseFailed(Fact, frozen=True):
+    """What a claim was given could not be taken back."""
+
+    claim: str
     reason: str
 
 
@@ -218,6 +226,7 @@ Event = (
     | BindFailed
     | EvictFailed
     | StepFailed
+    | ReleaseFailed
     | Answered
     | UsageSeen
     | PolicyDropped

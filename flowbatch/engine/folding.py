@@ -39,6 +39,7 @@ from flowbatch.engine.events import (
     QueueSeen,
     QuotaGone,
     QuotaSeen,
+    ReleaseFailed,
     StepFailed,
     Synced,
     UsageSeen,
@@ -51,7 +52,7 @@ from flowbatch.model.view import View
 from flowbatch.policy.contract import Measuring
 
 #: What became of our own orders and questions, and what else is about no object.
-Heard = EvictFailed | StepFailed | Answered | PolicyDropped | Synced
+Heard = EvictFailed | StepFailed | ReleaseFailed | Answered | PolicyDropped | Synced
 #: Kinds of which few clusters have any, or that hardly change.
 Rare = (
     Heard

@@ -3,7 +3,7 @@
 import msgspec
 
 from flowbatch.engine.counters import Counters
-from flowbatch.engine.decisions import Bind, Evict, Step
+from flowbatch.engine.decisions import Bind, Evict, Release, Step
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.outbox import Outbox
 from flowbatch.model.asks import DeviceAsk
@@ -58,6 +58,18 @@ class Orders:
             self._state.changes.gangs[task.gang.id] = task.gang
         fact = task.fact
         self._outbox.evict(Evict(fact.uid, fact.namespace, fact.name, reason, beneficiary))
+
+    def release(self, gang: Gang) -> None:
+        """It waits: what its claims were given for a place that came to nothing must not keep it from others."""
+        claims, tasks = self._state.device_claims, self._state.tasks
+        for claim in dict.fromkeys(claim for task in gang.pending.values() for claim in task.fact.device_claims):
+            fact = claims.claims.get(claim)
+            if fact is None or fact.given is None or claim in claims.users or claim in claims.releasing:
+                continue
+            waiting = [tasks[uid] for uid in fact.reserved if uid in tasks and tasks[uid].node is None]
+            if len(waiting) == len(fact.reserved):
+                claims.releasing[claim] = None
+                self._outbox.release(Release(claim, fact.uid, tuple((each.uid, each.fact.name) for each in waiting)))
 
     def _pieces(self, task: Task, node: Node) -> dict[str, str]:
         """The pod must know its devices before its node sees it, and a restarted scheduler must read them there.

@@ -13,6 +13,7 @@ from flowbatch.engine.decisions import (
     HyperNodeReport,
     Nominate,
     QueueReport,
+    Release,
     Report,
 )
 from flowbatch.model.gangs import Gang
@@ -26,7 +27,7 @@ class Outbox:
     """Orders in the order they were decided, then reports."""
 
     def __init__(self) -> None:
-        self._orders: list[Bind | Evict | Nominate | Ask] = []
+        self._orders: list[Bind | Evict | Nominate | Release | Ask] = []
         self._touched: dict[GangId, None] = {}
         #: With the uid it was said of: a successor of the same name has heard nothing yet.
         self._said: dict[GangId, tuple[str, Report]] = {}
@@ -50,11 +51,15 @@ class Outbox:
         """Note whose room this will be."""
         self._orders.append(order)
 
+    def release(self, order: Release) -> None:
+        """Have this given back."""
+        self._orders.append(order)
+
     def ask(self, order: Ask) -> None:
         """Ask this."""
         self._orders.append(order)
 
-    def drain(self) -> list[Bind | Evict | Nominate | Ask]:
+    def drain(self) -> list[Bind | Evict | Nominate | Release | Ask]:
         """All orders since the last plan."""
         orders, self._orders = self._orders, []
         return orders

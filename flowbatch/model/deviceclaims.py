@@ -48,6 +48,8 @@ class DeviceClaims:
         #: Claim -> row -> pods there that use it.
         self.users: dict[str, dict[Row, int]] = {}
         self.decided: dict[str, Decision] = {}
+        #: Claims whose devices are being taken back: nobody is placed with them meanwhile.
+        self.releasing: dict[str, None] = {}
         #: A policy gives devices; without one, pods are placed as if they claimed none.
         self.on = False
         #: Device -> claims that it is given to.
@@ -70,9 +72,12 @@ class DeviceClaims:
         match fact:
             case DeviceClaimSeen():
                 self.claims[fact.id] = fact
+                if fact.given is None:
+                    self.releasing.pop(fact.id, None)
                 self._settle(fact.id)
             case DeviceClaimGone():
                 self.claims.pop(fact.id, None)
+                self.releasing.pop(fact.id, None)
                 self._settle(fact.id)
             case DeviceClassSeen() | DeviceClassGone():
                 self.pools.see_class(fact)
@@ -229,6 +234,8 @@ class DeviceClaims:
             return f'resourceclaim "{name}" not found'
         if fact is not None and fact.deleting:
             return f'resourceclaim "{name}" is being deleted'
+        if ask.claim in self.releasing:
+            return f'devices of resourceclaim "{name}" are being taken back'
         if fact is not None and len(fact.reserved) >= USERS_MAX:
             return f'resourceclaim "{name}" is used by {len(fact.reserved)} pods already, and no more may'
         if fact is not None and fact.given is not None:

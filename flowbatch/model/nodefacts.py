@@ -141,6 +141,11 @@ class NodeFacts(Whereabouts):
         else:
             changes.nodes |= claims.moved
 
+    def keep_devices(self, claim: str) -> None:
+        """What it was given was not taken back: its pods may use it, and are tried once more."""
+        self.device_claims.releasing.pop(claim, None)
+        self.changes.devices = True
+
     # -- storage
 
     def observe_storage(

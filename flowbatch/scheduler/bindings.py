@@ -17,7 +17,7 @@ import anyio
 
 from flowbatch.api.kinds import NODE, POD
 from flowbatch.engine import events
-from flowbatch.engine.decisions import Bind, Evict, Nominate, Step
+from flowbatch.engine.decisions import Bind, Evict, Nominate, Release, Step
 from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, ServerError, Throttled, TransportError
 from flowbatch.kube.request import Request, get_object
 from flowbatch.kube.watch import EventDecoder, Malformed
@@ -277,6 +277,25 @@ class Bindings:
             await self._sender.send(requests.disruption_request(order, self._moment(), going=False))
         except (ApiError, TransportError, Fenced):
             return
+
+    async def release(self, order: Release) -> None:
+        """Take devices back from a claim, if really none of its pods has a node; the watch says when it is done."""
+        try:
+            for uid, name in order.pods:
+                if not await self._is_unbound(uid, order.claim.partition("/")[0], name):
+                    raise NoSuchStep(f"pod {name} has a node, or is gone")
+            await self.claim_writes.release(order)
+        except Fenced:
+            return
+        except (ApiError, TransportError, NoSuchStep) as error:
+            self._tell_late(f"claim/{order.claim}", events.ReleaseFailed(order.claim, str(error)))
+
+    async def _is_unbound(self, uid: str, namespace: str, name: str) -> bool:
+        try:
+            pod = _pods.plain(await self._sender.send(get_object(POD, name, namespace)))
+        except Malformed as error:
+            raise NoSuchStep(f"pod {name} cannot be read: {error}") from error
+        return pod.metadata.uid == uid and not pod.spec.node_name
 
     async def nominate(self, order: Nominate) -> None:
         """Write whose room is being made; losing it costs a restarted scheduler only its memory of that."""

@@ -14,7 +14,7 @@ import msgspec
 from flowbatch.api.kinds import RESOURCE_CLAIM
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.resource import DeviceClass, ResourceClaim
-from flowbatch.engine.decisions import Step
+from flowbatch.engine.decisions import Release, Step
 from flowbatch.kube.errors import ApiError, Fenced, NotFound, ServerError, Throttled, TransportError
 from flowbatch.kube.request import PatchContent, Request, get_object, patch_object
 from flowbatch.kube.watch import EventDecoder, Malformed
@@ -49,8 +49,8 @@ def _unknown(_key: str) -> None:
 class ClaimWrites:
     """Does the steps of kind "devices".
 
-    `class_of` finds a class, whose configuration goes along with its devices; `claim_of` a claim as it was last seen: what
-    is asked for never changes, and everything else is the server's to judge.
+    `class_of` finds a class, whose configuration goes along with its devices; `claim_of` a claim as it was last seen:
+    what is asked for never changes, and everything else is the server's to judge.
     """
 
     def __init__(self, sender: Sender) -> None:
@@ -99,6 +99,16 @@ class ClaimWrites:
                 except (ApiError, TransportError, Fenced, NoSuchStep):
                     continue
 
+    async def release(self, order: Release) -> None:
+        """Take back what a claim was given, unless others use it than the order says. Raises NoSuchStep then."""
+        said = DevicesGiven(order.claim, order.uid, "", "")
+        claim = await self._look(said)
+        expected = {uid: None for uid, _ in order.pods}
+        if claim is None or any(each.uid not in expected for each in claim.status.reserved_for):
+            raise NoSuchStep(f"resourceclaim {order.claim} is gone, or used by others")
+        await self._sender.send(release_request(said, claim))
+        await self._sender.send(unprotect_request(said))
+
     async def _take_back(self, said: DevicesGiven) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             claim = await self._look(said)
@@ -114,7 +124,7 @@ class ClaimWrites:
                 await anyio.sleep(WAIT_S * attempt)
             else:
                 if last:
-                    await self._sender.send(unprotect_request(said, claim))
+                    await self._sender.send(unprotect_request(said))
                 return
 
 
@@ -218,6 +228,6 @@ def release_request(said: DevicesGiven, claim: ResourceClaim) -> Request:
     return _patch(said, body, status=True, content="merge")
 
 
-def unprotect_request(said: DevicesGiven, claim: ResourceClaim) -> Request:
+def unprotect_request(said: DevicesGiven) -> Request:
     """Without devices it needs no protection."""
     return _patch(said, {"metadata": {"$deleteFromPrimitiveList/finalizers": [PROTECTION]}}, status=False)

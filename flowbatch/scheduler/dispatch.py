@@ -24,6 +24,7 @@ from flowbatch.engine.decisions import (
     Plan,
     PolicyReport,
     QueueReport,
+    Release,
     Remember,
     Report,
 )
@@ -120,6 +121,9 @@ class Dispatch:
                 self.lanes.put(f"pod/{decision.uid}", Rank.BIND, partial(self.bindings.evict, decision))
             case Nominate():
                 self.lanes.put(f"pod/{decision.uid}", Rank.PHASE, partial(self.bindings.nominate, decision))
+            case Release():
+                turn = partial(self.bindings.release, decision)
+                self.lanes.put(f"claim/{decision.claim}", Rank.PHASE, turn)
             case Ask():
                 self.asking.ask(decision)
             case PolicyReport():

@@ -291,6 +291,8 @@ class Scheduler:
         match fact:
             case events.BindFailed() | events.EvictFailed():
                 key: tuple[str, str] = (type(fact).__name__, fact.uid)
+            case events.ReleaseFailed():
+                key = ("ReleaseFailed", fact.claim)
             case events.StepFailed():
                 key = (fact.step, fact.uid)
             case _:

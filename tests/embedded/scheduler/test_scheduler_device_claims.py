@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from flowbatch.api.kinds import DEVICE_CLASS, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, RESOURCE_SLICE
+from flowbatch.api.kinds import DEVICE_CLASS, NODE, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, RESOURCE_SLICE
 from flowbatch.embedded.controllers import EmbeddedControllers
 from flowbatch.embedded.faults import Fault, Rule, Rules
 from flowbatch.scheduler.requests import NoSuchStep
@@ -278,3 +278,30 @@ async def test_a_claim_is_two_writes_besides_the_binding(cluster):
         assert cluster.requests("patch", "resourceclaims") == 4
         assert cluster.requests("patch", "resourceclaims/status") == 4
         assert cluster.requests("get", "resourceclaims") == 0
+
+
+async def test_devices_on_a_node_that_went_are_taken_back_and_the_pod_goes_elsewhere(cluster):
+    for node in ("n0", "n1"):
+        await cluster.node(node, cpu="8")
+    await device_class(cluster)
+    await pool(cluster, "n0", 1)
+    await template(cluster, wanting())
+    # Devices are given, and then nothing is bound any more.
+    cluster.server.rule = Rules(
+        [Rule(fault=Fault("status", code=503), verb="create", resource="pods", subresource="binding", times=0)]
+    )
+    async with cluster.scheduler():
+        await cluster.group("g", 1)
+        await cluster.pod("g-0", "g", **OWN)
+
+        async def allocated():
+            return [claim for claim in (await claims(cluster)).values() if names(claim)]
+
+        await cluster.until(allocated)
+    await cluster.user.delete(NODE, "n0")
+    await cluster.user.delete(RESOURCE_SLICE, "slice-n0")
+    await pool(cluster, "n1", 1)
+    cluster.server.rule = None
+    async with cluster.scheduler():
+        assert await cluster.until_bound("g-", 1, timeout_s=30) == {"g-0": "n1"}
+        assert [names(claim) for claim in (await claims(cluster)).values()] == [["n1/gpu-0"]]

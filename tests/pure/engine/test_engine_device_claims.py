@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from flowbatch.engine.decisions import Plan
+from flowbatch.engine.decisions import Plan, Release
 from flowbatch.engine.engine import Engine
 from flowbatch.engine.events import (
     DeviceClaimGone,
@@ -14,6 +14,7 @@ from flowbatch.engine.events import (
     Event,
     LabelTest,
     PodGone,
+    ReleaseFailed,
     StepFailed,
 )
 from flowbatch.model.claimasks import ClaimAsk, Given, PoolDevice
@@ -129,7 +130,7 @@ def test_a_shared_claim_takes_a_node_with_room_for_all_of_its_pods() -> None:
 
 
 def test_a_claim_that_has_devices_keeps_new_pods_where_those_are() -> None:
-    shared = claim("data", ask("1 gpu"), "pool-n2/a", "n2")
+    shared = claim("data", ask("1 gpu"), "pool-n2/a", "n2", reserved=("somebody",))
     world = engine(*slices("n1: a", "n2: a"), device_class(), shared, *sharing("gang g: 2x cpu=1", "data"))
     plan = cycle(world)
     assert set(bound(plan).values()) == {"n2"}
@@ -423,3 +424,40 @@ def test_nobody_is_evicted_for_devices_that_are_nowhere() -> None:
     run(world, cycle(world))
     world.observe(owning("gang high: 1x cpu=1, priority 9", ask("2 gpu")))
     assert evicted(cycle(world, 2_000)) == []
+
+
+def test_devices_on_a_node_that_cannot_take_the_pod_are_taken_back_and_others_given() -> None:
+    """Somebody gave them, and died before the binding; or the node went."""
+    events = owning("gang g: 1x cpu=1", ask("1 gpu"))
+    pod = events[-1]
+    asking = msgspec.structs.replace(pod.shape, device_claims=(ClaimAsk(claim="ns/g-0-gpu"),))
+    there = claim("g-0-gpu", ask("1 gpu"), "pool-n1/a", "n1", reserved=("g-0",))
+    world = engine(*slices("n1: a", "n2: a"), device_class(), there, *events[:-2], lines=("node n2: cpu=8",))
+    world.observe([msgspec.structs.replace(pod, shape=asking)])
+    plan = cycle(world)
+    assert bound(plan) == {}
+    (order,) = [each for each in plan.decisions if isinstance(each, Release)]
+    assert order == Release("ns/g-0-gpu", "uid-g-0-gpu", (("g-0", "g-0"),))
+    # Asked for once; and nobody is placed with them in the meantime.
+    world.observe(facts("node n1: cpu=8"))
+    assert bound(cycle(world)) == {}
+    assert 'devices of resourceclaim "g-0-gpu" are being taken back' in why(world, "g")
+    world.observe([msgspec.structs.replace(there, given=None, terms=(), reserved=()), pod])
+    assert len(bound(cycle(world))) == 1
+
+
+def test_devices_that_are_not_taken_back_may_be_used_after_all() -> None:
+    events = owning("gang g: 1x cpu=1", ask("1 gpu"))
+    asking = msgspec.structs.replace(events[-1].shape, device_claims=(ClaimAsk(claim="ns/g-0-gpu"),))
+    there = claim("g-0-gpu", ask("1 gpu"), "pool-n1/a", "n1", reserved=("g-0",))
+    world = engine(*slices("n1: a"), device_class(), there, *events[:-2], lines=("node n2: cpu=8",))
+    world.observe([msgspec.structs.replace(events[-1], shape=asking)])
+    cycle(world)
+    world.observe([*facts("node n1: cpu=8"), ReleaseFailed("ns/g-0-gpu", "conflict")])
+    assert bound(cycle(world)) == {"g-0": "n1"}
+
+
+def test_devices_that_others_use_are_not_taken_back() -> None:
+    used = claim("data", ask("1 gpu"), "pool-n1/a", "n1", reserved=("somebody",))
+    world = engine(used, device_class(), *sharing("gang g: 1x cpu=1", "data"), lines=("node n2: cpu=8",))
+    assert not [each for each in cycle(world).decisions if isinstance(each, Release)]
