@@ -461,3 +461,13 @@ def test_devices_that_others_use_are_not_taken_back() -> None:
     used = claim("data", ask("1 gpu"), "pool-n1/a", "n1", reserved=("somebody",))
     world = engine(used, device_class(), *sharing("gang g: 1x cpu=1", "data"), lines=("node n2: cpu=8",))
     assert not [each for each in cycle(world).decisions if isinstance(each, Release)]
+
+
+def test_a_class_that_changes_starts_who_waits_for_it() -> None:
+    world = engine(*slices("n1: a model=A"), device_class("gpu", "model=B"), *owning("gang g: 1x cpu=1", ask("1 gpu")))
+    assert bound(cycle(world)) == {}
+    attempts = world.counters.attempts
+    cycle(world)
+    assert world.counters.attempts == attempts
+    world.observe([device_class("gpu", "model=A")])
+    assert bound(cycle(world)) == {"g-0": "n1"}
