@@ -1,4 +1,4 @@
-"""`python -m flowbatch_dsl.runner MODULE:NAME`: one step of a flow, in its pod.
+"""`python -m flowbatch_dsl.runner MODULE:NAME` or `--pickled`: one step of a flow, in its pod.
 
 Arguments come by environment variable, as JSON; the result goes into the container's termination message. What went
 wrong is the last thing in the log and, in one line, the termination message.
@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -18,6 +19,7 @@ import msgspec
 from flowbatch_dsl import guard
 from flowbatch_dsl.workflows.building import ARGUMENTS, INPUT, ITEM, RESULT
 from flowbatch_dsl.workflows.manifest import PATH
+from flowbatch_dsl.workflows.pickling import FUNCTION_KEY, MOUNT, VERSION_KEY, this_python
 from flowbatch_dsl.workflows.step import Step
 from flowbatch_dsl.workflows.values import MARK, MAX_BYTES, ValueRefused, encoded, hints_of, typed
 
@@ -54,6 +56,8 @@ def main(target: str) -> int:
 
 def find(target: str, environment: Mapping[str, str]) -> Callable[..., Any]:
     """The function that MODULE:NAME names. Raises StepRefused, saying where it was looked for."""
+    if target == "--pickled":
+        return unpickled(Path(MOUNT))
     module_name, _, name = target.partition(":")
     if place := environment.get(PATH):
         sys.path.append(place)
@@ -76,6 +80,19 @@ def find(target: str, environment: Mapping[str, str]) -> Callable[..., Any]:
             f"module {module_name} ({getattr(sys.modules[module_name], '__file__', '')}) has no step {name}"
         )
     return found
+
+
+def unpickled(folder: Path) -> Callable[..., Any]:
+    """The function that came along. Raises StepRefused for another Python than this one, or without cloudpickle."""
+    made_by = (folder / VERSION_KEY).read_text()
+    if made_by != this_python():
+        raise StepRefused(f"the function was pickled by Python {made_by}, and this image has {this_python()}")
+    try:
+        import cloudpickle
+    except ImportError:
+        raise StepRefused('the image has no cloudpickle: pip install "flowbatch[notebook]"') from None
+    function: Callable[..., Any] = cloudpickle.loads((folder / FUNCTION_KEY).read_bytes())
+    return function
 
 
 def run(function: Callable[..., Any], environment: Mapping[str, str]) -> bytes:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
+from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError
 from flowbatch.workload.flow.values import unexpanded
 from flowbatch_dsl.origin import caller
@@ -32,6 +33,8 @@ class Builder:
     def __init__(self, flow: str) -> None:
         self.flow = flow
         self.nodes: list[Node] = []
+        #: Further manifests that go along.
+        self.objects: list[JsonObject] = []
         self._names: dict[str, int] = {}
         self._when: tuple[When, ...] = ()
         self._behind: tuple[Promise, ...] = ()

@@ -110,6 +110,7 @@ class Flow(Generic[P, R]):
             namespace=self._options.namespace,
             labels=self._options.labels,
             annotations={RESULT_NOTE: note},
+            objects=[_in_namespace(each, self._options.namespace) for each in builder.objects],
         )
         placed(made, origin)
         return made.returning(hints_of(self._function).get("return", Any), self)
@@ -159,6 +160,11 @@ class Flow(Generic[P, R]):
             hint = f"bind them: nightly = {self.__name__}.bind(...)"
             refuse(f'Flow("{self.__name__}")', "arguments", "has parameters without a default", hint)
         return cast("Callable[[], BoundFlow[R]]", self.bind)()
+
+
+def _in_namespace(manifest: "JsonObject", namespace: str) -> "JsonObject":
+    place = {"namespace": namespace} if namespace else {}
+    return {**manifest, "metadata": {**manifest["metadata"], **place}}
 
 
 @overload

@@ -42,6 +42,7 @@ class StepChanges(TypedDict, total=False):
     queue: str
     priority: str
     pod: Mapping[str, Any]
+    pickle: bool
 
 
 class _Options(msgspec.Struct, frozen=True):
@@ -55,6 +56,7 @@ class _Options(msgspec.Struct, frozen=True):
     queue: str = "default"
     priority: str = ""
     pod: Mapping[str, Any] = {}
+    pickle: bool = False
 
     def __post_init__(self) -> None:
         for field in ("env", "pod"):
@@ -180,7 +182,7 @@ class Step(Generic[P, R]):
         for promise in self._after:
             builder.own(promise)
         node = Node(
-            self._job(name, arguments),
+            self._job(builder, name, arguments),
             after=[source_of(promise).partition(".")[0] for promise in self._after],
             inputs=arguments.inputs,
             outputs=[RESULT],
@@ -190,25 +192,37 @@ class Step(Generic[P, R]):
         )
         return builder.add(node, [*arguments.promises, *self._after])
 
-    def _job(self, name: str, arguments: Arguments) -> Job:
+    def _job(self, builder: Builder, name: str, arguments: Arguments) -> Job:
         options = self._options
         try:
-            target = target_of(self._function)
+            command, place, pod = self._pickled(builder, name) if options.pickle else self._imported()
         except Unreachable as problem:
             refuse(f'Step("{self.__name__}")', "command", str(problem))
-        place = place_of(target.root)
-        env = {**options.env, **({PATH: place} if place else {}), **arguments.env()}
         task = Task(
             TASK,
-            ["python", "-m", RUNNER, str(target)],
+            ["python", "-m", RUNNER, *command],
             image=options.image,
             resources=options.resources,
-            env=env,
+            env={**options.env, **({PATH: place} if place else {}), **arguments.env()},
             workdir=options.workdir,
-            pod=options.pod,
+            pod=pod,
         )
         evicted = On("PodEvicted", do="RestartJob")
         return Job(name, queue=options.queue, priority=options.priority, tasks=[task], on=[evicted])
+
+    def _imported(self) -> tuple[list[str], str, Mapping[str, Any]]:
+        """The runner's words, what else the pod must be told, and the rest of its template."""
+        target = target_of(self._function)
+        return [str(target)], place_of(target.root), self._options.pod
+
+    def _pickled(self, builder: Builder, name: str) -> tuple[list[str], str, Mapping[str, Any]]:
+        """The same, with the function itself in a ConfigMap that goes along."""
+        from flowbatch_dsl.workflows.pickling import config_map, mounted, pickled
+
+        body = pickled(self._function)
+        made = config_map(f"{builder.flow}-{name}", body)
+        builder.objects.append(made)
+        return ["--pickled"], "", mounted(self._options.pod, made["metadata"]["name"])
 
 
 @overload
@@ -222,6 +236,9 @@ def step(function: Callable[P, R] | None = None, /, **options: Unpack[StepChange
     larger things. The pod imports the function from its module, by `python -m flowbatch_dsl.runner MODULE:NAME`, so
     the image needs that module and flowbatch. `retries` is how often a failed step runs anew, the first time after
     `backoff_s` seconds. The other options are those of Task and Job.
+
+    A function of a notebook cell cannot be imported: with `pickle=True` it goes along, pickled by cloudpickle (extra
+    `flowbatch[notebook]`, here and in the image), at most 1 MiB, for the same minor version of Python only.
     """
     said = _Options(**options)
     return Step(function, said) if function is not None else lambda decorated: Step(decorated, said)

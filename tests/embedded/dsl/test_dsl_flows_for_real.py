@@ -12,7 +12,22 @@ from typing import Any
 
 import pytest
 
-from flowbatch_dsl import FlowFailed, FlowRun, Job, LocalCluster, Node, Resources, Run, Task, Workflow, jax, ray, sweep
+from flowbatch_dsl import (
+    FlowFailed,
+    FlowRun,
+    Job,
+    LocalCluster,
+    Node,
+    Resources,
+    Run,
+    Task,
+    Workflow,
+    flow,
+    jax,
+    ray,
+    step,
+    sweep,
+)
 
 os.environ["FLOWBATCH_TEST_FOLDER"] = tempfile.mkdtemp(prefix="flowbatch-flows-")
 from tests.embedded.dsl import realsteps
@@ -147,6 +162,15 @@ def test_jax_processes_are_told_where_to_meet(here: LocalCluster) -> None:
     run.wait(timeout=100)
     said = sorted(line.text for line in run.logs())
     assert said == [f"{i} of 2 at gemma-worker-0.gemma:7000" for i in range(2)]
+
+
+def test_a_function_of_a_notebook_cell_runs_if_it_may_be_pickled(here: LocalCluster) -> None:
+    pytest.importorskip("cloudpickle")
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec("FACTOR = 3\ndef tripled(x: int) -> int: return FACTOR * x", scope)
+    tripled = step(pickle=True, resources=small)(scope["tripled"])
+    cell = flow(name="cell")(lambda: tripled(tripled(2)))
+    assert cell.bind().submit(here).result(timeout=100) == cell() == 18
 
 
 SCRIPT = """\

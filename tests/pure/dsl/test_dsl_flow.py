@@ -289,3 +289,33 @@ def test_steps_are_copied_with_but() -> None:
     images = [node.job.tasks[0].image for node in both.bind().steps]
     assert images == ["python:3", "reg/other:2"]
     assert isinstance(both.bind().steps[0].job, Job)
+
+
+def cell(body: str, **options: Any) -> Any:
+    """A step as a notebook cell defines it: its function is in no file."""
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(body, scope)
+    return step(**options)(scope["f"])
+
+
+def test_a_function_of_a_notebook_goes_along_if_asked_to() -> None:
+    pytest.importorskip("cloudpickle")
+    doubled = cell("FACTOR = 2\ndef f(x: int) -> int: return FACTOR * x", pickle=True, pod={"spec": {"nodeName": "n"}})
+    bound = flow(namespace="ml")(lambda: doubled(3)).bind()
+    config, template, _ = bound.manifests()
+    assert (config["kind"], config["metadata"]["namespace"]) == ("ConfigMap", "ml")
+    assert config["data"] == {"python-version": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+    pod = template["spec"]["tasks"][0]["template"]["spec"]
+    assert pod["containers"][0]["command"][-1] == "--pickled"
+    assert pod["volumes"] == [{"name": "flowbatch-step", "configMap": {"name": config["metadata"]["name"]}}]
+    assert pod["nodeName"] == "n"
+    assert bound.validate().ok, str(bound.validate())
+    assert Workflow.from_yaml(bound.to_yaml()).manifests() == bound.manifests()
+
+
+def test_a_function_that_is_too_large_or_cannot_be_pickled_is_refused() -> None:
+    pytest.importorskip("cloudpickle")
+    large = cell("import os\nDATA = os.urandom(2**20)\ndef f() -> int: return len(DATA)", pickle=True)
+    assert "load that inside the function" in refused(lambda: large())
+    locked = cell("import threading\nLOCK = threading.Lock()\ndef f() -> bool: return LOCK.locked()", pickle=True)
+    assert "cannot be pickled" in refused(lambda: locked())

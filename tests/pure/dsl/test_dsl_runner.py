@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from flowbatch_dsl.runner import StepRefused, unpickled
+from flowbatch_dsl.workflows.pickling import this_python
+
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[2]
 
@@ -95,6 +98,16 @@ def test_a_file_that_submits_when_imported_does_not_do_so_in_its_pod(pod: Pod) -
     code, left = pod.run("unguarded:f")
     assert code == 1
     assert "__main__" in left
+
+
+def test_another_python_than_the_picklers_is_refused(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    (tmp_path / "python-version").write_text(this_python())
+    (tmp_path / "function.pickle").write_bytes(cloudpickle.dumps(lambda x: x + 1))
+    assert unpickled(tmp_path)(1) == 2
+    (tmp_path / "python-version").write_text("3.9")
+    with pytest.raises(StepRefused, match=r"was pickled by Python 3\.9, and this image has"):
+        unpickled(tmp_path)
 
 
 def test_a_missing_termination_file_is_said_and_no_new_one_is_made(pod: Pod, tmp_path: Path) -> None:
