@@ -5,12 +5,12 @@ from typing import Any
 from flowbatch.api.batch import Job
 from flowbatch.api.flow import JobFlow
 from flowbatch.api.kinds import JOB_FLOW
-from flowbatch.api.names import ANEW
-from flowbatch.errors import FlowbatchError, SpecErrors, did_you_mean
+from flowbatch.errors import SpecErrors, did_you_mean
 from flowbatch.following.flows import FlowTarget, jobs_of
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import Conflict, NotFound
 from flowbatch.kube.schema import served_fields
+from flowbatch.workload.flow.anew import resume_patch
 from flowbatch.workload.rules import check_job_flow
 from flowbatch.workload.suspension import FLOW_FIELDS, suspension_patch
 from flowbatch_dsl import asking
@@ -83,15 +83,9 @@ async def suspend(client: Client, namespace: str, name: str, uid: str) -> None:
 
 
 async def resume(client: Client, namespace: str, name: str, uid: str) -> None:
-    """Lift the suspension, and let what failed run once more. Said twice of one state, it is one wish."""
+    """Lift the suspension, and let what failed run once more."""
     found = await flow(client, namespace, name, uid)
-    served = await served_fields(client)
-    patch = suspension_patch(False, served, FLOW_FIELDS)
-    if found.status.state.phase == "Failed":
-        if FLOW_FIELDS not in served:
-            raise FlowbatchError("on this cluster's JobFlow CRD nothing can be run anew: install flowbatch's CRDs")
-        patch["metadata"]["annotations"][ANEW] = f"at-{found.metadata.resource_version}"
-    await client.patch(JOB_FLOW, name, patch, namespace)
+    await client.patch(JOB_FLOW, name, resume_patch(found, await served_fields(client)), namespace)
 
 
 async def delete(client: Client, namespace: str, name: str, uid: str) -> None:

@@ -8,11 +8,13 @@ failed wait again; those that had their turn (what cleans up, say) do not.
 from msgspec.structs import replace
 
 from flowbatch.api.flow import JobFlow, StepStatus
+from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import ANEW
+from flowbatch.errors import FlowbatchError
 from flowbatch.workload.flow import ranges
 from flowbatch.workload.flow.changes import FAILED, FLOW_ENDS, RUNNING, SKIPPED, WAITING
 from flowbatch.workload.rules.flow import MOST_ITEMS
-from flowbatch.workload.suspension import FLOW_FIELDS
+from flowbatch.workload.suspension import FLOW_FIELDS, suspension_patch
 
 #: Why a step was skipped that may yet have its turn: because of another step's end, not of a value.
 _FOR_WANT_OF_OTHERS = ("DependencyFailed", "DependencySkipped")
@@ -23,6 +25,19 @@ def wished(flow: JobFlow, served: frozenset[str]) -> bool:
     token = flow.metadata.annotations.get(ANEW, "")
     heard = token in ("", flow.status.anew)
     return not heard and flow.status.state.phase in FLOW_ENDS and FLOW_FIELDS in served
+
+
+def resume_patch(flow: JobFlow, served: frozenset[str]) -> JsonObject:
+    """The merge patch that lets `flow` go on: of one that is suspended, and of one that failed.
+
+    Said twice of one state, it is one wish. Raises FlowbatchError for a flow that failed where no token is remembered.
+    """
+    patch = suspension_patch(False, served, FLOW_FIELDS)
+    if flow.status.state.phase == "Failed":
+        if FLOW_FIELDS not in served:
+            raise FlowbatchError("on this cluster's JobFlow CRD nothing can be run anew: install flowbatch's CRDs")
+        patch["metadata"]["annotations"][ANEW] = f"at-{flow.metadata.resource_version}"
+    return patch
 
 
 def anew(flow: JobFlow) -> JobFlow:

@@ -6,7 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from flowbatch.api.names import ANEW
-from tests.flowworld import FlowWorld, a_step
+from flowbatch.errors import FlowbatchError
+from flowbatch.workload.flow.anew import resume_patch
+from tests.flowworld import SERVED, FlowWorld, a_step
 
 
 def wish(world: FlowWorld, token: str, *, settle: bool = True) -> None:
@@ -48,6 +50,18 @@ def test_a_wish_is_heard_once_and_another_one_again():
     assert world.flow_phase == "Failed"
     wish(world, "2")
     assert (world.flow_phase, world.step("b").attempts) == ("Running", 3)
+
+
+def test_resuming_lifts_a_suspension_and_wishes_only_for_what_failed():
+    world = failed()
+    patch = resume_patch(world.flow, SERVED)
+    assert patch == resume_patch(world.flow, SERVED)
+    assert patch["spec"] == {"suspend": False}
+    assert patch["metadata"]["annotations"].pop(ANEW).startswith("at-")
+    going = FlowWorld(a_step("a")).flow
+    assert ANEW not in resume_patch(going, SERVED)["metadata"]["annotations"]
+    with pytest.raises(FlowbatchError, match="install flowbatch's CRDs"):
+        resume_patch(world.flow, frozenset())
 
 
 def test_a_wish_while_the_flow_goes_on_is_none():
