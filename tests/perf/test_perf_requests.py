@@ -15,6 +15,7 @@ from flowbatch.api.kinds import JOB, POD
 from flowbatch.embedded.apiserver import ApiServer
 from flowbatch.embedded.controllers import EmbeddedControllers
 from flowbatch.embedded.nodes import NodeSpecification, SimulatedNodes
+from flowbatch.embedded.nodes.script import RUN_SECONDS
 from flowbatch.kube.client import Client
 from flowbatch.kube.config import from_kubeconfig
 from flowbatch.metrics import CYCLE_SECONDS
@@ -24,6 +25,7 @@ from flowbatch.runtime.shared import SharedInformers
 
 JOBS, SIZE, NODES = 5, 20, 10
 PODS = JOBS * SIZE
+ONE_POD_JOBS = 30
 #: Long enough for late writes and timers; nothing is measured in it.
 QUIET_S = 1.5
 
@@ -71,6 +73,39 @@ async def test_a_pod_costs_one_create_one_binding_one_status_and_little_else():
         assert total("create", "podgroups") + total("patch", "podgroups") <= 6 * JOBS, server.audit.counts
         assert total("patch", "jobs/status") <= 6 * JOBS, server.audit.counts
         assert total() <= 3.6 * PODS, server.audit.counts
+
+
+async def test_a_job_of_one_pod_costs_eight_requests_and_what_its_node_says():
+    """Every phase that lasts is seen: the PodGroup is Inqueue and Running, the job Running and Completed."""
+    async with cluster() as (server, config):
+        async with Client(config, component="user") as user:
+            for number in range(ONE_POD_JOBS):
+                await user.create(JOB, one_pod_job(number), "default")
+        entries = server.store.collection("batch.volcano.sh/jobs").entries
+        assert len(entries) == ONE_POD_JOBS
+        with anyio.fail_after(60):
+            while any(phase(entry.obj) != "Completed" for entry in entries.values()):  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+        await anyio.sleep(QUIET_S)
+        total = partial(server.audit.total, user_agent="flowbatch/")
+        of_nodes = total("patch", "pods/status") + total("patch", "nodes/status")
+        # Paced by time and not by jobs: at most two a second, however many jobs come and go.
+        of_queues = total("patch", "queues/status")
+        # On a slow machine a job may be Pending for so long that this is seen too.
+        slow = max(0, total("patch", "jobs/status") - 2 * ONE_POD_JOBS)
+        assert slow <= ONE_POD_JOBS, server.audit.counts
+        users = ONE_POD_JOBS
+        assert total() - of_nodes - of_queues - users - slow <= 8 * ONE_POD_JOBS, server.audit.counts
+
+
+def one_pod_job(number):
+    manifest = job(f"one-{number}", 1)
+    manifest["spec"]["tasks"][0]["template"]["metadata"] = {"annotations": {RUN_SECONDS: "2"}}
+    return manifest
+
+
+def phase(manifest):
+    return manifest.get("status", {}).get("state", {}).get("phase")
 
 
 async def test_a_cluster_at_rest_makes_no_request_and_no_cycle():

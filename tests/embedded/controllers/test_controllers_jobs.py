@@ -49,13 +49,18 @@ async def test_no_pod_is_made_before_the_gang_is_admitted(world):
     await world.until_phase("j", "Running")
 
 
+#: What these plugins make: a Service, a ConfigMap, a NetworkPolicy and a Secret.
+PLUGIN_OBJECTS = 4
+
+
+@pytest.mark.parametrize("plugins", [{}, {"svc": [], "ssh": [], "env": []}], ids=["plain", "plugins"])
 @pytest.mark.parametrize("pods", [1, 20])
-async def test_a_job_of_n_pods_costs_at_most_n_plus_six_requests(world, pods):
+async def test_a_job_of_n_pods_costs_at_most_n_plus_six_requests_and_one_for_each_plugin_object(world, pods, plugins):
     await world.start()
     await world.settled()
     before = sum(world.requests().values())
     queues = world.requests().get("patch queues/status", 0)
-    await world.submit("j", task(replicas=pods))
+    await world.submit("j", task(replicas=pods), plugins=plugins)
     await world.until_phase("j", "Running")
     await asyncio.sleep(0.5)
     await world.end("j")
@@ -63,7 +68,7 @@ async def test_a_job_of_n_pods_costs_at_most_n_plus_six_requests(world, pods):
     await world.settled()
     spent = sum(world.requests().values()) - before
     spent -= world.requests().get("patch queues/status", 0) - queues
-    assert spent <= pods + 6, world.requests()
+    assert spent <= pods + 6 + PLUGIN_OBJECTS * bool(plugins), world.requests()
 
 
 async def test_a_settled_job_is_not_written_again_even_by_a_new_controller(world):
