@@ -1,10 +1,10 @@
 """Controllers that start in a large cluster: `python -m benchmarks controllers`.
 
-An embedded API server holds 20,000 settled jobs of five running pods each; the controllers start against it in a process
-of their own, list all of it and look at every job once.
+An embedded API server holds 20,000 settled jobs of five running pods each; the controllers start against it in a
+process of their own, list all of it and look at every job once.
 
-controllers_mib: what that process has grown to, its code included. controllers_restart_ratio: from its start to the last
-job looked at, in times of the lists. controllers_restart_writes: what it found to write; nothing was to be done.
+controllers_mib: what that process has grown to, its code included. controllers_restart_ratio: from its start to the
+last job looked at, in times of the lists. controllers_restart_writes: what it found to write; nothing was to be done.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ async def start(kubeconfig: Path, jobs: int) -> Start:
         await controllers.wait_ready()
         memory.settle()
         job = controllers.running["job"]
-        while job.runner.reconciles < jobs:
+        while job.runner.reconciles < jobs:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         ended = time.monotonic()
         writes = job.effects.writes  # type: ignore[attr-defined]  # it is the job controller

@@ -7,13 +7,13 @@ does: writes are money. Each carries the object's uid, so that a namesake made s
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from flowbatch.api import names
 from flowbatch.api.core import Pod
-from flowbatch.api.kinds import EVENT, NODE, POD, POD_GROUP, QUEUE
+from flowbatch.api.kinds import EVENT, NODE, POD, POD_GROUP, QUEUE, Kind
 from flowbatch.api.meta import Condition, JsonObject, ObjectMeta, Statement
 from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
@@ -256,21 +256,25 @@ def queue_conditions(report: QueueReport, queue: Queue, moment: datetime) -> tup
 
 
 def queue_event(report: QueueReport, queue: Queue, moment: datetime) -> Request:
-    """The same for people who look at Events, and for clusters whose Queues have no conditions. Said once: its name is
-    a digest of what it says."""
-    message = shorten("; ".join(report.problems))
-    meta, stamp = queue.metadata, format_time(moment)
+    """The same for people who look at Events, and for clusters whose Queues have no conditions."""
+    return _event(QUEUE, queue.metadata, "default", "BadSpec", "; ".join(report.problems), moment)
+
+
+def group_event(report: Report, group: PodGroup, moment: datetime) -> Request:
+    """Why a gang waits, for people who look at Events."""
+    return _event(POD_GROUP, group.metadata, group.metadata.namespace, UNSCHEDULABLE, report.message, moment)
+
+
+def _event(kind: Kind[Any], meta: ObjectMeta, place: str, reason: str, message: str, moment: datetime) -> Request:
+    """A Warning about one object, said once: its name is a digest of what it says."""
+    message, stamp = shorten(message), format_time(moment)
     digest = sha256(f"{meta.uid}\0{message}".encode()).hexdigest()[:16]
+    about = {"apiVersion": kind.api_version, "kind": kind.kind, "name": meta.name, "uid": meta.uid}
     event: JsonObject = {
-        "metadata": {"name": f"{meta.name[:230]}.{digest}", "namespace": "default"},
-        "involvedObject": {
-            "apiVersion": QUEUE.api_version,
-            "kind": QUEUE.kind,
-            "name": meta.name,
-            "uid": meta.uid,
-        },
+        "metadata": {"name": f"{meta.name[:230]}.{digest}", "namespace": place},
+        "involvedObject": {**about, **({"namespace": meta.namespace} if meta.namespace else {})},
         "type": "Warning",
-        "reason": "BadSpec",
+        "reason": reason,
         "message": message,
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
@@ -278,7 +282,7 @@ def queue_event(report: QueueReport, queue: Queue, moment: datetime) -> Request:
         "firstTimestamp": stamp,
         "lastTimestamp": stamp,
     }
-    return create_object(EVENT, {"apiVersion": "v1", "kind": "Event", **event}, "default")
+    return create_object(EVENT, {"apiVersion": "v1", "kind": "Event", **event}, place)
 
 
 def past_use_request(note: Remember, queue: Queue) -> Request:

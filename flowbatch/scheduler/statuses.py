@@ -5,6 +5,7 @@ from what is there:
 
 - a gang admitted (Pending to Inqueue) at once, because its pods are made on that word;
 - another phase or another reason after `settle_s`: most gangs are placed before they could say that they wait;
+- an Event, once, about a gang that has waited for `event_s`;
 - new counts, and that pods are still missing, after `count_s`; the same reason in new words after `reword_s`;
 - a queue's allocation every `queue_s` at most.
 """
@@ -40,6 +41,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     settle_s: float = 0.5
     count_s: float = 3.0
     reword_s: float = 30.0
+    event_s: float = 5.0
     queue_s: float = 1.0
     pod_s: float = 2.0
     pods_per_gang: int = 16
@@ -70,6 +72,8 @@ class Statuses:
         self._reports: dict[str, Report] = {}
         self._allocations: dict[str, QueueReport] = {}
         self._notes: dict[str, Remember] = {}
+        #: Gangs of which an Event has told why they wait.
+        self._told: set[str] = set()
         #: What each queue's last Event said.
         self._wrong: dict[str, tuple[str, ...]] = {}
         self._failures: dict[str, int] = {}
@@ -92,6 +96,8 @@ class Statuses:
             self._lanes.put(f"gang/{report.gang}", Rank.PHASE, lambda: self._write_phase(report.gang))
         if (wait_s := patience_s(report, group, self._pace)) is not None:
             self._timers.within(f"gang/{report.gang}", wait_s)
+        if report.blocker and report.gang not in self._told:
+            self._timers.within(f"event/{report.gang}", self._pace.event_s)
 
     def allocated(self, report: QueueReport) -> None:
         """Note what a queue uses now."""
@@ -111,6 +117,8 @@ class Statuses:
         """The PodGroup is gone."""
         self._reports.pop(gang, None)
         self._groups.forget(gang)
+        self._told.discard(gang)
+        self._timers.forget(f"event/{gang}")
         self._forget(f"gang/{gang}")
 
     def forget_queue(self, queue: QueueName) -> None:
@@ -133,7 +141,12 @@ class Statuses:
 
     def _due(self, key: str) -> None:
         kind, _, name = key.partition("/")
-        writers = {"gang": self._write_group, "queue": self._write_queue, "hypernode": self._write_domain}
+        writers = {
+            "gang": self._write_group,
+            "event": self._tell_why,
+            "queue": self._write_queue,
+            "hypernode": self._write_domain,
+        }
         write = writers[kind]
         self._lanes.put(key, Rank.STATUS, lambda: write(name))
 
@@ -148,6 +161,15 @@ class Statuses:
         if report is not None and group is not None:
             request = requests.group_request(report, group, self._moment(), self.transition)
             await self._write(f"gang/{gang}", request, self._groups)
+
+    async def _tell_why(self, gang: str) -> None:
+        """One Event for a gang that has waited long; a courtesy, so what fails is forgotten."""
+        report, group = self._reports.get(gang), self._groups.get(gang)
+        if report is None or group is None or not report.blocker or report.blocker == NEEDS_MEMBERS:
+            return
+        self._told.add(gang)
+        with contextlib.suppress(ApiError, TransportError, Fenced):
+            await self._sender.send(requests.group_event(report, group, self._moment()))
 
     async def _write_queue(self, name: str) -> None:
         report, queue = self._allocations.get(name), self._queues.get(name)

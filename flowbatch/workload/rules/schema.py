@@ -267,6 +267,8 @@ DECLARED_TASK = Fields(
         "nodeSelector": LABELS,
         "affinity": ANY,
         "tolerations": ANY,
+        "topologySpreadConstraints": ANY,
+        "labels": LABELS,
         "waitsFor": TEXTS,
         "takesOver": MapOf(INT32),
     }

@@ -5,9 +5,12 @@ import copy
 import pytest
 
 from flowbatch.workload.defaults import default_job, default_pod_group, default_queue
+from flowbatch.workload.expand import pod_group
 from flowbatch.workload.rules import cel_rules, check_command, check_job_update, check_pod_group, check_queue
 from flowbatch.workload.rules.job import JOB_RULES
+from flowbatch.workload.rules.schema import DECLARED_TASK
 from flowbatch.workload.vocabulary import ORDERS
+from tests.jobworld import a_job, a_task
 
 
 def queue(spec=None, *, name="q", annotations=None, state=None):
@@ -207,3 +210,25 @@ def test_no_cel_rule_walks_a_list_inside_a_list(kind):
         assert path.count("[]") <= 1, "the API server bounds the cost of rules"
         assert rule
         assert message
+
+
+def test_every_group_that_the_job_controller_makes_is_accepted():
+    near = {"labelSelector": {"matchLabels": {"a": "b"}}, "topologyKey": "zone"}
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}
+    spec = {
+        "containers": [{"name": "main", "image": "i"}],
+        "restartPolicy": "Never",
+        "affinity": affinity,
+        "topologySpreadConstraints": [spread],
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "nodeSelector": {"zone": "a"},
+    }
+    waits = {"name": ["a"], "status": "Succeeded"}
+    tasks = [a_task("a", 2), a_task("b", 2, dependsOn=waits)]
+    for task in tasks:
+        task["template"] = {"spec": spec}
+    group = pod_group(a_job(*tasks, reservationPolicy="Peak"))
+    assert check_pod_group(group) == []
+    named = {field for task in group["spec"]["declaredTasks"] for field in task}
+    assert named == set(DECLARED_TASK.known) - {"requests"}
