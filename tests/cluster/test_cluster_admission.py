@@ -27,6 +27,7 @@ from flowbatch.kube.config import load_config
 from flowbatch.kube.errors import Forbidden, Invalid
 from flowbatch.kube.request import Request
 from tests.admissioncases import specs
+from tests.admissionsuites import ROWS
 from tests.admissionworld import command, cron, flow, hyper_node, job, pod, pod_group, queue, task
 from tests.apiserver.rig import free_ports
 from tests.cluster.conftest import plane
@@ -60,7 +61,7 @@ def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         for name, annotations in ((PLACE.namespace, {}), ("night", {"scheduling.volcano.sh/queue-name": "night"})):
             meta = {"name": name, "annotations": annotations}
             create(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
-        for name in ("root", "default", "night"):
+        for name in ("root", "default", "night", "ads"):
             create(cluster, queue(name))
         yield cluster
 
@@ -320,3 +321,25 @@ async def test_the_webhook_fills_in_what_is_not_said(guarded: Cluster, client: C
     assert spec["tasks"][1]["name"] == "default1"
     made, _ = await attempt(client, queue("fresh"))
     assert made["spec"] == {"weight": 1, "reclaimable": True, "parent": "root", "dequeueStrategy": "traverse"}
+
+
+@hooked
+async def test_volcanos_admission_suites_by_the_webhook(guarded: Cluster, client: Client) -> None:
+    """Those of pods are the policies' (above); changes and deletions have tests of their own here."""
+    rows = [row for row in ROWS if row.suite != "pod" and row.old is None and row.obj is not None]
+    for number, row in enumerate(rows):
+        assert row.obj is not None
+        fresh = {**row.obj, "metadata": {**row.obj["metadata"], "name": f"row-{number}"}}
+        made, said = await attempt(client, fresh, row.namespace)
+        if isinstance(row.wanted, str):
+            # The schema, which is asked first, words its paths in its own way.
+            assert row.wanted.split("[")[0].rpartition(".")[2] in said, row
+        else:
+            assert said == "", row
+            assert contains(made.get("spec", {}), row.wanted), row
+
+
+def contains(whole: Any, part: Any) -> bool:
+    if isinstance(part, dict):
+        return all(key in whole and contains(whole[key], each) for key, each in part.items())
+    return bool(whole == part)
