@@ -1,87 +1,177 @@
-"""Lanes before a gate that opens again once little enough is taken, each with how little that is."""
+"""Lanes that may go on once little enough is taken of something: of the cluster, or of what a queue may hold.
 
-from collections.abc import Sequence
+Each of these *allowances* keeps what its lanes can bear, and compares all of them at once with what is taken now.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from flowbatch.engine.hopes import FEW
 from flowbatch.engine.lanes import Lane, Lanes
+from flowbatch.engine.limits import held_against
 from flowbatch.engine.thresholds import ENDLESS, Thresholds
-from flowbatch.model.ids import Amounts
+from flowbatch.model.ids import Amounts, QueueName
+from flowbatch.model.queues import Queue
+from flowbatch.model.resources import Axes, Sums, add
 from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools
+from flowbatch.policy.gates import promised
+
+#: Of which queue, and what of it is counted; of the whole cluster what is used and promised.
+Whose = tuple[QueueName, str]
+CLUSTER: Whose = (QueueName(""), "")
+#: What a queue is charged for, by the names that blockers use (NeedsQuota.counts).
+COUNTED: dict[str, Callable[[Queue], Sums]] = {
+    "own": lambda queue: held_against(queue, own=True)[0],
+    "held": lambda queue: held_against(queue, own=False)[0],
+    "promised": promised,
+}
+
+
+class Allowance:
+    """Lanes that wait for less to be taken of one thing."""
+
+    def __init__(self, axes: Axes, taken: Callable[[], Sums]) -> None:
+        self._axes = axes
+        self._taken = taken
+        #: What must be left, as amounts below zero: at most so much may be taken.
+        self._left = Thresholds(len(axes), -ENDLESS)
+        self.lanes: dict[int, Lane] = {}
+        self._passing: Bools = np.zeros(0, np.bool_)
+        #: How many may pass.
+        self.many = 0
+        #: When less was taken last.
+        self.opened = 0
+
+    def add(self, lane: Lane, passes_at: Amounts) -> int:
+        """Let `lane` wait until at most so much is taken on each axis. Returns its slot."""
+        most = [(self._axes.axis(name), max(-amount, -ENDLESS)) for name, amount in passes_at]
+        slot = self._left.put(most, len(self._axes))
+        self.lanes[slot] = lane
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """That one waits no more."""
+        del self.lanes[slot]
+        self._left.take_back(slot)
+
+    def judge(self, *, among_those: bool = False) -> bool:
+        """Whether anybody may pass now; `among_those` who might pass before."""
+        taken = self._taken()
+        offer = [-min(taken.get(axis, 0), ENDLESS) for axis in range(len(self._axes))]
+        passing = self._left.met(np.array(offer, np.int64))
+        if among_those:
+            passing[: self._passing.size] &= self._passing
+            passing[self._passing.size :] = False
+        self._passing = passing
+        self.many = int(np.count_nonzero(passing))
+        return self.many > 0
+
+    def passes(self, slot: int) -> bool:
+        """As of the last judgement, little enough was taken for that one."""
+        return slot < self._passing.size and bool(self._passing[slot])
+
+    def passing(self) -> list[Lane]:
+        """All who may pass, in the order of their slots."""
+        return [self.lanes[slot] for slot in np.flatnonzero(self._passing).tolist() if slot in self.lanes]
 
 
 class Headroom:
-    """Which of them the gate may be open for now, of what the whole cluster can promise."""
+    """All allowances that somebody waits for."""
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
-        #: What must be left, as amounts below zero: at most so much may be taken.
-        self._left = Thresholds(len(state.axes), -ENDLESS)
-        #: Slot, and the last opening that a lane has seen.
-        self._slots: dict[Lane, tuple[int, int]] = {}
-        self._lanes: dict[int, Lane] = {}
-        self._passing: Bools = np.zeros(0, np.bool_)
-        self._few: Sequence[Lane] | None = ()
+        self._allowances: dict[Whose, Allowance] = {}
+        #: Where each lane waits; and the last opening that it has seen.
+        self._waits: dict[Lane, list[tuple[Whose, int]]] = {}
+        self._seen: dict[Lane, int] = {}
         self._opening = 0
-        self.open = False
+        #: Allowances that somebody may have.
+        self._open: dict[Whose, Allowance] = {}
+        self._few: Sequence[Lane] | None = ()
 
     @property
-    def lanes(self) -> Lanes:
-        """All that wait."""
-        return dict.fromkeys(self._slots)
+    def open(self) -> bool:
+        """Somebody may pass."""
+        return bool(self._open)
 
-    def add(self, lane: Lane, passes_at: Amounts) -> None:
-        """Let `lane` wait until at most so much is taken on each axis."""
-        self.remove(lane)
-        axes = self._state.axes
-        most = [(axes.axis(name), max(-amount, -ENDLESS)) for name, amount in passes_at]
-        slot = self._left.put(most, len(axes))
-        self._slots[lane] = slot, self._opening
-        self._lanes[slot] = lane
+    def add(self, lane: Lane, whose: Whose, passes_at: Amounts) -> None:
+        """Let `lane` wait until at most so much is taken of that."""
+        allowance = self._allowances.get(whose)
+        if allowance is None:
+            allowance = self._allowances[whose] = Allowance(self._state.axes, lambda: self._taken(whose))
+        self._waits.setdefault(lane, []).append((whose, allowance.add(lane, passes_at)))
+        self._seen[lane] = self._opening
+
+    def _taken(self, whose: Whose) -> Sums:
+        name, counts = whose
+        if whose == CLUSTER:
+            taken = dict(self._state.used)
+            add(taken, self._state.inqueue.items())
+            return taken
+        queue = self._state.queues.by_name.get(name)
+        return COUNTED[counts](queue) if queue is not None else {}
 
     def remove(self, lane: Lane) -> None:
         """The lane waits no more."""
-        slot, _ = self._slots.pop(lane, (None, 0))
-        if slot is not None:
-            del self._lanes[slot]
-            self._left.take_back(slot)
+        for whose, slot in self._waits.pop(lane, ()):
+            allowance = self._allowances[whose]
+            allowance.remove(slot)
+            if not allowance.lanes:
+                del self._allowances[whose]
+                self._open.pop(whose, None)
+        self._seen.pop(lane, None)
 
-    def eased(self) -> None:
-        """Less is taken than before."""
-        if self._slots:
+    def everybody(self) -> Lanes:
+        """All lanes that wait here."""
+        return dict.fromkeys(self._waits)
+
+    def of(self, queue: QueueName) -> Lanes:
+        """All that wait for one queue."""
+        found = (self._allowances.get((queue, counts)) for counts in COUNTED)
+        return {lane: None for allowance in found if allowance for lane in allowance.lanes.values()}
+
+    def eased(self, whose: Whose) -> None:
+        """Less is taken of that than before."""
+        allowance = self._allowances.get(whose)
+        if allowance is not None:
             self._opening += 1
-            self._judge(self._met())
+            allowance.opened = self._opening
+            self._note(whose, allowance, passing=allowance.judge())
+
+    def eased_queue(self, queue: QueueName) -> None:
+        """Less is held or promised there than before."""
+        for counts in COUNTED:
+            self.eased((queue, counts))
 
     def recheck(self) -> None:
         """Somebody has taken some."""
-        if self.open:
-            met = self._met()
-            met[: self._passing.size] &= self._passing
-            met[self._passing.size :] = False
-            self._judge(met)
+        for whose, allowance in list(self._open.items()):
+            self._note(whose, allowance, passing=allowance.judge(among_those=True))
 
-    def _met(self) -> Bools:
-        used, promised = self._state.used, self._state.inqueue
-        taken = [used.get(axis, 0) + promised.get(axis, 0) for axis in range(len(self._state.axes))]
-        return self._left.met(np.array([-min(amount, ENDLESS) for amount in taken], np.int64))
-
-    def _judge(self, passing: Bools) -> None:
-        slots = np.flatnonzero(passing).tolist()
-        self._passing = passing
-        self.open = bool(slots)
-        self._few = [self._lanes[slot] for slot in slots] if len(slots) <= FEW else None
+    def _note(self, whose: Whose, allowance: Allowance, *, passing: bool) -> None:
+        if passing:
+            self._open[whose] = allowance
+        else:
+            self._open.pop(whose, None)
+        many = sum(each.many for each in self._open.values()) > FEW
+        self._few = None if many else [lane for each in self._open.values() for lane in each.passing()]
 
     def hopes(self, lane: Lane) -> bool:
-        """The gate may be open for the lane, which has not been refused since."""
-        slot, seen = self._slots.get(lane, (0, self._opening))
-        return seen < self._opening and slot < self._passing.size and bool(self._passing[slot])
+        """Little enough may be taken for the lane, which has not been refused since."""
+        seen = self._seen.get(lane, self._opening)
+        for whose, slot in self._waits.get(lane, ()):
+            allowance = self._open.get(whose)
+            if allowance is not None and allowance.opened > seen and allowance.passes(slot):
+                return True
+        return False
 
     def few(self) -> Sequence[Lane] | None:
-        """Lanes for which it is open; None if they are many."""
+        """Lanes that may pass; None if they are many."""
         return self._few
 
     def close(self) -> None:
         """Nobody is left who may pass."""
-        self.open = False
+        self._open.clear()
+        self._few = ()

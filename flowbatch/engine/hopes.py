@@ -24,15 +24,19 @@ class Cause(Protocol):
     @property
     def open(self) -> bool:
         """It is there for somebody, perhaps."""
+        ...
 
     def hopes(self, lane: Lane) -> bool:
         """It is there for this lane, which has not been refused since."""
+        ...
 
     def few(self) -> Sequence[Lane] | None:
         """The lanes that it may be there for, and perhaps others; None if they are many."""
+        ...
 
     def close(self) -> None:
         """Nobody is left who may hope."""
+        ...
 
 
 class Hopes:

@@ -6,6 +6,7 @@ from flowbatch.engine.guard import Guard
 from flowbatch.engine.standing import Part
 from flowbatch.model.blockers import Blocker, NeedsQuota
 from flowbatch.model.gangs import Gang, Role
+from flowbatch.model.ids import Amounts
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Sums, add, shortfall
 from flowbatch.model.shapes import Shape
@@ -16,6 +17,8 @@ from flowbatch.policy.policy import Policy
 
 #: Kinds of limits that do not move with what others hold: a gang above one alone can never start.
 HARD = ("capability", "owner")
+#: Kinds of limits that only facts about queues, the cluster's capacity and its division move.
+STEADY = ("capability", "share")
 
 
 class Limits:
@@ -37,7 +40,7 @@ class Limits:
                     continue
                 most = call(limit, limit.limit, {}, each, self._view)
                 if most:
-                    held, leaving = _held(each, own=limit.own)
+                    held, leaving = held_against(each, own=limit.own)
                     first = limit.first_gang_may_exceed
                     yield Ceiling(each, limit.kind, held, most, "", first, leaving, limit.own)
         for rule in self._policy.gang_limits:
@@ -63,14 +66,30 @@ class Limits:
             short = shortfall(asked.items(), ceiling.held, ceiling.most)
             if short:
                 hopeless = ceiling.kind in HARD and bool(shortfall(asked.items(), gang.allocated, ceiling.most))
-                return self._needs(ceiling, short, hopeless=hopeless)
+                return self._needs(gang, ceiling, short, hopeless=hopeless)
         return None
 
-    def _needs(self, ceiling: Ceiling, short: Sums, *, hopeless: bool = False) -> NeedsQuota:
+    def _needs(self, gang: Gang, ceiling: Ceiling, short: Sums, *, hopeless: bool = False) -> NeedsQuota:
         amounts = self._state.axes.amounts
         names = self._state.axes.names
         holds = tuple(sorted((names[axis], ceiling.held.get(axis, 0)) for axis in short))
-        return NeedsQuota(ceiling.queue.name, ceiling.kind, amounts(short), hopeless, ceiling.owner, holds)
+        least = {axis: ceiling.held.get(axis, 0) - amount for axis, amount in short.items()}
+        passes_at: Amounts = ()
+        counts = ""
+        # What a gang has reserved or claimed itself was set aside when it was refused, and is not while it waits.
+        if ceiling.kind in STEADY and min(least.values()) >= 0 and not (gang.reserved or gang.claims):
+            passes_at = tuple((names[axis], amount) for axis, amount in least.items())
+            counts = "own" if ceiling.own else "held"
+        return NeedsQuota(
+            ceiling.queue.name,
+            ceiling.kind,
+            amounts(short),
+            hopeless,
+            ceiling.owner,
+            holds,
+            passes_at=passes_at,
+            counts=counts,
+        )
 
     def allowance(self, gang: Gang, shape: Shape) -> int:
         """How many more of `shape` the gang's queues may hold."""
@@ -101,13 +120,13 @@ class Limits:
         for ceiling in self.ceilings(gang):
             short = shortfall(asked.items(), ceiling.held, ceiling.most)
             if short and not (ceiling.first_gang_may_exceed and not ceiling.held):
-                return self._needs(ceiling, short)
+                return self._needs(gang, ceiling, short)
             if short and lenient is None:
-                lenient = self._needs(ceiling, short)
+                lenient = self._needs(gang, ceiling, short)
         return lenient
 
 
-def _held(queue: Queue, *, own: bool) -> tuple[Sums, Sums]:
+def held_against(queue: Queue, *, own: bool) -> tuple[Sums, Sums]:
     """What counts against a limit: what is held, and what others make room for; and the part that is leaving."""
     held, claimed = (queue.own, queue.own_claimed) if own else (queue.held(), queue.claimed)
     if claimed:

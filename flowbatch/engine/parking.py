@@ -3,7 +3,8 @@
 | blocker | parked under | woken by |
 |---|---|---|
 | NeedsNamespaceQuota | the namespace | its quotas change, or less is promised there |
-| NeedsQuota, QueueClosed, QueueNotLeaf | the queue | its usage falls, its facts or its share change, totals change |
+| NeedsQuota | the queue | hope: its usage falls so far; its facts or its share change, totals change |
+| QueueClosed, QueueNotLeaf | the queue | its facts change |
 | NeedsHeadroom | headroom | hope: so little is taken that it may pass; totals change |
 | NeedsCapacity | its shapes | hope: so much more room on admitted nodes that it might fit |
 | NeedsTopology | its shapes, HyperNodes | hope: room in a domain that would do; HyperNodes, or nodes in them, change |
@@ -26,7 +27,7 @@ from heapq import heappop, heappush
 from flowbatch.engine.company import CompanyWatches
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.fits import Fits
-from flowbatch.engine.headroom import Headroom
+from flowbatch.engine.headroom import CLUSTER, Headroom, Whose
 from flowbatch.engine.hopes import Hopes
 from flowbatch.engine.lanes import Lane, Lanes
 from flowbatch.engine.room import Near, Rooms, RoomWatches
@@ -48,7 +49,7 @@ from flowbatch.model.blockers import (
     Refused,
 )
 from flowbatch.model.changes import StateChanges
-from flowbatch.model.ids import Instant, QueueName, Row
+from flowbatch.model.ids import Amounts, Instant, QueueName, Row
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
 
@@ -92,14 +93,13 @@ class Parking:
         alone decides (one shape, nothing held).
         """
         match blocker:
-            case NeedsQuota(queue=queue) | QueueClosed(queue=queue) | QueueNotLeaf(queue=queue):
-                self._queues.setdefault(queue, {})[lane] = None
+            case NeedsQuota() | QueueClosed() | QueueNotLeaf():
+                self._wait_for_queue(lane, blocker)
             case NeedsNamespaceQuota(namespace=namespace):
                 self._namespaces.setdefault(namespace, {})[lane] = None
             case NeedsHeadroom(passes_at=passes_at, hopeless=False):
                 if passes_at:
-                    self._headroom.add(lane, passes_at)
-                    self._headroom_hopes.add(lane)
+                    self._wait_for_less(lane, CLUSTER, passes_at)
                 else:
                     self._less[lane] = None
             case NeedsNode() | NeedsCapacity(hopeless=True) | NeedsHeadroom(hopeless=True):
@@ -132,6 +132,16 @@ class Parking:
         if any(shape.spec.device_claims for shape in shapes):
             self._devices[lane] = None
 
+    def _wait_for_queue(self, lane: Lane, blocker: NeedsQuota | QueueClosed | QueueNotLeaf) -> None:
+        if isinstance(blocker, NeedsQuota) and blocker.passes_at:
+            self._wait_for_less(lane, (blocker.queue, blocker.counts), blocker.passes_at)
+        else:
+            self._queues.setdefault(blocker.queue, {})[lane] = None
+
+    def _wait_for_less(self, lane: Lane, whose: Whose, passes_at: Amounts) -> None:
+        self._headroom.add(lane, whose, passes_at)
+        self._headroom_hopes.add(lane)
+
     def _park_rare(self, lane: Lane, blocker: Blocker) -> None:
         match blocker:
             case NeedsTime(until=until):
@@ -147,6 +157,7 @@ class Parking:
         """The lane is awake, or gone."""
         for hopes in self.hopes:
             hopes.remove(lane)
+        self._headroom.remove(lane)
         for blocker in (lane.blocker, *lane.also):
             self._leave(lane, blocker)
 
@@ -175,20 +186,13 @@ class Parking:
             case NeedsAnswer(ask=ask):
                 self._asks.pop(ask, None)
             case _:
-                self._headroom.remove(lane)
                 self._less.pop(lane, None)
                 self._nodes.pop(lane, None)
                 self._any.pop(lane, None)
 
     def woken(self, changes: StateChanges, now: Instant) -> list[Lane]:
         """Lanes for which something in `changes`, or the time, may be the cure; in a fixed order, without repeats."""
-        found: Lanes = {}
-        if changes.total:
-            for lanes in (*self._queues.values(), self._headroom.lanes):
-                found |= lanes
-        else:
-            for queue in changes.queues:
-                found |= self._queues.get(queue, {})
+        found = self._woken_in_queues(changes)
         for namespace in changes.quotas:
             found |= self._namespaces.get(namespace, {})
         if changes.headroom:
@@ -210,13 +214,28 @@ class Parking:
         """Lanes that wait for what is claimed: volumes, devices."""
         return (self._storage if changes.storage else {}) | (self._devices if changes.devices else {})
 
+    def _woken_in_queues(self, changes: StateChanges) -> Lanes:
+        """Those whose queue may hold more; and where only less is held, those that could not say how little will do."""
+        found: Lanes = {}
+        if changes.total:
+            for lanes in (*self._queues.values(), self._headroom.everybody()):
+                found |= lanes
+            return found
+        for queue in changes.queues:
+            found |= self._queues.get(queue, {}) | self._headroom.of(queue)
+        for queue in changes.eased:
+            found |= self._queues.get(queue, {})
+        return found
+
     def give_hope(self, changes: StateChanges) -> None:
         """There may be room now, for some lane or other; none of them is woken for it."""
         if changes.freed:
             self._room.freed(changes.freed)
             self._room_hopes.seek()
-        if changes.headroom:
-            self._headroom.eased()
+        if changes.headroom or changes.eased:
+            for queue in changes.eased:
+                self._headroom.eased_queue(queue)
+            self._headroom.eased(CLUSTER)
             self._headroom_hopes.seek()
 
     def recheck(self) -> None:

@@ -74,7 +74,7 @@ class Accounting(Books):
         """Less is held or promised in `queue` than before: what waits for that may be cured."""
         if queue:
             for each in queue.path:
-                self.changes.queues[each.name] = None
+                self.changes.eased[each.name] = None
         self.changes.headroom = True
 
     def set_promises(self, gang: Gang, inqueue: Sums, elastic: Sums) -> None:

@@ -79,6 +79,8 @@ class NeedsQuota(Blocker, frozen=True):
 
     `limit` is the kind of limit ("capability", "share", "borrowing"); `hopeless` means that the gang alone is above it.
     Where only one namespace or user is limited, `owner` says whom. `holds` is what was held of what is short.
+    It is not let in before no more than `passes_at` is taken, of what `counts` says: what the queue's own gangs hold
+    ("own"), all that is "held" in it, or what is "promised" as well. `passes_at` is empty where that is not known.
     """
 
     queue: QueueName
@@ -88,11 +90,13 @@ class NeedsQuota(Blocker, frozen=True):
     owner: str = ""
     holds: Amounts = ()
     spared: Spared = ()
+    passes_at: Amounts = ()
+    counts: str = ""
 
     @property
     def gist(self) -> Blocker:
         """Which limit, of what."""
-        return structs.replace(self, short=named(self.short), holds=())
+        return structs.replace(self, short=named(self.short), holds=(), passes_at=())
 
 
 class NeedsNamespaceQuota(Blocker, frozen=True):

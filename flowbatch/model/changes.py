@@ -17,8 +17,10 @@ class StateChanges:
 
     #: Gangs with a new fact, or whose tasks moved.
     gangs: dict[GangId, Gang] = field(default_factory=dict)
-    #: Queues whose usage fell or whose own facts changed.
+    #: Queues whose own facts changed, or that may hold more than before.
     queues: dict[QueueName, None] = field(default_factory=dict)
+    #: Queues in which less is held or promised.
+    eased: dict[QueueName, None] = field(default_factory=dict)
     #: Namespaces whose ResourceQuotas changed, or have less promised.
     quotas: dict[str, None] = field(default_factory=dict)
     #: Rows that have more room than before.
@@ -49,6 +51,7 @@ class StateChanges:
         return bool(
             self.gangs
             or self.queues
+            or self.eased
             or self.quotas
             or self.freed
             or self.nodes
@@ -71,4 +74,4 @@ class StateChanges:
 
     def loosened(self) -> bool:
         """Somebody may be evicted now who was not to be, or would do who did not."""
-        return bool(self.freed or self.queues or self.nodes or self.total or self.shares or self.budgets)
+        return bool(self.freed or self.queues or self.eased or self.nodes or self.total or self.shares or self.budgets)

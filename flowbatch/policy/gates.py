@@ -50,10 +50,13 @@ class QueueRoom:
         minimum = minimum_of(gang)
         for queue in gang.queue.path if gang.queue and minimum else ():
             limit = self.ceiling.limit(queue, view)
-            short = shortfall(minimum, promised(queue), limit) if limit else {}
+            taken = promised(queue) if limit else {}
+            short = shortfall(minimum, taken, limit) if limit else {}
             if short:
-                hopeless = bool(shortfall(minimum, {}, limit))
-                return NeedsQuota(queue.name, self.ceiling.kind, view.axes.amounts(short), hopeless)
+                names, hopeless = view.axes.names, bool(shortfall(minimum, {}, limit))
+                told = view.axes.amounts(short)
+                passes_at = tuple((names[axis], taken.get(axis, 0) - amount) for axis, amount in short.items())
+                return NeedsQuota(queue.name, self.ceiling.kind, told, hopeless, passes_at=passes_at, counts="promised")
         return None
 
 

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from benchmarks.engine import GIB, amounts, cluster, job
-from benchmarks.offline import backlog, full, jobs, placements, ready
+from benchmarks.offline import PARKED, backlog, full, jobs, placements, ready
 from flowbatch.engine.decisions import Bind, Tick
 from flowbatch.engine.engine import Engine
-from flowbatch.engine.events import PodSeen, Synced
-from flowbatch.model.ids import Instant
+from flowbatch.engine.events import Event, GangSeen, PodSeen, QueueSeen, Synced
+from flowbatch.model.ids import Instant, QueueName
 
 
 def settled() -> Engine:
@@ -60,6 +60,37 @@ def test_an_event_that_lets_one_gang_go_on_tries_no_other(*, stated: bool, tried
     # 200 shapes wait; of those that sleep on, hardly any is looked at.
     assert did["lanes_woken"] == 0
     assert did["lanes_asked"] <= 10
+
+
+@pytest.mark.parametrize("stated", [False, True], ids=["to be placed", "before the gate"])
+def test_less_in_a_queue_at_its_limit_tries_only_gangs_that_it_lets_go_on(*, stated: bool):
+    engine = ready(100)
+    queue = QueueName("full")
+    engine.observe([QueueSeen(queue, capability=amounts(cpu=40_000))])
+    held = [
+        each for i in range(10) for each in in_queue(job(PARKED + i, 1, amounts(cpu=4_000)), queue, phase="Running")
+    ]
+    held = [msgspec.structs.replace(each, node="node-00000") if isinstance(each, PodSeen) else each for each in held]
+    engine.observe(held)
+    for each in backlog(stated=stated)[:1_000]:
+        engine.observe(in_queue(each, queue))
+    engine.cycle(Tick(Instant(1), 100_000))
+    assert engine.parked() == {"NeedsQuota": 1_000}
+    before = engine.counters.as_dict()
+    ended = next(each for each in held if isinstance(each, PodSeen))
+    engine.observe([msgspec.structs.replace(ended, phase="Succeeded")])
+    plan = engine.cycle(Tick(Instant(2), 100_000))
+    did = {name: count - before[name] for name, count in engine.counters.as_dict().items()}
+    assert sum(isinstance(each, Bind) for each in plan.decisions) == 1
+    assert did["attempts"] == (2 if stated else 1)
+    assert did["lanes_woken"] == 0
+    assert did["lanes_asked"] <= 10
+
+
+def in_queue(work: list[Event], queue: QueueName, phase: str = "") -> list[Event]:
+    """A benchmark's gang, somewhere else."""
+    changes = {"queue": queue, "phase": phase} if phase else {"queue": queue}
+    return [msgspec.structs.replace(each, **changes) if isinstance(each, GangSeen) else each for each in work]
 
 
 def test_how_gangs_are_fed_does_not_matter():

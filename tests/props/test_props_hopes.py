@@ -31,8 +31,13 @@ class Crowd:
         return NodeSeen(f"n{number}", amounts, (("zone", luck.choice("ab")),), taints)
 
     def facts(self) -> list[Event]:
-        quota = (("cpu", self.luck.randint(2, 12) * 1000),) if self.luck.random() < 0.4 else ()
-        queues = [QueueSeen("root"), QueueSeen("default"), QueueSeen("ads", capability=quota)]
+        quota = (("cpu", self.luck.randint(2, 12) * 1000),) if self.luck.random() < 0.6 else ()
+        queues = [
+            QueueSeen("root"),
+            QueueSeen("default"),
+            QueueSeen("ads", capability=quota),
+            QueueSeen("lab", parent="ads"),
+        ]
         return [*queues, *self.nodes, *self.strangers(), *(each for _ in range(24) for each in self.gang()), Synced()]
 
     def strangers(self) -> list[Event]:
@@ -55,7 +60,7 @@ class Crowd:
         pods = [PodSeen(f"{name}-{i}", "ns", f"{name}-{i}", shape, name, "w", i) for i, shape in enumerate(made)]
         self.pods |= {pod.uid: pod for pod in pods}
         stated = tuple(sorted(sums.items())) if luck.random() < 0.5 else None
-        queue = luck.choice(["default", "default", "ads"])
+        queue = luck.choice(["default", "default", "ads", "lab"])
         return [
             GangSeen(name, name, queue, self.gangs, luck.choice([0, 0, 5]), count, (), stated, phase="Pending"),
             *pods,
