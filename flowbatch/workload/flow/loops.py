@@ -20,6 +20,8 @@ from flowbatch.workload.flow.turn import Turn
 from flowbatch.workload.flow.values import ABSENT, VARIABLE_BYTES, NoValue, as_json
 from flowbatch.workload.rules.flow import MOST_ITEMS
 
+_MESSAGE_CHARS = 300
+
 
 class Tally(msgspec.Struct):
     """What the items have come to, while they are gone through."""
@@ -56,7 +58,7 @@ def loop(turn: Turn, step: Flow, before: StepStatus) -> StepStatus:
     if len(tally.completed) + len(tally.failed) < len(items):
         return replace(after, state=RUNNING, reason=tally.reason, message=tally.message)
     if tally.failed:
-        said = tally.message or f"{len(tally.failed)} of {len(items)} items failed"
+        said = f"{len(tally.failed)} of {len(items)} items failed: {counts.failed_indexes}"[:_MESSAGE_CHARS]
         return replace(after, state=FAILED, reason="ItemsFailed", message=said, end_time=turn.now)
     return replace(after, state=COMPLETED, reason="", message="", end_time=turn.now)
 
