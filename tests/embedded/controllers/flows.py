@@ -88,9 +88,9 @@ class Flows:
             message = leaves if isinstance(leaves, str) else msgspec.json.encode(leaves).decode() if leaves else ""
             for pod in await self.world.pods(job):
                 if pod.status.phase == "Running":
-                    await self._end_pod(pod, exit_code, message)
+                    await self.end_pod(pod, exit_code, message)
 
-    async def _end_pod(self, pod: Any, exit_code: int, message: str) -> None:
+    async def end_pod(self, pod: Any, exit_code: int, message: str) -> None:
         stamp = format_time(wall_clock())
         over = {"exitCode": exit_code, "startedAt": stamp, "finishedAt": stamp, "message": message}
         container = {"name": "main", "ready": False, "restartCount": 0, "state": {"terminated": over}}

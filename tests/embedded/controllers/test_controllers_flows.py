@@ -1,8 +1,10 @@
 """Does a flow of jobs run over real HTTP as Volcano's does, in few requests, through crashes too?"""
 
+import asyncio
+
 import pytest
 
-from flowbatch.api.kinds import JOB, JOB_FLOW, JOB_TEMPLATE
+from flowbatch.api.kinds import JOB, JOB_FLOW, JOB_TEMPLATE, POD
 from flowbatch.kube.errors import ApiError
 from tests.embedded.controllers.flows import Flows, manifest, step
 from tests.embedded.controllers.stage import task
@@ -219,3 +221,82 @@ async def test_bad_graphs_are_refused_with_every_problem(flows):
     told = str(refused.value)
     assert "spec.flows[2].name" in told
     assert "spec.flows[3].dependsOn.targets[0]" in told
+
+
+class Listener:
+    """A real server on this machine, at whose address the stage's pods are said to be."""
+
+    def __init__(self, status=200):
+        self.status = status
+        self.heard = []
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+
+    async def _answer(self, reader, writer):
+        line = await reader.readline()
+        if line:
+            self.heard.append(line.decode().strip())
+            writer.write(f"HTTP/1.0 {self.status} X\r\n\r\n".encode())
+        writer.close()
+
+
+async def at_loopback(flows, job):
+    """Give the pods of a job the address of this machine."""
+    await flows.until_job(job, "Running")
+    for pod in await flows.world.pods(job):
+        status = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
+        await flows.world.client.patch(POD, pod.metadata.name, {"status": status}, "default", subresource="status")
+
+
+async def test_a_step_begins_when_its_target_answers_while_it_runs(flows):
+    await flows.world.start(probe_period_s=0.05)
+    await flows.template()
+    async with Listener(status=503) as server:
+        probe = {"httpGetList": [{"taskName": "main", "path": "/ready", "port": server.port}]}
+        await flows.submit(step("serve"), step("use", dependsOn={"targets": ["serve"], "probe": probe}))
+        await at_loopback(flows, "f-serve")
+
+        async def said():
+            return "HTTP 503" in (await flows.step("use")).message
+
+        await flows.world.until(said, "the probe to be refused")
+        assert (await flows.step("use")).state == "Probing"
+        server.status = 204
+        await flows.end("f-use")
+        assert server.heard[0] == "GET /ready HTTP/1.0"
+        count = len(server.heard)
+    assert (await flows.step("serve")).state == "Running"
+    await flows.end("f-serve")
+    await flows.until_phase("Succeed")
+    assert len(server.heard) == count, "nobody is asked any more"
+
+
+async def test_a_port_that_nobody_listens_on_keeps_a_step_probing_and_costs_no_writes(flows):
+    await flows.world.start(probe_period_s=0.05)
+    await flows.template()
+    async with Listener() as server:
+        port = server.port
+    probe = {"tcpSocketList": [{"port": port}]}
+    await flows.submit(step("serve"), step("use", dependsOn={"targets": ["serve"], "probe": probe}))
+    await at_loopback(flows, "f-serve")
+
+    async def refused():
+        return "refused" in (await flows.step("use")).message
+
+    await flows.world.until(refused, "the connection to be refused")
+    await flows.world.settled(quiet_s=0.5)
+
+
+async def test_a_step_begins_when_a_task_of_its_target_runs(flows):
+    await flows.world.start()
+    await flows.template()
+    probe = {"taskStatusList": [{"taskName": "main", "phase": "Running"}]}
+    await flows.submit(step("serve"), step("use", dependsOn={"targets": ["serve"], "probe": probe}))
+    await flows.until_job("f-use", "Running")
+    assert (await flows.step("serve")).state == "Running"
