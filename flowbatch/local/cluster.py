@@ -18,6 +18,7 @@ from flowbatch.kube.config import load_config
 from flowbatch.kube.errors import NotFound
 from flowbatch.local.apiserver import served
 from flowbatch.local.nodes import NodePlan, make_nodes
+from flowbatch.local.reach import reach_through
 from flowbatch.runtime.app import run_all
 from flowbatch.runtime.settings import Settings
 from flowbatch.runtime.shared import SharedInformers
@@ -40,8 +41,9 @@ async def run_cluster(plan: ClusterPlan, ready: Callable[[str], None]) -> None:
         async with Client(config) as nodes_client, Client(config) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(server.watch)
             shared = SharedInformers()
-            tasks.start_soon(partial(run_all, client, plan.settings, shared=shared))
-            tasks.start_soon(make_nodes(nodes_client, plan.nodes, shared).run)
+            nodes = make_nodes(nodes_client, plan.nodes, shared)
+            tasks.start_soon(partial(run_all, client, plan.settings, shared=shared, reach=reach_through(nodes)))
+            tasks.start_soon(nodes.run)
             await _settled(client, plan.nodes.count)
             ready(server.at.url)
             await anyio.sleep_forever()

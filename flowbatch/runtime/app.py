@@ -52,6 +52,7 @@ from flowbatch.scheduler.driver import Habits, Scheduler
 
 if TYPE_CHECKING:
     from flowbatch.controllers.app import Controllers
+    from flowbatch.controllers.reach import Reach
 
 #: A watch that has brought nothing, not even a bookmark, for so long is dead.
 DEAD_WATCH_S = 600.0
@@ -84,11 +85,17 @@ async def run_controllers(
 
 
 async def run_all(
-    client: Client, settings: Settings, *, health: Health | None = None, shared: SharedInformers | None = None
+    client: Client,
+    settings: Settings,
+    *,
+    health: Health | None = None,
+    shared: SharedInformers | None = None,
+    reach: "Reach | None" = None,
 ) -> None:
     """`flowbatch up`: both in one process, on one set of watches, under one lease if there is any.
 
-    `shared` is run here, and may serve others in this process too.
+    `shared` is run here, and may serve others in this process too. `reach` is how pods are asked what flows' probes
+    ask, where they have networks that this process is not in.
     """
     program = Program(client, settings, health)
     shared = shared or SharedInformers()
@@ -114,7 +121,7 @@ async def run_all(
             cpus=shared.base(client, NUMATOPOLOGY),
         )
     )
-    controllers = program.controllers(shared)
+    controllers = program.controllers(shared, reach)
 
     async def lead() -> None:
         async with anyio.create_task_group() as tasks:
@@ -200,9 +207,12 @@ class Program:
         self.health.explain = scheduler.explain
         self.health.shadow = scheduler.cycles.shadowing.tell
 
-    def controllers(self, informer: Callable[..., Informer[Any]] = Informer) -> "Controllers":
+    def controllers(
+        self, informer: Callable[..., Informer[Any]] = Informer, reach: "Reach | None" = None
+    ) -> "Controllers":
         """The controllers these settings describe, on informers made by `informer`."""
         from flowbatch.controllers.app import Controllers
+        from flowbatch.controllers.reach import straight
         from flowbatch.controllers.settings import CONTROLLERS
         from flowbatch.controllers.settings import Settings as ControllersSettings
 
@@ -215,6 +225,7 @@ class Program:
                 scheduler_names=self.settings.scheduler.names,
             ),
             informer=informer,
+            reach=reach or straight,
         )
 
     async def run(self, name: str, inform: Work, lead: Work) -> None:

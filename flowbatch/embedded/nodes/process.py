@@ -82,6 +82,15 @@ class ProcessNodes:
         finally:
             await asyncio.shield(self._end(cluster, kubelet, registration))
 
+    async def probe(
+        self, pod: str, uid: str, port: int, path: str | None, timeout_s: float, header: str
+    ) -> bool | None:
+        """Whether something answers inside the pod of this key and uid; None for one that does not run here."""
+        run = self._runs.get(pod)
+        if run is None or run.over or run.pod.metadata.uid != uid:
+            return None
+        return await run.sandbox.probe(port, path, timeout_s, header)
+
     async def _start_cluster(self) -> tuple[Cluster, str]:
         """The best isolation there is, and what people should know of it."""
         if self._isolation is not None:

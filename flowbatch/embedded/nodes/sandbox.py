@@ -204,9 +204,9 @@ class Sandbox:
         finally:
             os.close(null)
 
-    async def probe(self, port: int, path: str | None, timeout_s: float) -> bool:
-        """Whether something answers inside the pod."""
-        question = {"do": "probe", "host": self.ip, "port": port, "path": path, "seconds": timeout_s}
+    async def probe(self, port: int, path: str | None, timeout_s: float, header: str = "") -> bool:
+        """Whether something answers inside the pod; `header` is one line for the GET of `path`."""
+        question = {"do": "probe", "host": self.ip, "port": port, "path": path, "seconds": timeout_s, "header": header}
         return await self._ask(question, ()) == 0
 
     async def _ask(self, question: Message, files: tuple[int, ...]) -> int:
