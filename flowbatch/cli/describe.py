@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from flowbatch.api.core import Event, Pod
 from flowbatch.api.kinds import EVENT
+from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.names import TASK_SPEC
 from flowbatch.api.scheduling import Queue
+from flowbatch.cli.flow import cron_fields, find_cron, find_flow, flow_fields, print_picture, print_why
 from flowbatch.cli.job import JobView, find_queue, view_job
 from flowbatch.cli.options import NamespaceOptions
 from flowbatch.cli.output import age, print_table
@@ -15,39 +17,63 @@ from flowbatch.workload.explain import explain
 
 #: Events shown, newest last.
 MAX_EVENTS = 12
+#: What people call them, and what they are.
+_KINDS = {
+    **dict.fromkeys(("job", "jobs", "vcjob"), "job"),
+    **dict.fromkeys(("queue", "queues", "q"), "queue"),
+    **dict.fromkeys(("jobflow", "jobflows", "jf"), "jobflow"),
+    **dict.fromkeys(("cronjob", "cronjobs", "cronvcjob", "cronvj"), "cronjob"),
+}
 
 
 def describe(kind: str, name: str = "", /, *, options: NamespaceOptions | None = None) -> int:
-    """Show everything about one job or queue.
+    """Show everything about one job, queue, workflow or cron job.
 
     Parameters
     ----------
     kind
-        job or queue; or just the name of a job.
+        job, queue, jobflow or cronjob; or just the name of a job.
     name
         Its name.
     """
+    if not name and "/" in kind:
+        kind, _, name = kind.partition("/")
     if not name:
         kind, name = "job", kind
-    if kind not in ("job", "jobs", "vcjob", "queue", "queues", "q"):
-        raise SpecError("KIND", "cannot be described", kind, did_you_mean(kind, ["job", "queue"]))
+    if kind not in _KINDS:
+        raise SpecError("KIND", "cannot be described", kind, did_you_mean(kind, ["job", "queue", "jobflow", "cronjob"]))
 
     async def work() -> int:
         async with connect(options or NamespaceOptions()) as session:
-            if kind.startswith("q"):
-                _print_queue(await find_queue(session, name))
-            else:
-                view = await view_job(session, name)
-                _print_job(view, await _events(session, view))
+            await _describe(session, _KINDS[kind], name)
         return 0
 
     return run_async(work)
 
 
-async def _events(session: Session, view: JobView) -> list[Event]:
-    selector = f"involvedObject.name={view.job.metadata.name}"
-    found = await session.client.list(EVENT, view.job.metadata.namespace, field_selector=selector)
-    mine = [event for event in found if event.involved_object.uid in ("", view.job.metadata.uid)]
+async def _describe(session: Session, kind: str, name: str) -> None:
+    if kind == "queue":
+        _print_queue(await find_queue(session, name))
+    elif kind == "jobflow":
+        flow = await find_flow(session, name)
+        _fields(flow_fields(flow))
+        print_picture(flow)
+        print("Why: ", end="")
+        await print_why(session, flow)
+        _print_events(await _events(session, flow.metadata))
+    elif kind == "cronjob":
+        cron = await find_cron(session, name)
+        _fields(cron_fields(cron))
+        _print_events(await _events(session, cron.metadata))
+    else:
+        view = await view_job(session, name)
+        _print_job(view, await _events(session, view.job.metadata))
+
+
+async def _events(session: Session, meta: ObjectMeta) -> list[Event]:
+    selector = f"involvedObject.name={meta.name}"
+    found = await session.client.list(EVENT, meta.namespace, field_selector=selector)
+    mine = [event for event in found if event.involved_object.uid in ("", meta.uid)]
     return sorted(mine, key=lambda event: str(event.last_timestamp or event.metadata.creation_timestamp))
 
 
@@ -79,6 +105,10 @@ def _print_job(view: JobView, events: Sequence[Event]) -> None:
         print_table(
             ("  PHASE", "SINCE"), [(f"  {each.status}", age(each.last_transition_time)) for each in status.conditions]
         )
+    _print_events(events)
+
+
+def _print_events(events: Sequence[Event]) -> None:
     if events:
         print("Events:")
         rows = [(f"  {each.type}", each.reason, age(each.last_timestamp), each.message) for each in events]

@@ -17,12 +17,13 @@ from flowbatch.kube.errors import NotFound
 
 
 def get(kind: str = "jobs", /, *names: str, options: ListOptions | None = None) -> int:
-    """List jobs, pods, queues, podgroups or nodes.
+    """List jobs, workflows, cron jobs, pods, queues, podgroups or nodes.
 
     Parameters
     ----------
     kind
-        jobs, pods, queues, podgroups or nodes (kubectl's short names too), or KIND/NAME.
+        jobs, jobflows, jobtemplates, cronjobs, pods, queues, podgroups or nodes (kubectl's short names too); or
+        KIND/NAME.
     names
         Only these objects.
     """

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flowbatch.api.batch import Job
 from flowbatch.api.core import Pod
-from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
+from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE, Kind
+from flowbatch.api.meta import Wire
 from flowbatch.api.names import JOB_NAME
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.cli.session import Session
@@ -14,10 +15,11 @@ from flowbatch.errors import FlowbatchError, SpecError, did_you_mean
 from flowbatch.kube.errors import NotFound
 
 T = TypeVar("T")
+W = TypeVar("W", bound=Wire)
 
 
 class NoSuchJob(FlowbatchError):
-    """The job does not exist; the message names the nearest that does."""
+    """The job, flow or cron job does not exist; the message names the nearest that does."""
 
 
 class NoSuchQueue(FlowbatchError):
@@ -44,12 +46,18 @@ def named(jobs: Sequence[str], what: str = "job") -> Sequence[str]:
 async def find_job(session: Session, name: str) -> Job:
     """The job called `name` (`job/name` is understood too). Raises NoSuchJob."""
     name = name.removeprefix("job/").removeprefix("vcjob/").removeprefix("job.batch.volcano.sh/")
+    return await find_named(session, JOB, name, "job")
+
+
+async def find_named(session: Session, kind: Kind[W], name: str, what: str) -> W:
+    """The object of that name in the session's namespace. Raises NoSuchJob."""
     try:
-        return await session.client.get(JOB, name, session.namespace)
+        return await session.client.get(kind, name, session.namespace)
     except NotFound:
-        others = [job.metadata.name for job in await session.client.list(JOB, session.namespace)]
+        found: Sequence[Any] = await session.client.list(kind, session.namespace)
+    others = [each.metadata.name for each in found]
     hint = f"; {did_you_mean(name, others)}" if others else ""
-    raise NoSuchJob(f'no job "{name}" in namespace {session.namespace}{hint}')
+    raise NoSuchJob(f'no {what} "{name}" in namespace {session.namespace}{hint}')
 
 
 async def find_queue(session: Session, name: str) -> Queue:

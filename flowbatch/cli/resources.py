@@ -1,18 +1,22 @@
 """What `get` and its relatives can name: the kinds, their aliases, and the columns of their tables."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from flowbatch.api.batch import Job
 from flowbatch.api.core import Node, Pod
-from flowbatch.api.kinds import JOB, NODE, POD, POD_GROUP, QUEUE, Kind
+from flowbatch.api.cron import CronJob
+from flowbatch.api.flow import JobFlow, JobTemplate
+from flowbatch.api.kinds import CRON_JOB, JOB, JOB_FLOW, JOB_TEMPLATE, NODE, POD, POD_GROUP, QUEUE, Kind
 from flowbatch.api.meta import Wire
 from flowbatch.api.quantity import format_amount
 from flowbatch.api.requests import pod_requests
 from flowbatch.api.scheduling import PodGroup, Quantities, Queue
 from flowbatch.cli.output import age
 from flowbatch.errors import SpecError, did_you_mean
+from flowbatch.workload.flow.picture import statuses, summary
 from flowbatch.workload.suspension import suspended
 from flowbatch.workload.vocabulary import SUSPENDED_REASON
 
@@ -105,6 +109,44 @@ def _node_row(node: Node) -> Sequence[object]:
     )
 
 
+def _flow_row(flow: JobFlow) -> Sequence[object]:
+    steps, phase = statuses(flow), flow.status.state.phase or "Pending"
+    counts = Counter(each.state for each in steps)
+    ended = phase in ("Succeed", "Failed")
+    return (
+        flow.metadata.name,
+        "Suspended" if suspended(flow) and not ended else phase,
+        f"{counts['Completed']}/{len(steps)}",
+        counts["Running"],
+        counts["Failed"],
+        age(flow.metadata.creation_timestamp),
+        summary(flow),
+        flow.status.state.message or "-",
+    )
+
+
+def _template_row(template: JobTemplate) -> Sequence[object]:
+    tasks = ",".join(f"{task.name or 'default'}x{task.replicas}" for task in template.spec.tasks)
+    jobs = template.status.job_depends_on_list
+    return (template.metadata.name, tasks, len(jobs), age(template.metadata.creation_timestamp), ",".join(jobs) or "-")
+
+
+def _cron_row(cron: CronJob) -> Sequence[object]:
+    spec, status = cron.spec, cron.status
+    return (
+        cron.metadata.name,
+        spec.schedule,
+        spec.time_zone or "UTC",
+        "yes" if spec.suspend else "no",
+        len(status.active),
+        age(status.last_schedule_time) if status.last_schedule_time else "<none>",
+        age(cron.metadata.creation_timestamp),
+        spec.concurrency_policy,
+        age(status.last_successful_time) if status.last_successful_time else "<none>",
+        ",".join(each.name for each in status.active) or "-",
+    )
+
+
 def _quantities(values: Quantities) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(values.items())) or "-"
 
@@ -137,6 +179,27 @@ RESOURCES: tuple[Resource[Any], ...] = (
         ("NAME", "READY", "STATUS", "RESTARTS", "NODE", "AGE", "IP", "REQUESTS"),
         _pod_row,
         wide=2,
+    ),
+    Resource(
+        JOB_FLOW,
+        ("jobflows", "jobflow", "jf"),
+        ("NAME", "STATUS", "COMPLETED", "RUNNING", "FAILED", "AGE", "GRAPH", "REASON"),
+        _flow_row,
+        wide=2,
+    ),
+    Resource(
+        JOB_TEMPLATE,
+        ("jobtemplates", "jobtemplate", "jt"),
+        ("NAME", "TASKS", "JOBS", "AGE", "MADE"),
+        _template_row,
+        wide=1,
+    ),
+    Resource(
+        CRON_JOB,
+        ("cronjobs", "cronjob", "cronvcjob", "cronvj"),
+        ("NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST", "AGE", "CONCURRENCY", "SUCCESS", "JOBS"),
+        _cron_row,
+        wide=3,
     ),
     Resource(
         NODE,

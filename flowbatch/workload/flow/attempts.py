@@ -19,6 +19,8 @@ from flowbatch.workload.flow.values import ABSENT, VARIABLE_BYTES, NoValue, as_j
 
 #: Back-off stops doubling here where a step does not say where.
 LONGEST_BACKOFF_S = 3600
+#: A template may come so much later than its flow without a remark.
+PATIENCE_S = 5
 _ENDED_BADLY = ("Failed", "Terminated")
 _MESSAGE_CHARS = 300
 
@@ -62,7 +64,7 @@ def _make(turn: Turn, step: Flow, item: int | None, begun: int, due: int, variab
     template = turn.children.template(name)
     if template is None:
         said = f'JobTemplate "{name}" does not exist'
-        turn.warn("TemplateMissing", f"step {step.name}: {said}")
+        _warn_of_absence(turn, f"step {step.name}: {said}")
         return Outcome(waiting, begun, "TemplateMissing", said)
     try:
         given = {**_given(turn, step), **variables}
@@ -70,6 +72,15 @@ def _make(turn: Turn, step: Flow, item: int | None, begun: int, due: int, variab
         return Outcome(FAILED, begun, "InputTooLarge", str(problem), ended=turn.now)
     turn.creates.append(Create(child_job(turn.flow, step, template, given, item, due)))
     return Outcome(RUNNING, due)
+
+
+def _warn_of_absence(turn: Turn, said: str) -> None:
+    """Files are applied in any order: what is missing in the first moments is usually on its way."""
+    patience = (turn.flow.metadata.creation_timestamp or turn.now) + timedelta(seconds=PATIENCE_S)
+    if turn.now < patience:
+        turn.wake(patience)
+    else:
+        turn.warn("TemplateMissing", said)
 
 
 def _given(turn: Turn, step: Flow) -> dict[str, str]:

@@ -128,6 +128,9 @@ def test_a_missing_template_is_said_and_heals_when_it_comes():
     assert world.states == {"a": "Running", "b": "Waiting"}
     state = world.flow.status.state
     assert (state.reason, state.message) == ("TemplateMissing", 'step b: JobTemplate "b" does not exist')
+    assert world.notes == [], "it may be on its way"
+    assert world.wake_at is not None
+    world.wait(5)
     assert "TemplateMissing" in world.notes
     world.templates["b"] = world.templates["a"]
     world.settle()
