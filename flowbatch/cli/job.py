@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flowbatch.api.batch import Job
 from flowbatch.api.core import Pod
@@ -54,8 +54,8 @@ async def find_named(session: Session, kind: Kind[W], name: str, what: str) -> W
     try:
         return await session.client.get(kind, name, session.namespace)
     except NotFound:
-        found: Sequence[Any] = await session.client.list(kind, session.namespace)
-    others = [each.metadata.name for each in found]
+        found = await session.client.list_json(kind, session.namespace)
+    others = [str(each["metadata"]["name"]) for each in found]
     hint = f"; {did_you_mean(name, others)}" if others else ""
     raise NoSuchJob(f'no {what} "{name}" in namespace {session.namespace}{hint}')
 
