@@ -11,7 +11,8 @@ from flowbatch.policy.policy import Policy
 
 def describe(policy: Policy) -> dict[str, Any]:
     """The policy, field by field; values are text, numbers, lists and mappings."""
-    return {_camel(field.name): _plain(getattr(policy, field.name)) for field in fields(policy)}
+    names = dict.fromkeys(("name", "actions", *(field.name for field in fields(policy))))
+    return {_camel(name): _plain(getattr(policy, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:

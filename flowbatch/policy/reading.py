@@ -11,7 +11,7 @@ from typing import Any
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.conf import argument, made, read_policy
-from flowbatch.policy.plugins.parts import Parts, Reader
+from flowbatch.policy.parts import Parts, Reader
 from flowbatch.policy.policy import Policy
 from flowbatch.policy.presets import DEFAULT, PRESETS
 from flowbatch.policy.volcano import is_volcano, read_volcano

@@ -26,8 +26,8 @@ from flowbatch.policy.actions import read_configurations
 from flowbatch.policy.arguments import FALSE, TRUE, Arguments
 from flowbatch.policy.gates import Overcommit
 from flowbatch.policy.measuring import read_metrics
+from flowbatch.policy.parts import SWITCHES, Parts, Reader
 from flowbatch.policy.plugins import PLUGINS
-from flowbatch.policy.plugins.parts import SWITCHES, Parts, Reader
 from flowbatch.policy.policy import ACTIONS, Policy
 
 #: What Volcano does where nothing is said.

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from flowbatch.policy.parts import Reader
 from flowbatch.policy.plugins import (
     binpack,
     capacity,
@@ -28,7 +29,6 @@ from flowbatch.policy.plugins import (
     tdm,
     usage,
 )
-from flowbatch.policy.plugins.parts import Reader
 
 #: In the order of docs/plugins.md.
 PLUGINS: Final[dict[str, Reader]] = {

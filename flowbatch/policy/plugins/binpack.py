@@ -1,7 +1,7 @@
 """Volcano's binpack plugin: fuller nodes first."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.scores import BinPack
 
 

@@ -6,7 +6,7 @@ from flowbatch.policy.gates import QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.ordering import QueuePriority
 from flowbatch.policy.owners import OwnerJobs, OwnerShare
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.promises import GangRoom
 from flowbatch.policy.share import Capability
 from flowbatch.policy.victims import OverShare

@@ -1,7 +1,7 @@
 """Volcano's cdp plugin: a pod with `volcano.sh/cooldown-time` is let work that long before it may be evicted."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.victims import Cooldown
 
 

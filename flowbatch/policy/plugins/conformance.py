@@ -1,7 +1,7 @@
 """Volcano's conformance plugin: what keeps the cluster itself alive is never evicted."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.victims import Conformance
 
 

@@ -3,7 +3,7 @@
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.devicescores import DevicePack, DeviceSpread, NodeLock
 from flowbatch.policy.fragmentation import Fragmentation
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 
 PREFIX = "deviceshare."
 KINDS = ("GPUSharing", "GPUNumber", "VGPU")

@@ -3,7 +3,7 @@
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.hierarchy import HierarchicalShare
 from flowbatch.policy.ordering import DominantShare
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.victims import SmallerShare
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.extender import Extender, Unasked
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 
 #: What is asked, and the switch that takes it away.
 ASKED: Final = {

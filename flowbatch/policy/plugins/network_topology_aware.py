@@ -5,7 +5,7 @@ That gangs keep within their tier, in the lowest that will do, is the engine's o
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.domains import Fullest, HyperNodePacking, LeastLeft
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 
 PREFIX = "hypernode.binpack"
 

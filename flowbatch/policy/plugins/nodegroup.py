@@ -2,7 +2,7 @@
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.nodegroup import GroupAffinity, GroupLimits, GroupPreference
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 
 
 def read(arguments: Arguments) -> Parts:

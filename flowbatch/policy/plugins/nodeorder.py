@@ -2,7 +2,7 @@
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import NodeScore
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.podaffinity import PodAffinityScore
 from flowbatch.policy.scores import (
     Balanced,

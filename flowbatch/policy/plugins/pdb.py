@@ -1,7 +1,7 @@
 """Volcano's pdb plugin: no eviction that a PodDisruptionBudget would refuse."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.victims import WithinBudget
 
 

@@ -4,7 +4,7 @@ from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import NodeFilter, StepSource
 from flowbatch.policy.deviceclaims import DeviceClaimFit, DeviceClaimSteps
 from flowbatch.policy.nodefit import Schedulable, Selector, Taints
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.podaffinity import PodAffinity
 from flowbatch.policy.spread import TopologySpread
 from flowbatch.policy.strategies import Proportional

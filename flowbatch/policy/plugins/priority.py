@@ -2,7 +2,7 @@
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.ordering import Priority
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.victims import LowerPriority
 
 

@@ -5,7 +5,7 @@ from flowbatch.policy.gates import QueueOpen, QueueRoom
 from flowbatch.policy.lending import Borrowing
 from flowbatch.policy.ordering import LeastServed, QueuePriority
 from flowbatch.policy.owners import OwnerJobs, OwnerShare
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.promises import GangRoom
 from flowbatch.policy.share import Capability, FairShare, Proportion
 from flowbatch.policy.victims import OverShare

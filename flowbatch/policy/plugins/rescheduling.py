@@ -1,7 +1,7 @@
 """Volcano's rescheduling plugin: strategies by which running pods are moved, asked by the shuffle action."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.rescheduling import CRITICAL, LowNodeUtilization, Percents
 
 

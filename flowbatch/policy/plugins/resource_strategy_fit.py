@@ -2,7 +2,7 @@
 
 from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.contract import NodeScore
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.strategies import LEAST, MOST, Proportional, ResourceStrategies, ScarceAvoidance, Strategy
 
 #: `proportional` counts memory in such units for each scarce one; a Volcano number of 8 means 8 GB.

@@ -1,7 +1,7 @@
 """Volcano's resourcequota plugin: a gang is let in only if its namespace's quotas have room for its pods."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.quota import NamespaceQuota
 
 

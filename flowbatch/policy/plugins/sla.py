@@ -1,7 +1,7 @@
 """Volcano's sla plugin: gangs by the end of their waiting time, and past the gate and into room once it has come."""
 
 from flowbatch.policy.arguments import MOST_MS, Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.sla import WaitingTime
 
 

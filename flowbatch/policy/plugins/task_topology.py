@@ -1,7 +1,7 @@
 """Volcano's task-topology plugin: which tasks of a job should share nodes, and which should not."""
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.tasktopology import BucketScore, SideBySide
 
 

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from flowbatch.policy.arguments import Arguments
-from flowbatch.policy.plugins.parts import Parts
+from flowbatch.policy.parts import Parts
 from flowbatch.policy.tdm import Budgeted, ClosedZones, Hours, PreemptableLast, RevocableFirst, RevocableZones, Zones
 
 PREFIX: Final = "tdm.revocable-zone."

@@ -9,7 +9,7 @@ from flowbatch.policy.arguments import Arguments
 from flowbatch.policy.gates import Overcommit, QueueOpen
 from flowbatch.policy.measuring import MetricsSource
 from flowbatch.policy.ordering import DominantShare, Priority, UnreadyFirst
-from flowbatch.policy.plugins.parts import SWITCHES
+from flowbatch.policy.parts import SWITCHES
 from flowbatch.policy.scores import BinPack, PreferredAffinity
 from flowbatch.policy.volcano import read_volcano
 

@@ -1,4 +1,4 @@
-"""What one Volcano plugin adds to a Policy, field by field, and the switches that take a field away."""
+"""What a policy is made of, what one Volcano plugin adds to it, and the switches that take some of that away."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,32 +29,47 @@ from flowbatch.policy.contract import (
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Fields as in Policy; tuples of all plugins are joined in the order of tiers and plugins."""
+    """Opinions by the question that they answer. The order inside a tuple is the order in which they are asked.
 
+    A Policy grows out of those of all its plugins: tuples are joined in the order of tiers and plugins.
+    """
+
+    #: Whose turn it is; ties end in (created, name).
     queue_order: tuple[QueueOrder, ...] = ()
+    #: Who comes first in a queue; ties end in (created, id).
     gang_order: tuple[GangOrder, ...] = ()
+    #: From Pending to Inqueue, before pods exist. Empty: every gang passes.
     enqueue: tuple[Admission, ...] = ()
-    #: Gates that permits of an earlier tier open; `volcano` moves them here from `enqueue`.
+    #: The same, but not asked of gangs that one of `permits` lets pass; `volcano` moves gates of later tiers here.
     waivable: tuple[Admission, ...] = ()
     permits: tuple[Permit, ...] = ()
+    #: From when on room is kept for a gang that does not fit.
     reserving: tuple[Permit, ...] = ()
+    #: Before each attempt to place a gang.
     admission: tuple[Admission, ...] = ()
     limits: tuple[QueueLimit, ...] = ()
     gang_limits: tuple[GangLimit, ...] = ()
     shares: ShareRule | None = None
     filters: tuple[NodeFilter, ...] = ()
     caps: tuple[RowLimit, ...] = ()
+    #: Members of a gang that should be side by side are placed together, one bucket after the other.
     buckets: BucketRule | None = None
     scores: tuple[NodeScore, ...] = ()
+    #: Which network domain of the lowest tier that will do; ties end in the name.
     domain_order: tuple[DomainOrder, ...] = ()
+    #: In how many network domains room may be sought by eviction, for one gang.
     eviction_domains: int | None = None
+    #: Whom gangs of the same queue (preemptable), or of others (reclaimable), must spare. Any veto is final.
     preemptable: tuple[VictimFilter, ...] = ()
     reclaimable: tuple[VictimFilter, ...] = ()
     ledgers: tuple[Callable[[], Ledger], ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     steps: tuple[StepSource, ...] = ()
+    #: Which device of a node a pod gets; the fullest that fits where nothing is said.
     devices: DeviceOrder | None = None
+    #: Name and namespace of the ConfigMap with the ways to cut GPUs in hardware.
     geometries: tuple[str, str] | None = None
+    #: Who goes for nobody's sake, asked while "shuffle" is among the actions.
     shufflers: tuple[VictimSource, ...] = ()
 
 
