@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterable
 from flowbatch.api.batch import Job
 from flowbatch.api.flow import JobFlow
 from flowbatch.api.kinds import JOB, JOB_FLOW
-from flowbatch.api.names import CREATED_BY_FLOW
+from flowbatch.api.names import CREATED_BY_FLOW, FLOW_ITEM, FLOW_STEP
 from flowbatch.following import logs
 from flowbatch.following.lines import LogLine
 from flowbatch.following.logs import Target
@@ -50,18 +50,15 @@ class FlowTarget:
         if owner is None or owner.uid != self.uid:
             return False
         step, item = place_in_flow(job, self.name)
-        return self._among(step) and self.index in (None, item)
-
-    def _among(self, step: str) -> bool:
-        """Whether the step is meant; a job of a list carries its place behind the name of the step."""
-        return not self.step or step == self.step or step.rpartition("-")[0] == self.step
+        return self.step in ("", step) and self.index in (None, item)
 
 
 def place_in_flow(job: Job, flow: str) -> tuple[str, int]:
-    """The name of a job within its flow, and the number that it ends with (0, if none)."""
-    step = job.metadata.name.removeprefix(f"{flow}-")
-    last = step.rpartition("-")[2]
-    return step, int(last) if last.isdecimal() else 0
+    """The step that a job is of, and its place in the list that the step goes over (0, if none)."""
+    notes = job.metadata.annotations
+    item = notes.get(FLOW_ITEM, "")
+    step = notes.get(FLOW_STEP) or job.metadata.name.removeprefix(f"{flow}-")
+    return step, int(item) if item.isdecimal() else 0
 
 
 async def jobs_of(client: Client, target: FlowTarget) -> list[Job]:

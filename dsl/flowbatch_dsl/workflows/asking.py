@@ -6,7 +6,8 @@ from flowbatch.api.batch import Job
 from flowbatch.api.flow import JobFlow
 from flowbatch.api.kinds import JOB_FLOW
 from flowbatch.errors import SpecErrors, did_you_mean
-from flowbatch.following.flows import FlowTarget, jobs_of
+from flowbatch.following.flows import FlowTarget, jobs_of, place_in_flow
+from flowbatch.following.states import finished
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import Conflict, NotFound
 from flowbatch.kube.schema import served_fields
@@ -22,8 +23,8 @@ from flowbatch_dsl.workflows.workflow import Workflow
 
 #: Of how many running steps a reason is asked for, and how many names of a state are shown.
 ASKED_STEPS, SHOWN_NAMES = 3, 6
-#: What becomes of a job that is at its end.
-FAILED = ("Failed", "Aborted", "Terminated")
+#: How a job may end badly.
+FAILED = ("Failed", "Terminated")
 
 
 async def flow(client: Client, namespace: str, name: str, uid: str) -> JobFlow:
@@ -47,10 +48,10 @@ async def check_served(client: Client, workflow: Workflow) -> None:
 async def why(client: Client, target: FlowTarget, status: FlowStatus[Any]) -> str:
     """How far the run is, and why what it waits for is not there yet."""
     lines = [_headline(status)]
-    by_step = {job.metadata.name.removeprefix(f"{target.name}-"): job for job in await jobs_of(client, target)}
+    under_way = [job for job in await jobs_of(client, target) if not finished(job)]
     for step in [each for each in status.steps if each.state in ("Running", "Probing")][:ASKED_STEPS]:
         lines.append(f"  {step}")
-        if job := by_step.get(step.name) or by_step.get(f"{step.name}-{step.completed}"):
+        for job in [each for each in under_way if place_in_flow(each, target.name)[0] == step.name][:1]:
             lines += [f"    {line}" for line in (await _why_job(client, job)).splitlines()]
     lines += [f"  {step}" for step in status.steps if step.state == "Failed"][:SHOWN_NAMES]
     return "\n".join(lines)

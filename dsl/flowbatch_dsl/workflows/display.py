@@ -11,6 +11,7 @@ from flowbatch_dsl.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
     from flowbatch_dsl.workflows.run import FlowRun
+    from flowbatch_dsl.workflows.views import FlowStatus
 
 
 def workflow_text(workflow: Workflow) -> str:
@@ -52,12 +53,17 @@ def workflow_html(workflow: Workflow, states: Mapping[str, str] | None = None, t
     return f"<div>{shown}<br/>{drawing(after, notes, states or {})}</div>"
 
 
+def status_html(status: "FlowStatus[Any]", title: str = "Workflow") -> str:
+    """The graph with the state of each step."""
+    after = {step.name: step.after for step in status.steps}
+    states = {step.name: step.state for step in status.steps}
+    notes = {step.name: str(step).removeprefix(f"{step.name} ") for step in status.steps}
+    head = f"{title}: {escape(status.phase)} {escape(status.message)}"
+    if len(status.steps) > MOST_STEPS:
+        return f"<div>{head}{table(('step', 'state'), list(notes.items()))}</div>"
+    return f"<div>{head}<br/>{drawing(after, notes, states)}</div>"
+
+
 def run_html(run: "FlowRun[Any]") -> str:
     """A handle's graph with the state of each step, read now."""
-    status = run.status()
-    steps = {step.name: step for step in status.steps}
-    after = {name: step.after for name, step in steps.items()}
-    states = {name: step.state for name, step in steps.items()}
-    notes = {name: f"{step.state}{' ' if step.reason else ''}{step.reason}" for name, step in steps.items()}
-    title = f"Workflow <b>{escape(run.namespace)}/{escape(run.name)}</b>: {escape(status.phase)}"
-    return f"<div>{title}<br/>{drawing(after, notes, states)}</div>"
+    return status_html(run.status(), f"Workflow <b>{escape(run.namespace)}/{escape(run.name)}</b>")

@@ -117,9 +117,6 @@ class FlowRun(Generic[R]):
         handle = f'FlowRun.attach("{self.name}", "{self.namespace}")'
         return f"To wait again: {handle}.wait(); to stop it: {handle}.cancel()"
 
-    def __str__(self) -> str:
-        return "\n".join([repr(self), *(f"  {step}" for step in self.status().steps)])
-
     def _repr_html_(self) -> str:
         from flowbatch_dsl.workflows.display import run_html
 

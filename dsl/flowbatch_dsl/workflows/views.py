@@ -61,6 +61,20 @@ class FlowStatus(msgspec.Struct, Generic[R], frozen=True, dict=True):
         """The step of this name. Raises KeyError."""
         return {step.name: step for step in self.steps}[name]
 
+    def __str__(self) -> str:
+        why = f": {self.message or self.reason}" if self.message or self.reason else ""
+        return "\n".join([f"{self.phase}{why}", *(f"  {step}" for step in self.steps)])
+
+    def __rich__(self) -> str:
+        from flowbatch_dsl.display import escape_markup
+
+        return escape_markup(str(self))
+
+    def _repr_html_(self) -> str:
+        from flowbatch_dsl.workflows.display import status_html
+
+        return status_html(self)
+
     def result(self) -> R:
         """What the flow's function would have returned; of a workflow of jobs, every output by "STEP.OUTPUT".
 

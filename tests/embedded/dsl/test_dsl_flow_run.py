@@ -65,7 +65,8 @@ async def test_a_submitted_workflow_owns_its_templates_and_waits(stage: Stage) -
     assert {each.metadata.name for each in templates} == {"plain-prep", "plain-train"}
     assert {each.metadata.owner_references[0].uid for each in templates} == {run.uid}
     status = await run.status()
-    assert (status.phase, [str(each) for each in status.steps]) == ("Pending", ["prep Waiting", "train Waiting"])
+    assert str(status) == "Pending\n  prep Waiting\n  train Waiting"
+    assert status._repr_html_().count("<rect") == 2
     assert status.step("train").after == ("prep",)
     assert await run.why() == "pending: 0 of 2 steps done; waiting: prep, train"
 

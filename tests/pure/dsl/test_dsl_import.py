@@ -25,6 +25,24 @@ def test_building_a_job_loads_nothing_heavy_either() -> None:
     assert run(code) == "[]"
 
 
+def test_neither_does_making_steps_and_workflows() -> None:
+    code = f"""
+from flowbatch_dsl import Job, Task, Workflow, flow, step, sweep, when
+import sys
+
+@step
+def f(x: int) -> int: return x
+
+@flow
+def g() -> int: return f(1)
+
+job = Job("a", tasks=[Task("t", ["x"])])
+Workflow("w", job >> Job("b", tasks=[Task("t", ["x"])])).manifests()
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    assert run(code) == "[]"
+
+
 def test_every_public_name_is_there_and_star_import_gives_them() -> None:
     code = (
         "import flowbatch_dsl as f; [getattr(f, name) for name in f.__all__]; from flowbatch_dsl import *; print(Run)"
