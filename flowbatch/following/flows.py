@@ -12,6 +12,7 @@ from flowbatch.following.lines import LogLine
 from flowbatch.following.logs import Target
 from flowbatch.following.states import Follower, closed, states
 from flowbatch.kube.client import Client
+from flowbatch.workload.flow.anew import unheard
 from flowbatch.workload.rules.names import label_value_problem
 
 #: Phases that a flow leaves only when somebody resumes it.
@@ -19,8 +20,8 @@ FINAL_PHASES = ("Succeed", "Failed")
 
 
 def flow_finished(flow: JobFlow) -> bool:
-    """Whether nothing more happens by itself."""
-    return flow.status.state.phase in FINAL_PHASES
+    """Whether nothing more happens by itself: it is at its end, and nobody has just told it to go on."""
+    return flow.status.state.phase in FINAL_PHASES and not unheard(flow)
 
 
 def flow_states(client: Client, namespace: str, name: str, uid: str) -> AsyncGenerator[JobFlow | None, None]:

@@ -9,6 +9,7 @@ from flowbatch.api.flow import Flow, JobFlow, StepStatus
 from flowbatch.api.names import SUSPENDED
 from flowbatch.errors import FlowbatchError
 from flowbatch.following.flows import FINAL_PHASES
+from flowbatch.workload.flow.anew import unheard
 from flowbatch_dsl.frozen import EMPTY, freeze, thaw
 from flowbatch_dsl.workflows.flow import RESULT_NOTE
 from flowbatch_dsl.workflows.values import MARK, ValueRefused, typed
@@ -107,12 +108,13 @@ class FlowChange(msgspec.Struct, Generic[R], frozen=True):
 
 
 def flow_status(flow: JobFlow, hint: Any) -> FlowStatus[Any]:
-    """The status of a wire JobFlow; one that no controller has seen yet is Pending, and its steps wait."""
+    """The status of a wire JobFlow; one that no controller has seen yet, or has heard to go on, is Pending."""
     known = {step.name: step for step in flow.status.steps}
     state = flow.status.state
     suspended = flow.spec.suspend or flow.metadata.annotations.get(SUSPENDED) == "true"
     steps = tuple(_view(entry, known.get(entry.name, StepStatus(name=entry.name))) for entry in flow.spec.flows)
-    status: FlowStatus[Any] = FlowStatus(state.phase or "Pending", state.reason, state.message, suspended, steps)
+    phase = "Pending" if unheard(flow) else state.phase or "Pending"
+    status: FlowStatus[Any] = FlowStatus(phase, state.reason, state.message, suspended, steps)
     vars(status)["_returns"] = flow.metadata.annotations.get(RESULT_NOTE), hint
     return status
 

@@ -1,8 +1,8 @@
 """A flow that failed goes on when somebody asks it to: what failed is run once more, what completed stays.
 
-The wish is an annotation with a token, and the status remembers the token that was heard last. So a wish is heard once,
-whoever is killed when, and by the same write that counts the new attempts. Steps that were skipped because another one
-failed wait again; those that had their turn (what cleans up, say) do not.
+The wish is an annotation with a token, and the status remembers the token that was heard last, by the same write that
+counts the new attempts. Until then whoever is killed begins again, and finds by their own numbers the jobs it has made.
+Steps that were skipped because another one failed wait again; those that had their turn (what cleans up, say) do not.
 """
 
 from msgspec.structs import replace
@@ -22,9 +22,13 @@ _FOR_WANT_OF_OTHERS = ("DependencyFailed", "DependencySkipped")
 
 def wished(flow: JobFlow, served: frozenset[str]) -> bool:
     """Whether a wish to run what failed has not been heard yet. Only where the token can be remembered."""
+    return unheard(flow) and FLOW_FIELDS in served
+
+
+def unheard(flow: JobFlow) -> bool:
+    """Whether a flow that is at its end was told to go on, and no controller has heard it yet."""
     token = flow.metadata.annotations.get(ANEW, "")
-    heard = token in ("", flow.status.anew)
-    return not heard and flow.status.state.phase in FLOW_ENDS and FLOW_FIELDS in served
+    return token not in ("", flow.status.anew) and flow.status.state.phase in FLOW_ENDS
 
 
 def resume_patch(flow: JobFlow, served: frozenset[str]) -> JsonObject:

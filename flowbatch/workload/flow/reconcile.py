@@ -30,10 +30,7 @@ def reconcile(
     if graph.problem:
         return _refused(flow, graph.problem)
     flow = _remembered(flow, graph)
-    again = wished(flow, served)
-    turn = Turn(anew(flow) if again else flow, graph, children, now, served)
-    # The attempts that begin are counted, and the wish is heard, before the jobs that failed go.
-    turn.status_first = again
+    turn = Turn(anew(flow) if wished(flow, served) else flow, graph, children, now, served)
     before = list(turn.steps)
     for at in graph.order:
         take(turn, at)

@@ -182,6 +182,18 @@ async def test_suspend_and_resume_are_levels(stage: Stage) -> None:
     assert not (await run.status()).suspended
 
 
+async def test_a_failed_run_that_is_resumed_is_waited_for_at_once(stage: Stage) -> None:
+    run = await plain().asubmit(stage.cluster)
+    await settle(stage, run, "Failed", {"name": "prep", "state": "Failed"})
+    await run.resume()
+    assert (await run.status()).phase == "Pending"
+    waiting = asyncio.create_task(run.wait(timeout=60))
+    found = await stage.client.get(JOB_FLOW, run.name, run.namespace)
+    heard = {"anew": found.metadata.annotations["flowbatch.dev/anew"], "state": {"phase": "Succeed"}}
+    await stage.client.patch(JOB_FLOW, run.name, {"status": heard}, run.namespace, subresource="status")
+    assert (await waiting).phase == "Succeed"
+
+
 async def test_a_wait_ends_when_the_run_is_deleted_or_time_is_up(stage: Stage) -> None:
     run = await plain().asubmit(stage.cluster)
     with pytest.raises(TimeoutError):

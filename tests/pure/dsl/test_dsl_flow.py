@@ -159,6 +159,16 @@ def test_conditions_hold_for_all_that_is_called_under_them() -> None:
     assert steps["best"]["dependsOn"] == {"targets": ["score", "score-x2"], "states": ["Completed", "Skipped"]}
 
 
+def test_a_condition_on_a_value_that_is_there_is_decided_when_built() -> None:
+    @flow
+    def of_size(n: int) -> float | None:
+        author.nothing()
+        return ((when(n) > 5) & (when(author.score("a")) > 0)).then(author.best, [1.0])
+
+    assert "best" not in entries(of_size.bind(5))
+    assert [each["from"] for each in entries(of_size.bind(6))["best"]["when"]] == ["score.result"]
+
+
 def test_a_step_may_come_after_one_whose_value_it_does_not_take() -> None:
     @flow
     def ordered() -> float:
