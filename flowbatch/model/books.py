@@ -85,7 +85,7 @@ class Books:
             node = self.nodes[name] = Node(name, self.table.add_row())
             self.node_at[node.row] = node
             self.columns.set(node.row, {}, (), cordoned=False)
-            self.device_claims.rooms.touch(node.row)
+            self.device_claims.rooms.forget(node.row)
             if name in self.numa.facts:
                 self._show_cpus(node)
         return node
@@ -101,7 +101,7 @@ class Books:
             del self.nodes[node.name]
             del self.node_at[node.row]
             self.devices.set(node.row, (), ())
-            self.device_claims.rooms.touch(node.row)
+            self.device_claims.rooms.forget(node.row)
             self.numa.forget(node.row)
             self.columns.set_cpus(node.row, None)
             self.table.drop_row(node.row)

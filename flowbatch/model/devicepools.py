@@ -48,6 +48,8 @@ class DevicePools:
         self._by_node: dict[NodeName, dict[PoolKey, None]] = {}
         #: Pools of which some device is reached by several nodes.
         self.wide: dict[PoolKey, None] = {}
+        #: Grows whenever a pool changes.
+        self.version = 0
         self._eligible: dict[tuple[str, tuple[str, ...], object], dict[int, bool]] = {}
 
     def __bool__(self) -> bool:
@@ -95,6 +97,7 @@ class DevicePools:
         return nodes, wide
 
     def _rebuild(self, key: PoolKey, pool: Pool) -> None:
+        self.version += 1
         for devices in (*pool.local.values(), *(devices for _, devices in pool.wide)):
             for number in devices:
                 self._drop(number)
@@ -138,17 +141,21 @@ class DevicePools:
 
     # -- questions
 
+    def has(self, node: NodeName) -> bool:
+        """The node has devices for itself."""
+        return node in self._by_node
+
     def local(self, node: NodeName) -> Iterator[int]:
         """Devices that only `node` reaches."""
         for key in sorted(self._by_node.get(node, ())):
             yield from self.pools[key].local[node]
 
-    def reached(self, node: Node) -> Iterator[tuple[int, ...]]:
-        """Devices that `node` reaches with others, slice by slice."""
+    def reached(self, node: Node) -> Iterator[tuple[PoolKey, int]]:
+        """Where there are devices that `node` reaches with others: pools, and places in their `wide`."""
         for key in sorted(self.wide):
-            for terms, devices in self.pools[key].wide:
+            for place, (terms, _) in enumerate(self.pools[key].wide):
                 if reaches(terms, node):
-                    yield tuple(devices)
+                    yield key, place
 
     def partial(self, node: Node) -> bool:
         """Not all is known of what `node` reaches."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flowbatch.model.claimasks import ClaimContent, Wish
-from flowbatch.model.devicepools import DevicePools
+from flowbatch.model.devicepools import DevicePools, PoolKey
 from flowbatch.model.ids import Row
 from flowbatch.model.matching import Matching, Offer, is_plain
 from flowbatch.model.nodes import Node
@@ -41,12 +41,20 @@ class DeviceRooms:
         self._used = used
         self._node_at = node_at
         self._rooms: dict[tuple[Contents, bool], Room] = {}
+        #: Where rows reach devices together with others, as of one version of the pools.
+        self._reached: dict[Row, tuple[tuple[PoolKey, int], ...]] = {}
+        self._version = 0
 
     def touch(self, row: Row) -> None:
         """Something about the devices of this row, or what it is, is not what it was."""
         for room in self._rooms.values():
             if room.stale is not None:
                 room.stale[row] = None
+
+    def forget(self, row: Row) -> None:
+        """The row is another node's now, or its node has other labels."""
+        self._reached.pop(row, None)
+        self.touch(row)
 
     def touch_all(self) -> None:
         """The same for every row."""
@@ -55,9 +63,21 @@ class DeviceRooms:
 
     def offer(self, node: Node, *, empty: bool = False) -> Offer:
         """What `node` reaches; `empty`: as if nothing were given to anybody."""
-        every = [*self._pools.local(node.name), *(each for slices in self._pools.reached(node) for each in slices)]
+        wide = (self._pools.pools[key].wide[place][1] for key, place in self._reach(node))
+        every = [*self._pools.local(node.name), *(each for devices in wide for each in devices)]
         free = every if empty else [each for each in every if not self._used.get(each)]
         return Offer(free, every, self._pools.partial(node))
+
+    def _reach(self, node: Node) -> tuple[tuple[PoolKey, int], ...]:
+        if not self._pools.everywhere():
+            return ()
+        if self._version != self._pools.version:
+            self._version = self._pools.version
+            self._reached.clear()
+        known = self._reached.get(node.row)
+        if known is None:
+            known = self._reached[node.row] = tuple(self._pools.reached(node))
+        return known
 
     def match(self, contents: Sequence[ClaimContent], offer: Offer) -> list[list[tuple[str, int]]] | None:
         """What each claim would be given of `offer`."""
@@ -84,12 +104,9 @@ class DeviceRooms:
 
     def _count(self, room: Room, contents: Contents, node: Node, known: dict[object, int], *, empty: bool) -> int:
         """Of one row; nodes that reach the same devices, and none of their own, are counted once."""
-        offer = self.offer(node, empty=empty)
-        if not offer.every and room.plain is not None:
-            return 0
-        key = tuple(offer.every) if self._pools.everywhere() else node.name
+        key: object = node.name if self._pools.has(node.name) else self._reach(node)
         if key not in known:
-            known[key] = self._tried(room, contents, offer)
+            known[key] = self._tried(room, contents, self.offer(node, empty=empty))
         return known[key]
 
     def _tried(self, room: Room, contents: Contents, offer: Offer) -> int:

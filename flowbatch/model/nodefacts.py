@@ -57,7 +57,7 @@ class NodeFacts(Whereabouts):
         if self.group_use is not None:
             self.group_use.stale = True
         self.columns.set(node.row, node.labels, fact.taints, cordoned=fact.unschedulable)
-        self.device_claims.rooms.touch(node.row)
+        self.device_claims.rooms.forget(node.row)
         self._touch_topology(node)
         self.changes.nodes[node.row] = None
         self.changes.freed[node.row] = None
