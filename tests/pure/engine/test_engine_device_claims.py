@@ -113,11 +113,13 @@ def test_a_new_engine_reads_from_the_claims_what_is_taken() -> None:
 
 def test_a_shared_claim_is_given_once_and_keeps_its_pods_together() -> None:
     shared = claim("data", ask("1 gpu"))
-    world = engine(*slices("n1: a", "n2: a"), device_class(), shared, *sharing("gang g: 3x cpu=1", "data"))
+    pools = slices("n1: a b c", "n2: a b c")
+    world = engine(*pools, device_class(), shared, *sharing("gang g: 3x cpu=1", "data"))
     plan = cycle(world)
     assert len(set(bound(plan).values())) == 1
-    assert len(binds(plan)) == 3
-    assert len({json.dumps(names) for names in given(plan).values()}) == 1
+    said = [json.loads(step.value)["given"] for bind in binds(plan) for step in bind.before]
+    assert len(said) == 3
+    assert said[0] == said[1] == said[2]
     assert sum(world.state.device_claims.used.values()) == 1
 
 
@@ -471,3 +473,55 @@ def test_a_class_that_changes_starts_who_waits_for_it() -> None:
     assert world.counters.attempts == attempts
     world.observe([device_class("gpu", "model=A")])
     assert bound(cycle(world)) == {"g-0": "n1"}
+
+
+def test_a_selector_that_a_device_passes_from_now_on_starts_who_selects_by_it() -> None:
+    world = engine(*slices("n1: a"), device_class(), *owning("gang g: 1x cpu=1", ask("1 gpu model=A")))
+    assert bound(cycle(world)) == {}
+    world.observe(slices("n1: a model=A"))
+    assert bound(cycle(world)) == {"g-0": "n1"}
+
+
+def test_a_device_of_a_fabric_that_is_free_again_starts_who_waits_on_another_node() -> None:
+    world = engine(*slices("*: a"), device_class(), *owning("gang g: 1x cpu=1 @zone:a", ask("1 gpu")))
+    assert bound(cycle(world)) == {"g-0": "n1"}
+    world.observe(owning("gang h: 1x cpu=1 @zone:b", ask("1 gpu")))
+    assert bound(cycle(world)) == {}
+    world.observe([PodGone("g-0")])
+    assert bound(cycle(world)) == {"h-0": "n2"}
+
+
+def test_which_nodes_reach_a_pool_is_worked_out_anew_when_that_or_they_change() -> None:
+    (pool,) = slices("zone:a a b c")
+    world = engine(pool, device_class(), *owning("gang g: 1x cpu=1", ask("1 gpu")))
+    assert bound(cycle(world)) == {"g-0": "n1"}
+    (moved,) = slices("zone:b a b c")
+    world.observe([msgspec.structs.replace(moved, name=pool.name, pool=pool.pool)])
+    world.observe(owning("gang h: 1x cpu=1", ask("1 gpu")))
+    assert bound(cycle(world)) == {"h-0": "n2"}
+    world.observe([*facts("node n1: cpu=8 zone:b", "node n2: cpu=8 zone:c"), *owning("gang i: 1x cpu=1", ask("1 gpu"))])
+    assert bound(cycle(world)) == {"i-0": "n1"}
+
+
+def test_a_claim_that_two_gangs_use_is_counted_for_the_first_of_them_and_then_for_the_other() -> None:
+    queues = ("queue p: weight=1", "queue q: weight=1")
+    world = engine(*slices("n1: a b"), device_class(), claim("data", ask("2 gpu")), lines=(*NODES, *queues))
+    world.observe([*sharing("gang a: 1x cpu=1, queue p", "data"), *sharing("gang b: 1x cpu=1, queue q", "data")])
+    assert len(bound(cycle(world))) == 2
+    axis = world.state.axes.axis("deviceclass/gpu")
+
+    def held() -> list[int]:
+        return [world.state.queues.by_name[name].allocated.get(axis, 0) for name in "pq"]
+
+    assert held() == [2, 0]
+    world.observe([PodGone("a-0")])
+    cycle(world)
+    assert held() == [0, 2]
+
+
+def test_what_was_decided_for_a_shared_claim_holds_for_those_who_come_before_it_is_written() -> None:
+    shared = claim("data", ask("1 gpu"))
+    world = engine(*slices("n1: a b", "n2: a b"), device_class(), shared, *sharing("gang g: 1x cpu=1", "data"))
+    first = given(cycle(world))
+    world.observe(sharing("gang h: 2x cpu=1", "data"))
+    assert given(cycle(world)) == first == {"ns/data": ["pool-n1/a"]}
