@@ -177,6 +177,16 @@ def twice(x: int) -> int:
 def scripted(x: int = 4) -> int:
     return twice(twice(x))
 
+@step(resources=Resources(cpu="100m"))
+def boom() -> int:
+    raise ValueError("no luck")
+
+@flow
+def _unlucky() -> int:
+    return twice(boom())
+
+unlucky = _unlucky.bind()
+
 if __name__ == "__main__":
     print("result", scripted.bind(3).but(name="by-hand").submit().result(timeout=100))
 """
@@ -194,12 +204,16 @@ def test_functions_of_a_script_are_found_wherever_it_lies(here: LocalCluster, tm
     (tmp_path / "mine.py").write_text(SCRIPT)
     done = in_other_folder(here, tmp_path, "mine.py")
     assert done.stdout == "result 12\n", done.stdout + done.stderr
-    done = in_other_folder(here, tmp_path, "-m", "flowbatch", "run", "mine.py")
+    done = in_other_folder(here, tmp_path, "-m", "flowbatch", "run", "mine.py:scripted")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert "scripted-twice-main-0: doubling 4" in lines
     assert "scripted: twice-x2 Completed" in lines
     assert lines[-1].startswith("scripted: completed in")
-    again = in_other_folder(here, tmp_path, "-m", "flowbatch", "run", "mine.py")
+    failed = in_other_folder(here, tmp_path, "-m", "flowbatch", "run", "mine.py:unlucky")
+    assert failed.returncode == 1
+    assert "unlucky-boom-main-0: ValueError: no luck" in failed.stdout
+    assert "unlucky: failed: step boom" in failed.stdout
+    again = in_other_folder(here, tmp_path, "-m", "flowbatch", "run", "mine.py:scripted")
     assert again.returncode == 1
     assert "workflow scripted exists already" in again.stderr

@@ -102,3 +102,51 @@ def test_mistyped_commands_exit_2_with_a_hint(arguments, capsys):
     error = capsys.readouterr().err
     assert "error:" in error
     assert "Traceback" not in error
+
+
+FLOWS = """
+from flowbatch_dsl import Job, Task, Workflow, flow, step
+
+@step
+def double(x: int) -> int:
+    return 2 * x
+
+@flow
+def needs(x: int) -> int:
+    return double(x)
+"""
+WORKFLOWS = f"""{FLOWS}
+a, b, alone = (Job(name, tasks=[Task("main", ["true"])]) for name in ("a", "b", "alone"))
+nightly = Workflow("nightly", a >> b)
+
+@flow
+def ready(x: int = 1) -> int:
+    return double(x)
+
+bound = needs.bind(3)
+"""
+
+
+def named(manifests):
+    return [each["metadata"]["name"] for each in manifests if each["kind"] != "JobTemplate"]
+
+
+def test_jobs_of_a_workflow_and_flows_that_need_arguments_are_not_run_on_their_own(tmp_path):
+    file = written(tmp_path, WORKFLOWS, "workflows.py")
+    assert named(load(file)) == ["alone", "nightly", "ready", "needs"]
+    assert named(load(f"{file}:a")) == ["a"]
+    assert named(load(f"{file}:bound")) == ["needs"]
+    with pytest.raises(SpecErrors, match=r"needs\.bind\(\.\.\.\)"):
+        load(f"{file}:needs")
+
+
+def test_a_file_with_nothing_but_a_flow_that_needs_arguments_says_how_to_bind_them(tmp_path):
+    with pytest.raises(SpecErrors, match=r"needs\.bind\(\.\.\.\)"):
+        load(written(tmp_path, FLOWS, "flows.py"))
+
+
+def test_what_is_submitted_tells_pods_where_the_functions_are(tmp_path, monkeypatch):
+    written(tmp_path, WORKFLOWS, "workflows.py")
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path) not in str(load("workflows.py:bound"))
+    assert str(tmp_path) in str(load("workflows.py:bound", submitting=True))
