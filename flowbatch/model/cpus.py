@@ -154,11 +154,38 @@ def fewest(layout: Layout, count: int) -> int:
 
 def fitting(layout: Layout, free: int, slack: int, counts: tuple[int, ...]) -> int:
     """How many pods whose containers ask for so many each find cpus, one after the other."""
-    if len(counts) == 1 and fewest(layout, counts[0]) == 1:
-        if layout.policy == "best-effort":
-            return max(0, free.bit_count() - slack) // counts[0]
-        return sum(max(0, (free & each).bit_count() - slack) // counts[0] for each in layout.numa)
+    if layout.policy == "best-effort":
+        return max(0, free.bit_count() - slack) // sum(counts)
     found = 0
-    while (chosen := aligned(layout, free, slack, counts)) is not None:
-        found, free = found + 1, free & ~chosen
+    if any(fewest(layout, count) > 1 for count in counts):
+        while (chosen := aligned(layout, free, slack, counts)) is not None:
+            found, free = found + 1, free & ~chosen
+        return found
+    # Each container has a NUMA node to itself or shares one: numbers will do.
+    left = [(free & each).bit_count() - slack for each in layout.numa]
+    if len(counts) == 1:
+        return sum(max(0, each) // counts[0] for each in left)
+    while all(_first(left, count) for count in counts):
+        found += 1
     return found
+
+
+def _first(left: list[int], count: int) -> bool:
+    """Take `count` of the first that has so many."""
+    for at, each in enumerate(left):
+        if each >= count:
+            left[at] -= count
+            return True
+    return False
+
+
+def reach(layout: Layout, free: int, slack: int, counts: tuple[int, ...]) -> int:
+    """From how many NUMA nodes the cpus of one pod would come; 0 where it finds none."""
+    if len(counts) != 1:
+        return layout.span(aligned(layout, free, slack, counts) or 0)
+    (count,), least = counts, fewest(layout, counts[0])
+    left = sorted(((free & each).bit_count() for each in layout.numa), reverse=True)
+    size = next((size for size in range(1, len(left) + 1) if sum(left[:size]) - slack >= count), 0)
+    if layout.policy == "single-numa-node":
+        return int(size == 1)
+    return size if size <= least or layout.policy == "best-effort" else 0

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from flowbatch.model.asks import NumaAsk
-from flowbatch.model.cpus import Layout, aligned, fitting
+from flowbatch.model.cpus import Layout, aligned, fitting, reach
 from flowbatch.model.table import Ints
 
 #: State 0: a node whose kubelet aligns nothing, or of which nothing is known.
@@ -91,9 +91,7 @@ class NumaStates:
             if len(self._spans) > 16 * SPARE:
                 self._spans.clear()
             layout, free, slack = state
-            chosen: int | None = None
-            for _ in range(extra + 1):
-                chosen = aligned(layout, free, slack, ask.cpus)
-                free &= ~(chosen or 0)
-            self._spans[key] = layout.span(chosen or 0)
+            for _ in range(extra):
+                free &= ~(aligned(layout, free, slack, ask.cpus) or 0)
+            self._spans[key] = reach(layout, free, slack, ask.cpus)
         return self._spans[key]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowbatch.model.cpus import aligned, fitting, layout_of, taken
+from flowbatch.model.cpus import aligned, fitting, layout_of, reach, taken
 from flowbatch.model.cpusets import members, parsed, written
 from tests.textcluster import numa
 
@@ -171,10 +171,11 @@ def test_the_kubelets_hints_say_the_same(policy, text, free, counts):
     st.sampled_from(POLICIES),
     st.integers(0, 2**16 - 1),
     st.integers(0, 3),
-    st.lists(st.integers(1, 6), min_size=1, max_size=2),
+    st.lists(st.integers(1, 6), min_size=1, max_size=3),
 )
 def test_how_many_fit_is_what_fits_one_after_the_other(policy, free, slack, counts):
     layout, left, found = node(policy, "4x 4"), free, 0
+    assert reach(layout, free, slack, tuple(counts)) == layout.span(aligned(layout, free, slack, counts) or 0)
     while (chosen := aligned(layout, left, slack, counts)) is not None:
         left, found = left & ~chosen, found + 1
     assert fitting(layout, free, slack, tuple(counts)) == found
