@@ -181,11 +181,11 @@ def _first(left: list[int], count: int) -> bool:
 
 def reach(layout: Layout, free: int, slack: int, counts: tuple[int, ...]) -> int:
     """From how many NUMA nodes the cpus of one pod would come; 0 where it finds none."""
-    if len(counts) != 1:
+    if len(counts) != 1 or slack:
         return layout.span(aligned(layout, free, slack, counts) or 0)
     (count,), least = counts, fewest(layout, counts[0])
     left = sorted(((free & each).bit_count() for each in layout.numa), reverse=True)
-    size = next((size for size in range(1, len(left) + 1) if sum(left[:size]) - slack >= count), 0)
+    size = next((size for size in range(1, len(left) + 1) if sum(left[:size]) >= count), 0)
     if layout.policy == "single-numa-node":
         return int(size == 1)
     return size if size <= least or layout.policy == "best-effort" else 0
