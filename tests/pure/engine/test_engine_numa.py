@@ -5,9 +5,9 @@ import json
 import pytest
 from msgspec import structs
 
-from flowbatch.engine.events import NodeGone, NumaGone, PodGone
+from flowbatch.engine.events import GangGone, NodeGone, NumaGone, PodGone
 from flowbatch.model.cpusets import written
-from flowbatch.model.ids import NodeName, PodUid
+from flowbatch.model.ids import GangId, NodeName, PodUid
 from flowbatch.policy.volcano import read_volcano
 from tests.textcluster import (
     binds,
@@ -94,6 +94,7 @@ def test_the_reason_names_policy_numbers_and_nodes():
     assert "1 node(s) couldn't align 3 exclusive cpus under restricted" in why(engine, "g")
     assert "1 node(s) couldn't align 3 exclusive cpus under single-numa-node" in why(engine, "g")
     assert "1 Insufficient cpu" in why(engine, "g")
+    assert "0/3 nodes are available" in why(engine, "g")
 
 
 def test_the_reason_tells_containers_apart():
@@ -235,6 +236,21 @@ def test_the_kubelets_word_on_a_pod_counts_for_more_than_its_annotation():
     assert held(engine, "old", "g-0") == ["4-6", "0-3"]
 
 
+def test_what_the_kubelet_did_is_learnt_later():
+    engine = aware(*ONE, "pod old: cpu=3 own 3 on n1 has cpus 0-2")
+    engine.observe([numa("n1", "single-numa-node 2x 4, pod ns/old 4-6")])
+    assert held(engine, "old") == ["4-6"]
+    engine.observe([numa("n1", "single-numa-node 2x 4")])
+    assert held(engine, "old") == ["0-2"]
+
+
+def test_a_pod_that_says_later_which_cpus_it_has_is_believed():
+    engine = aware(*ONE, "pod old: cpu=3 own 3 on n1")
+    assert engine.state.numa.content() == {0: (2, 0xFF, 3)}
+    engine.observe([seen_again(engine, "old", cpus="0-2")])
+    assert engine.state.numa.content() == {0: (2, 0xF8, 0)}
+
+
 def test_a_pod_is_known_by_its_uid_too():
     engine = aware(
         "node n1: cpu=8", "numa n1: single-numa-node 2x 4, pod old 4-6", "pod old: cpu=3 own 3 on n1 has cpus 0-2"
@@ -292,6 +308,14 @@ def test_members_to_come_have_their_cpus_kept():
     assert held(engine, "g-0", "g-late-0") == ["0-2", "4-6"]
 
 
+def test_cpus_kept_for_members_who_never_come_are_free_again():
+    engine = aware(*ONE, "gang g: 1x cpu=3 own 3, ?1x late cpu=3 own 3 ~task", "gang h: 1x cpu=4 own 4")
+    assert gangs_bound(cycle(engine)) == {"g": 1}
+    engine.observe([GangGone(GangId("ns/g"))])
+    assert bound(cycle(engine, 2_000)) == {"h-0": "n1"}
+    assert held(engine, "h-0") == ["4-7"]
+
+
 def test_what_is_told_before_its_node_waits_for_it():
     engine = aware("numa n1: single-numa-node 2x 4", "gang g: 1x cpu=3 own 3 like single-numa-node")
     assert not binds(cycle(engine))
@@ -336,6 +360,23 @@ def test_whoever_is_sent_away_makes_room_for_a_whole_set():
     assert sets in (["0-1", "2-3"], ["4-5", "6-7"])
     leave(engine, victims)
     assert bound(cycle(engine, 6_000)) == {"high-0": "n1"}
+
+
+def test_whose_cpus_are_taken_does_not_stay_though_amounts_would_allow_it():
+    engine = running(*ONE, "gang low: 4x cpu=1 own 2, min 1", policy=PREEMPTING)
+    engine.observe(gang("high", "1x cpu=1 own 4, priority 90", 20))
+    victims = evicted(cycle(engine, 5_000))
+    assert sorted(held(engine, *victims)) in (["0-1", "2-3"], ["4-5", "6-7"])
+
+
+def test_room_that_aligns_nobody_wakes_nobody():
+    engine = running(*ONE, "gang low: 3x cpu=2 own 2", "gang other: 2x cpu=1", policy=AWARE)
+    engine.observe(gang("g", "1x cpu=1 own 4", 20))
+    cycle(engine, 5_000)
+    tried = engine.counters.attempts
+    engine.observe([seen_again(engine, "other-0", node="n1", phase="Succeeded")])
+    cycle(engine, 6_000)
+    assert engine.counters.attempts == tried
 
 
 def test_nobody_is_sent_away_where_that_would_align_nobody():
