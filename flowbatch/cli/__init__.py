@@ -40,6 +40,7 @@ VERBS = {
     "resume": ("flowbatch.cli.suspend:resume", "Let suspended jobs run again."),
     "delete": ("flowbatch.cli.delete:delete", "Delete jobs with all that belongs to them."),
     "queue": ("flowbatch.cli.queue:app", "Make, show, open, close and delete queues."),
+    "vc": ("flowbatch.cli.vc:app", "Volcano's command line: vcctl, vsub, vjobs and their relatives."),
     "scheduler": ("flowbatch.cli.programs:scheduler", "Run the scheduler against a cluster."),
     "controllers": ("flowbatch.cli.programs:controllers", "Run the controllers against a cluster."),
     "webhook": ("flowbatch.cli.programs:webhook", "Answer a cluster's admission reviews."),

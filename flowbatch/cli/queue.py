@@ -12,6 +12,7 @@ from flowbatch.api.scheduling import Guarantee, Quantities, Queue, QueueSpec
 from flowbatch.cli.get import get
 from flowbatch.cli.job import find_queue, named
 from flowbatch.cli.options import ClusterOptions, ListOptions
+from flowbatch.cli.orders import order
 from flowbatch.cli.session import Session, connect, run_async
 from flowbatch.errors import FlowbatchError, SpecError, SpecErrors
 from flowbatch.workload import rules
@@ -148,21 +149,10 @@ async def _order(names: tuple[str, ...], action: str, wanted: tuple[str, ...], o
     async with connect(options) as session:
         for name in named(names, "queue"):
             queue = await find_queue(session, name)
-            await session.client.create(COMMAND, _command(queue, action), "default")
+            await session.client.create(COMMAND, order(QUEUE, queue.metadata, action), "default")
             state = await _settled(session, name, wanted)
             print(f"queue/{name} {state.lower()}")
     return 0
-
-
-def _command(queue: Queue, action: str) -> JsonObject:
-    target = {"apiVersion": QUEUE.api_version, "kind": QUEUE.kind, "name": queue.metadata.name}
-    return {
-        "apiVersion": COMMAND.api_version,
-        "kind": COMMAND.kind,
-        "metadata": {"generateName": f"{queue.metadata.name}-{action.lower()}-", "namespace": "default"},
-        "action": action,
-        "target": {**target, "uid": queue.metadata.uid, "controller": True},
-    }
 
 
 async def _settled(session: Session, name: str, wanted: tuple[str, ...]) -> str:
