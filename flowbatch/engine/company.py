@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from flowbatch.engine.lanes import Lane
 from flowbatch.model.changes import FELL, ROSE
-from flowbatch.model.peers import Stake
 from flowbatch.model.shapes import Shape
+from flowbatch.model.stakes import Stake
 from flowbatch.model.tallies import Tally
 
 

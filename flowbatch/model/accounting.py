@@ -99,10 +99,7 @@ class Accounting(Books):
     def set_awaited(self, gang: Gang, awaited: Sums) -> None:
         """What members to come will ask for, so that their queue's share counts on them."""
         if gang.awaited != awaited:
-            self.queues.worked_out.clear()
-            if gang.queue is not None:
-                add(gang.queue.wanted, gang.awaited.items(), -1)
-                add(gang.queue.wanted, awaited.items())
+            self._want(gang, gang.awaited, awaited)
             gang.awaited = awaited
             self.changes.shares = True
 
@@ -117,11 +114,15 @@ class Accounting(Books):
         for shape, count in counts.items():
             add(wanted, shape.request, count)
         if gang.wanted != wanted:
-            self.queues.worked_out.clear()
-            if gang.queue is not None:
-                add(gang.queue.wanted, gang.wanted.items(), -1)
-                add(gang.queue.wanted, wanted.items())
+            self._want(gang, gang.wanted, wanted)
             gang.wanted = wanted
+
+    def _want(self, gang: Gang, before: Sums, now: Sums) -> None:
+        """Its queue is asked for that instead."""
+        self.queues.worked_out.clear()
+        if gang.queue is not None:
+            add(gang.queue.wanted, before.items(), -1)
+            add(gang.queue.wanted, now.items())
 
     # -- claims to devices that several pods use: charged once, to the first of their gangs
 

@@ -15,10 +15,10 @@ from flowbatch.model.labels import passes
 from flowbatch.model.lifecycle import TaskState
 from flowbatch.model.nodes import Node
 from flowbatch.model.owners import Owner
-from flowbatch.model.peers import Kind
 from flowbatch.model.queues import Queue
 from flowbatch.model.resources import Request, Sums
 from flowbatch.model.shapes import Shape
+from flowbatch.model.stakes import Kind
 from flowbatch.model.table import Ints
 
 STATES = len(TaskState)

@@ -1,103 +1,17 @@
 """Whom pods are to each other: for every selector in use, how many pods that it selects are in which topology domain.
 
-Pods of one namespace with equal labels are of one *kind*; all pods that a term asks about are a *group* of kinds. A
-placement moves the tallies of the groups that its kind belongs to and of the terms that its own spec carries, and no
-others. What nobody asks about is in no group, and costs nothing.
+Pods of one namespace with equal labels are of one *kind*; all pods that a term asks about are a *group* of kinds
+(model.stakes). What nobody asks about is in no group, and costs nothing.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from flowbatch.model.columns import NodeColumns
-from flowbatch.model.ids import PodUid, Row
+from flowbatch.model.ids import PodUid
 from flowbatch.model.labels import passes
 from flowbatch.model.shapes import PodSelector, ShapeSpec, Spread
-from flowbatch.model.table import Ints
+from flowbatch.model.stakes import Group, Kind, LabelPairs, Stake, Tallies
 from flowbatch.model.tallies import Tally
-
-if TYPE_CHECKING:
-    from flowbatch.model.gangs import Task
-
-LabelPairs = tuple[tuple[str, str], ...]
-#: By topology key.
-Tallies = dict[str, Tally]
-
-
-@dataclass(slots=True, eq=False)
-class Kind:
-    """Pods that no selector can tell apart: of one namespace, with the same labels."""
-
-    namespace: str
-    labels: LabelPairs
-    #: The groups it belongs to; empty where nobody asks.
-    groups: "tuple[Group, ...]" = ()
-    tasks: "dict[PodUid, Task]" = field(default_factory=dict)
-    #: Declared tasks whose pods will be of it.
-    declared: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """The pods that all of `selectors` select, and what is counted for them, by topology key."""
-
-    selectors: tuple[PodSelector, ...]
-    #: Specs in use that mention it.
-    uses: int = 0
-    kinds: dict[Kind, None] = field(default_factory=dict)
-    #: Its pods; and without those that are leaving, as spread constraints count.
-    members: Tallies = field(default_factory=dict)
-    staying: Tallies = field(default_factory=dict)
-    #: Pods elsewhere that must be apart from its pods, that must be near one, and weights of those that would like to.
-    guards: Tallies = field(default_factory=dict)
-    bonds: Tallies = field(default_factory=dict)
-    pulls: Tallies = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class Stake:
-    """What one shape has to do with others: what its spec asks, and whom its pods are."""
-
-    kind: Kind | None
-    #: Tallies of pods that all of its affinity terms select, one per topology key; and that group.
-    near: tuple[Tally, ...] = ()
-    company: Group | None = None
-    apart: tuple[Tally, ...] = ()
-    likes: tuple[tuple[Tally, int], ...] = ()
-    #: With the tally and the group of each; a constraint that selects everything counts nothing in Kubernetes.
-    spreads: tuple[tuple[Spread, Tally | None, Group | None], ...] = ()
-    #: Tallies that each of its pods moves as a carrier of terms, and by how much.
-    carries: tuple[tuple[Tally, int], ...] = ()
-    #: What policies have worked out for it, each with the version of the columns it was made from.
-    worked_out: dict[str, tuple[int, int, object]] = field(default_factory=dict)
-
-    def is_of(self, group: Group | None) -> bool:
-        """Its pods belong to `group`."""
-        return self.kind is not None and group is not None and group in self.kind.groups
-
-    def groups(self) -> Iterable[Group]:
-        """Those that its pods belong to."""
-        return self.kind.groups if self.kind is not None else ()
-
-    def guards(self) -> Iterator[Tally]:
-        """Tallies of pods elsewhere that must be apart from its pods."""
-        return (tally for group in self.groups() for tally in group.guards.values())
-
-    def pulls(self) -> Iterator[Tally]:
-        """Weights of pods elsewhere that would like to be near its pods, or not."""
-        return (tally for group in self.groups() for tally in group.pulls.values())
-
-    def bonds(self) -> Iterator[Tally]:
-        """Tallies of pods elsewhere that had to be near its pods."""
-        return (tally for group in self.groups() for tally in group.bonds.values())
-
-    def moved(self) -> Iterator[Tally]:
-        """Every tally that a placement of it moves."""
-        for group in self.groups():
-            yield from group.members.values()
-            yield from group.staying.values()
-        for tally, _ in self.carries:
-            yield tally
 
 
 class Peers:
@@ -327,44 +241,6 @@ class Peers:
         if tally is None:
             tally = tallies[key] = Tally(key, self._columns.label(key))
         return tally
-
-    # -- placements
-
-    @staticmethod
-    def move(stake: Stake, row: Row, amount: int) -> None:
-        """`amount` more pods with this stake are on `row`."""
-        for group in stake.kind.groups if stake.kind is not None else ():
-            for tally in group.members.values():
-                tally.add(row, amount)
-            for tally in group.staying.values():
-                tally.add(row, amount)
-        for tally, weight in stake.carries:
-            tally.add(row, amount * weight)
-
-    @staticmethod
-    def move_rows(stake: Stake, rows: Ints, amounts: Ints) -> None:
-        """`amounts` more pods with this stake are on `rows`."""
-        for group in stake.kind.groups if stake.kind is not None else ():
-            for tally in (*group.members.values(), *group.staying.values()):
-                tally.add_rows(rows, amounts)
-        for tally, weight in stake.carries:
-            tally.add_rows(rows, amounts * weight)
-
-    @staticmethod
-    def suppose(stake: Stake, row: Row, sign: int) -> None:
-        """As if a pod that is leaving `row` had left (sign -1), or were still there (1)."""
-        for group in stake.kind.groups if stake.kind is not None else ():
-            for tally in group.members.values():
-                tally.add(row, sign)
-        for tally, weight in stake.carries:
-            tally.add(row, weight * sign)
-
-    @staticmethod
-    def set_leaving(stake: Stake, row: Row, amount: int) -> None:
-        """`amount` pods on `row` begin to leave; a negative one: they stay after all, or have left."""
-        for group in stake.kind.groups if stake.kind is not None else ():
-            for tally in group.staying.values():
-                tally.add(row, -amount)
 
 
 def _count_tasks(tally: Tally, kind: Kind, sign: int, *, leaving: bool) -> None:

@@ -15,7 +15,8 @@ from flowbatch.model.ids import Amounts, ShapeId
 from flowbatch.model.resources import PODS, Axes, Request
 
 if TYPE_CHECKING:
-    from flowbatch.model.peers import Kind, Peers, Stake
+    from flowbatch.model.peers import Peers
+    from flowbatch.model.stakes import Kind, Stake
 
 TaintEffect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 

@@ -69,7 +69,7 @@ class Trial:
         self._hold_ports(ports, placed[1], 1)
         stake = shape.stake
         if stake is not None:
-            state.peers.move_rows(stake, rows, counts)
+            stake.move_rows(rows, counts)
         claims = shape.spec.claims
         for row in placed[1].tolist() if claims else ():
             state.volumes.take(claims, state.node_at[Row(row)])
@@ -90,7 +90,7 @@ class Trial:
             for row in placed[1].tolist() if claims else ():
                 state.volumes.give(claims, Row(row))
             if stake is not None:
-                state.peers.move_rows(stake, rows, -counts)
+                stake.move_rows(rows, -counts)
             self._hold_ports(ports, placed[1], -1)
             self._placed.pop()
             self._cpus.pop()
@@ -224,7 +224,7 @@ class Trial:
     def _suppose_gone(self, task: Task, sign: int) -> None:
         """To others it is as if `task` were not there, while the trial is open; sign 1 ends that."""
         if task.shape.stake is not None and task.node is not None:
-            self._state.peers.suppose(task.shape.stake, task.node.row, sign)
+            task.shape.stake.suppose(task.node.row, sign)
             self._state.volumes.suppose(task.shape.spec.claims, task.node.row, sign)
         self._state.pieces.suppose_gone(task, -sign)
         if task.node is not None:

@@ -91,7 +91,7 @@ class Whereabouts(Keeping):
         if task.state is TaskState.RELEASING:
             self._account_leaving(task, node, 1)
         if task.shape.stake is not None:
-            self.peers.move(task.shape.stake, node.row, 1)
+            task.shape.stake.move(node.row, 1)
             self.volumes.take(task.shape.spec.claims, node)
             if task.fact.device_claims:
                 # Somebody else has bound it, or it is only off the books for a moment: nothing is decided here.
@@ -160,7 +160,7 @@ class Whereabouts(Keeping):
         self._drop_cpus(task, node)
         task.chosen = 0
         if task.shape.stake is not None:
-            self.peers.move(task.shape.stake, node.row, -1)
+            task.shape.stake.move(node.row, -1)
             self.changes.note(task.shape.stake.moved(), -1)
             if task.shape.spec.claims:
                 self.volumes.give(task.shape.spec.claims, node.row)
@@ -199,7 +199,7 @@ class Whereabouts(Keeping):
         request, gang, stake = task.shape.request, task.gang, task.shape.stake
         self.table.release(node.row, request, sign)
         if stake is not None:
-            self.peers.set_leaving(stake, node.row, sign)
+            stake.set_leaving(node.row, sign)
             self.changes.note(stake.moved(), -sign)
         if sign > 0:
             self.leaving[task.fact.uid] = task

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flowbatch.model.nodes import Node
-from flowbatch.model.peers import Stake
 from flowbatch.model.shapes import Shape
+from flowbatch.model.stakes import Stake
 from flowbatch.model.table import Bools, Floats
 from flowbatch.model.tallies import Tally
 from flowbatch.model.view import ClusterView

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbatch.model.nodes import Node
-from flowbatch.model.peers import Group
 from flowbatch.model.shapes import Shape, Spread
+from flowbatch.model.stakes import Group
 from flowbatch.model.table import Bools, Floats, Ints
 from flowbatch.model.tallies import Tally
 from flowbatch.model.view import ClusterView

@@ -2,7 +2,7 @@
 
 from flowbatch.model.checking.same import same
 from flowbatch.model.gangs import Task
-from flowbatch.model.peers import Group
+from flowbatch.model.stakes import Group
 from flowbatch.model.state import ClusterState
 from flowbatch.model.tallies import Tally
 
