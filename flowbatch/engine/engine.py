@@ -41,6 +41,7 @@ from flowbatch.engine.rounds import Rounds
 from flowbatch.engine.shuffle import Shuffle
 from flowbatch.engine.standing import Demand
 from flowbatch.engine.turns import Turns
+from flowbatch.engine.wishes import Wishes
 from flowbatch.model.blockers import Blocker, NeedsTime
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.check import check
@@ -114,7 +115,8 @@ class Engine:
         self._answers.adopt(confirming, limits, self._fits)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self._orders.adopt(policy)
-        self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, self.counters)
+        wishes = Wishes(self.state, self._fits, self.placement, self.domains)
+        self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, wishes, self.counters)
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits, self.counters), self._reservations)
         self._relieving = Relieving(
             self.state,

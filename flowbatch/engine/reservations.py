@@ -12,13 +12,12 @@ from flowbatch.engine.counters import Counters
 from flowbatch.engine.fits import Fits
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.standing import Demand, demand
-from flowbatch.engine.timeline import Timeline, Wanted
-from flowbatch.model.blockers import Blocker, NeedsCapacity
+from flowbatch.engine.timeline import Timeline
+from flowbatch.engine.wishes import Wishes, counts, predictable
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsDevices, NeedsPeers, NeedsTopology, NeedsVolume
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import GangId, Instant, Row
-from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
-from flowbatch.model.table import Bools
 from flowbatch.model.view import View
 from flowbatch.model.windows import Window, ends_at
 from flowbatch.policy.policy import Policy
@@ -28,13 +27,21 @@ class Reservations:
     """Makes, moves and drops windows. Without `policy.reserving` it does nothing."""
 
     def __init__(
-        self, state: ClusterState, view: View, policy: Policy, guard: Guard, fits: Fits, counters: Counters
+        self,
+        state: ClusterState,
+        view: View,
+        policy: Policy,
+        guard: Guard,
+        fits: Fits,
+        wishes: Wishes,
+        counters: Counters,
     ) -> None:
         self._state = state
         self._view = view
         self._policy = policy
         self._guard = guard
         self._fits = fits
+        self._wishes = wishes
         self._counters = counters
         self._timeline = Timeline(state)
         #: What each gang with a window asked for when it was made.
@@ -49,7 +56,7 @@ class Reservations:
 
     def consider(self, gang: Gang, what: Demand, blocker: Blocker) -> bool:
         """It found no room. Whether a window has just been promised to it."""
-        if not isinstance(blocker, NeedsCapacity) or blocker.hopeless or not self._plain(gang, what):
+        if not _is_room(blocker) or what.surplus or gang.repairing or not predictable(what):
             self.drop(gang.id)
             return False
         due = self.due(gang)
@@ -64,30 +71,14 @@ class Reservations:
     def _make(self, gang: Gang, what: Demand, *, closed: bool) -> bool:
         self._counters.windows_sought += 1
         with self._fits.seen_by(gang):
-            wanted = self._wanted(what)
-        window = self._timeline.find(gang, wanted, self._view.now)
+            plans = self._wishes.plans(gang, what)
+        window = self._timeline.find(gang, plans, self._view.now) if plans else None
         if window is None:
             return False
         window.closed = closed
         self._asked[gang.id] = what
         self._state.windows.by_gang[gang.id] = window
         return True
-
-    def _wanted(self, what: Demand) -> Wanted:
-        counts: dict[Shape, int] = {}
-        for part in what.parts:
-            if part.must:
-                counts[part.shape] = counts.get(part.shape, 0) + part.must
-        for role, count in what.reserve:
-            if role.shape is not None:
-                counts[role.shape] = counts.get(role.shape, 0) + count
-        return [(shape, count, self._mask(shape)) for shape, count in counts.items()]
-
-    def _mask(self, shape: Shape) -> Bools:
-        mask: Bools = self._fits.of(shape).mask & self._state.table.open_rows()
-        if self._fits.momentary:
-            self._fits.close(shape, mask)
-        return mask
 
     def drop(self, gang_id: GangId) -> None:
         """Nothing is kept for it any more: those who were kept out are told."""
@@ -104,8 +95,8 @@ class Reservations:
         gang = self._state.gangs.get(gang_id)
         same = gang is not None and gang is window.gang and gang.admitted and gang.fact is not None
         what = demand(gang) if gang is not None and same else None
-        asked = self._wanted(what) if isinstance(what, Demand) and not what.surplus else []
-        if [each[:2] for each in asked] != [each[:2] for each in self._wanted(self._asked[gang_id])]:
+        asked = counts(what) if isinstance(what, Demand) and not what.surplus else []
+        if asked != counts(self._asked[gang_id]):
             self.drop(gang_id)
 
     def review(self) -> None:
@@ -141,7 +132,21 @@ class Reservations:
     def _broken(self, window: Window) -> bool:
         table = self._state.table
         gone = not table.open_rows()[window.rows].all()
-        return gone or bool((window.spare(table) < 0).any())
+        if gone or bool((window.spare(table) < 0).any()):
+            return True
+        return self._kept_out(window) or (window.pieces and self._shared(window))
+
+    def _kept_out(self, window: Window) -> bool:
+        """Somebody has come who keeps its pods from a row of it."""
+        asked = [shape for shape, _ in counts(self._asked[window.gang.id]) if shape.stake is not None]
+        with self._fits.seen_by(window.gang):
+            return any(not self._wishes.admits(shape)[window.rows].all() for shape in asked)
+
+    def _shared(self, window: Window) -> bool:
+        """Somebody has devices or cpus of his own there who is not expected to be gone."""
+        nodes = [self._state.node_at[Row(row)] for row in window.rows.tolist()]
+        tasks = [task for node in nodes for task in node.tasks.values() if task.uid not in window.loans]
+        return any(self._state.pieces.counted(task) for task in tasks)
 
     def wake_at(self) -> Instant | None:
         """When the next window opens."""
@@ -151,9 +156,9 @@ class Reservations:
             due += [end for window in windows for _, end in self._late(window) if end > self._view.now]
         return min(due, default=None)
 
-    def _plain(self, gang: Gang, what: Demand) -> bool:
-        """Room for it can be kept by amounts alone: nothing about it depends on topology, devices or other pods."""
-        if what.surplus or what.teams or gang.reach is not None or gang.repairing:
-            return False
-        shapes = [part.shape for part in what.parts] + [role.shape for role, _ in what.reserve if role.shape]
-        return not any(self._state.pieces.matter(shape) or shape.spec.sociable for shape in shapes)
+
+def _is_room(blocker: Blocker) -> bool:
+    """Those who end make a difference."""
+    if isinstance(blocker, NeedsPeers):
+        return not isinstance(blocker, NeedsVolume | NeedsDevices)
+    return isinstance(blocker, NeedsCapacity | NeedsTopology) and not blocker.hopeless

@@ -77,7 +77,8 @@ class Tightness:
         rooms: Rooms = {shape.id: (shape, self._placement.room(shape).anyway) for shape in counts}
         social = tuple(shape.id for shape in counts if self._placement.social(shape))
         also: list[Blocker] = [NeedsPeers(social, 0, sum(counts.values()))] if social else []
-        if gang.reach is None or gang.reach.soft:
+        if gang.reach is None or gang.reach.soft or self._fits.momentary or self._state.windows:
+            # Where room is kept, or limited by the moment, others of the same shape find another number of places.
             return Outcome(blocker=blocker, also=also, rooms=rooms)
         allowed = self._domains.admissible(asked_near(gang, counts))
         needs = {shape.id: count for shape, count in counts.items()}

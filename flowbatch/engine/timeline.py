@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowbatch.engine.wishes import Plan
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import Instant
 from flowbatch.model.lifecycle import FINISHED
@@ -22,9 +23,6 @@ from flowbatch.model.windows import Window, ends_at
 
 #: A pod that has outlived its estimate is thought to end in so long, or in as long as it is late.
 LATE_MS = 10_000
-
-#: Shapes with how many of each, and the rows that admit them.
-Wanted = Sequence[tuple[Shape, int, Bools]]
 
 
 @dataclass(slots=True, eq=False)
@@ -60,31 +58,47 @@ class Timeline:
     def __init__(self, state: ClusterState) -> None:
         self._state = state
 
-    def find(self, gang: Gang, wanted: Wanted, now: Instant) -> Window | None:
-        """Where and when `gang` fits first, without what is kept for others; None if not even on emptied nodes."""
-        axes = tuple(sorted({axis for shape, _, _ in wanted for axis, _ in shape.request}))
+    def find(self, gang: Gang, plans: Sequence[Plan], now: Instant) -> Window | None:
+        """Where and when `gang` fits first, without what is kept for others; None if not even on emptied nodes.
+
+        Of several plans the one with the earliest window, or the first that emptied nodes would hold.
+        """
+        shapes = dict.fromkeys(shape for plan in plans for wish in plan.wishes for shape, _ in wish.counts)
+        axes = tuple(sorted({axis for shape in shapes for axis, _ in shape.request}))
         line = Line.of(self._state.tasks.values(), now)
-        amounts = _amounts(line.tasks, axes)
-        start = self._free(axes, gang)
-        found = self._first(axes, start, line, amounts, wanted)
+        pieces = any(self._state.pieces.count(shape) for shape in shapes)
+        room = Release(axes, self._free(axes, gang), line, self._clean_after(line) if pieces else None)
+        found = self._first(room, plans)
         if found is not None:
             count, needs = found
             until = line.ends[count - 1] if count else now
             lent = line.tasks[:count]
         else:
-            whole = _released(start, line.rows, amounts, len(line.tasks))
-            used = (whole - start).sum(axis=0, where=np.array([axis != PODS for axis in axes])[:, None])
             until, lent = None, line.tasks
-            placed = _place(axes, whole, wanted, used)
+            placed = next((placed for plan in plans if (placed := room.place(plan, emptiest=True)) is not None), None)
             if placed is None:
                 return None
             needs = placed
         rows: Ints = np.flatnonzero(needs.any(axis=0))
-        window = Window(gang, until, axes, rows, needs[:, rows])
+        window = Window(gang, until, axes, rows, needs[:, rows], pieces=pieces)
         for task in lent:
             assert task.node is not None
             window.lend(task.uid, task.node.row, task.shape.request)
         return window
+
+    def _clean_after(self, line: Line) -> Ints:
+        """By row, how many of the line must have ended before nobody there has devices or cpus of his own."""
+        never = len(line.tasks) + 1
+        after: Ints = np.zeros(self._state.table.size, np.int64)
+        place = {task.uid: index + 1 for index, task in enumerate(line.tasks)}
+        for task in self._state.tasks.values():
+            if task.node is not None and self._state.pieces.counted(task):
+                after[task.node.row] = max(int(after[task.node.row]), place.get(task.uid, never))
+        for gang in self._state.gangs.values():
+            for held in gang.reservations:
+                if self._state.pieces.count(held.shape):
+                    after[held.rows] = never
+        return after
 
     def _free(self, axes: tuple[int, ...], gang: Gang) -> Ints:
         """What is free now [axis, row], without what others have been promised."""
@@ -98,22 +112,69 @@ class Timeline:
         return free
 
     @staticmethod
-    def _first(
-        axes: tuple[int, ...], start: Ints, line: Line, amounts: Ints, wanted: Wanted
-    ) -> tuple[int, Ints] | None:
+    def _first(room: "Release", plans: Sequence[Plan]) -> tuple[int, Ints] | None:
         """How many of the line must have ended, and what is then kept where; None if all of them are not enough."""
-        low, high = 0, len(line.ends)
-        best = _place(axes, _released(start, line.rows, amounts, high), wanted, None)
-        if best is None:
-            return None
-        while low < high:
-            middle = (low + high) // 2
-            placed = _place(axes, _released(start, line.rows, amounts, middle), wanted, None)
-            if placed is None:
-                low = middle + 1
+        found: tuple[int, Ints] | None = None
+        for plan in plans:
+            low, high = 0, found[0] - 1 if found is not None else len(room.line.ends)
+            best = room.place(plan, high) if high >= 0 else None
+            if best is None:
+                continue
+            while low < high:
+                middle = (low + high) // 2
+                placed = room.place(plan, middle)
+                if placed is None:
+                    low = middle + 1
+                else:
+                    high, best = middle, placed
+            found = high, best
+        return found
+
+
+class Release:
+    """What is free once some of the line have ended, and what of a plan finds its place there."""
+
+    def __init__(self, axes: tuple[int, ...], start: Ints, line: Line, clean_after: Ints | None) -> None:
+        self.line = line
+        self._axes = axes
+        self._start = start
+        self._amounts = _amounts(line.tasks, axes)
+        self._clean_after = clean_after
+
+    def place(self, plan: Plan, count: int | None = None, *, emptiest: bool = False) -> Ints | None:
+        """What is needed where [axis, row] once `count` have ended (None: all, whatever they say), if that is enough.
+
+        `emptiest`: rows that are least in use come first, else the fullest fit does.
+        """
+        ended = len(self.line.tasks) if count is None else count
+        left = _released(self._start, self.line.rows, self._amounts, ended)
+        used = self._used(left) if emptiest else None
+        most = {shape: self._most(shape, rows, ended) for shape, rows in plan.most.items()}
+        needs: Ints = np.zeros_like(left)
+        for wish in plan.wishes:
+            for place in wish.places or (None,):
+                found = _place(self._axes, left, wish.counts, most, place, used)
+                if found is not None:
+                    break
             else:
-                high, best = middle, placed
-        return high, best
+                return None
+            assert found is not None
+            needs += found[0]
+            left -= found[0]
+            for shape, taken in found[1].items():
+                most[shape] = most[shape] - taken
+        return needs
+
+    def _used(self, whole: Ints) -> Ints:
+        counted = np.array([axis != PODS for axis in self._axes])[:, None]
+        used: Ints = (whole - self._start).sum(axis=0, where=counted)
+        return used
+
+    def _most(self, shape: Shape, rows: Ints, ended: int) -> Ints:
+        if self._clean_after is None or (not shape.spec.devices and shape.spec.numa is None):
+            return rows
+        # Pieces are not told apart: a row counts once nobody there has any of them.
+        return np.where(self._clean_after <= ended, rows, 0)
 
 
 def _amounts(tasks: Sequence[Task], axes: tuple[int, ...]) -> Ints:
@@ -135,13 +196,21 @@ def _released(start: Ints, rows: Ints, amounts: Ints, count: int) -> Ints:
     return free
 
 
-def _place(axes: tuple[int, ...], free: Ints, wanted: Wanted, used: Ints | None) -> Ints | None:
-    """What is needed where [axis, row], hardest shape first; `used` ranks rows, else the fullest fit comes first."""
+def _place(
+    axes: tuple[int, ...],
+    free: Ints,
+    wanted: Sequence[tuple[Shape, int]],
+    most: dict[Shape, Ints],
+    within: Bools | None,
+    used: Ints | None,
+) -> tuple[Ints, dict[Shape, Ints]] | None:
+    """What is needed where [axis, row], and how many of each shape; hardest shape first."""
     left = free.copy()
     needs: Ints = np.zeros_like(free)
-    hardest = sorted(wanted, key=lambda each: int(_copies(axes, free, each[0], each[2]).sum()))
-    for shape, count, mask in hardest:
-        copies = _copies(axes, left, shape, mask)
+    counts: dict[Shape, Ints] = {}
+    hardest = sorted(wanted, key=lambda each: int(_copies(axes, free, each[0], most[each[0]], within).sum()))
+    for shape, count in hardest:
+        copies = _copies(axes, left, shape, most[shape], within)
         if int(copies.sum()) < count:
             return None
         rows: Ints = np.flatnonzero(copies)
@@ -151,18 +220,17 @@ def _place(axes: tuple[int, ...], free: Ints, wanted: Wanted, used: Ints | None)
         last = int(np.searchsorted(filled, count))
         rows, taken = rows[: last + 1], copies[rows[: last + 1]]
         taken[last] -= filled[last] - count
+        counts[shape] = np.zeros(free.shape[1], np.int64)
+        counts[shape][rows] = taken
         for axis, amount in shape.request:
             index = axes.index(axis)
             needs[index, rows] += taken * amount
             left[index, rows] -= taken * amount
-    return needs
+    return needs, counts
 
 
-def _copies(axes: tuple[int, ...], free: Ints, shape: Shape, mask: Bools) -> Ints:
-    least: Ints | None = None
+def _copies(axes: tuple[int, ...], free: Ints, shape: Shape, most: Ints, within: Bools | None) -> Ints:
+    least = most if within is None else np.where(within, most, 0)
     for axis, amount in shape.request:
-        ratio = free[axes.index(axis)] // amount
-        least = ratio if least is None else np.minimum(least, ratio)
-    assert least is not None, "a request without axes"
-    result: Ints = np.where(mask, np.maximum(least, 0), 0)
-    return np.minimum(result, 1) if shape.spec.ports else result
+        least = np.minimum(least, free[axes.index(axis)] // amount)
+    return np.maximum(least, 0)

@@ -165,7 +165,7 @@ class Why:
         best = f"the fullest-fitting domain {blocker.domain} of tier {blocker.tier} has room"
         if blocker.hopeless:
             return f"{whole}; it can never fit: the largest would hold {blocker.most} of {blocker.needs} pods{wrong}"
-        return f"{whole}; {best} for {blocker.fits} of {blocker.needs} pods{wrong}"
+        return f"{whole}; {best} for {blocker.fits} of {blocker.needs} pods{wrong}{self._reserved(gang)}"
 
     def _wrong(self) -> str:
         """What is wrong with the tree of HyperNodes; the first few of it."""

@@ -38,7 +38,8 @@ def ends_at(task: Task, now: Instant) -> Instant | None:
 class Window:
     """`needs` [axis, column] are kept for `gang` on `rows`. `until` is when its window opens; None: when room has come.
 
-    `closed`: the window has come and the gang has not: nobody is let in on a promise any more.
+    `closed`: the window has come and the gang has not: nobody is let in on a promise any more. `pieces`: it wants
+    devices or cpus of its own, which are not told apart: nobody else gets any there who is not gone in time.
     """
 
     gang: Gang
@@ -47,6 +48,7 @@ class Window:
     rows: Ints
     needs: Ints
     closed: bool = False
+    pieces: bool = False
     #: Part of what is in use on the rows that is to be given back before the window, and by whom.
     loaned: Ints = field(init=False)
     loans: dict[PodUid, tuple[int, Request]] = field(default_factory=dict)
@@ -78,6 +80,10 @@ class Window:
         for axis, amount in request:
             if axis in self.axes:
                 self.loaned[self.axes.index(axis), column] += amount * sign
+
+    def closes(self, shape: Shape) -> bool:
+        """Whatever is to spare, there is none for this shape."""
+        return self.pieces and (bool(shape.spec.devices) or shape.spec.numa is not None)
 
     def lets_in(self, end: Instant | None) -> bool:
         """Whether a gang that ends then is gone before the window."""
@@ -114,7 +120,7 @@ class Windows:
             if window.lets_in(end):
                 continue
             spare = np.maximum(window.spare(self._table), 0)
-            left = copies[window.rows]
+            left = copies[window.rows] * (not window.closes(shape))
             for axis, amount in shape.request:
                 if axis in window.axes:
                     left = np.minimum(left, spare[window.axes.index(axis)] // amount)
@@ -128,7 +134,7 @@ class Windows:
             if window.lets_in(self.end_of(gang)):
                 continue
             spare = window.spare(self._table)
-            bad = np.zeros(window.rows.size, np.bool_)
+            bad = np.full(window.rows.size, window.closes(shape), np.bool_)
             for axis, amount in shape.request:
                 if axis in window.axes:
                     bad |= spare[window.axes.index(axis)] < amount

@@ -17,6 +17,7 @@ from tests.textcluster import (
     cycle,
     engine_with,
     evicted,
+    facts,
     finish,
     gang,
     gangs_bound,
@@ -302,6 +303,101 @@ def test_who_has_others_evicted_takes_what_a_window_has_to_spare_and_nothing_of_
     finish(engine, evicted(plan), "Failed")
     assert gangs_bound(cycle(engine, NOW + 2)) == {"push": 3}
     assert held_nodes(engine, "wide") == ["a", "b"]
+
+
+RACKS = (
+    "4 nodes: cpu=2",
+    "hypernode r1: tier 1, n1 n2",
+    "hypernode r2: tier 1, n3 n4",
+    "hypernode s: tier 2, hypernodes r1 r2",
+)
+
+
+def ending(*ends, policy=POLICY, lines=RACKS):
+    """On each node a pod that takes all of it and ends after so many seconds; None for a free node."""
+    engine = engine_with(*lines, policy=policy)
+    for number, end in enumerate(ends, 1):
+        if end is not None:
+            seen, *pods = gang(f"old{number}", f"1x cpu=2, runs {end}", 1)
+            engine.observe([seen])
+            engine.observe([msgspec.structs.replace(each, node=f"n{number}", phase="Running") for each in pods])
+            engine.observe([seen_again(engine, f"old{number}-0", started=NOW)])
+    cycle(engine, NOW)
+    return engine
+
+
+def waits(engine, text, name="big"):
+    """It has waited for long; its window now."""
+    engine.observe(gang(name, text, NOW - 20_000))
+    cycle(engine, NOW)
+    return window_of(engine, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "until", "nodes"),
+    [
+        ("2x cpu=2", 30, ["n1", "n3"]),
+        ("2x cpu=2, soft", 30, ["n1", "n3"]),
+        ("2x cpu=2, hard 1", 60, ["n3", "n4"]),
+        ("2x cpu=2, hard 2", 30, ["n1", "n3"]),
+        ("4x cpu=2, hard 2", 90, ["n1", "n2", "n3", "n4"]),
+        ("2x worker cpu=2, split worker 2 min 1 hard 1", 60, ["n3", "n4"]),
+        ("4x worker cpu=2, split worker 2 min 1 hard 1, min 2", 60, ["n3", "n4"]),
+        ("4x worker cpu=1, split worker 2 min 2 hard 1", 30, ["n1", "n3"]),
+        ("2x worker cpu=2, split worker 2 min 1", 30, ["n1", "n3"]),
+        ("2x cpu=1 apart[host app=x] #app=x", 30, ["n1", "n3"]),
+        ("2x cpu=2 likes[50 host app=y]", 30, ["n1", "n3"]),
+    ],
+)
+def test_a_window_is_where_the_gang_may_be(text, until, nodes):
+    engine = ending(30, 90, None, 60)
+    window = waits(engine, text)
+    assert (window.until, held_nodes(engine, "big")) == (NOW + until * 1_000, nodes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2x cpu=2 near[zone app=y]", "2x cpu=2 #app=x apart[zone app=x]", "2x cpu=2 #app=x spread[zone app=x skew=1]"],
+)
+def test_no_window_is_promised_where_only_others_decide(text):
+    engine = ending(30, 90, None, 60, lines=("4 nodes: cpu=2 zone:a",))
+    assert waits(engine, text) is None
+
+
+def test_a_gang_that_must_be_close_together_starts_in_its_window_whoever_comes():
+    engine = ending(30, 90, None, 60)
+    waits(engine, "2x cpu=2, hard 1")
+    assert "It has 2 nodes reserved" in why(engine, "big")
+    engine.observe([*gang("silent", "1x cpu=1", NOW), *gang("short", "1x cpu=2, runs 60", NOW)])
+    assert gangs_bound(cycle(engine, NOW)) == {"short": 1}
+    finish(engine, ["old1-0"])
+    assert gangs_bound(cycle(engine, NOW + 30_000)) == {"silent": 1}
+    finish(engine, ["old4-0", "short-0"])
+    assert bound(cycle(engine, NOW + 60_000)) == {"big-0": "n3", "big-1": "n4"}
+
+
+def test_a_window_for_devices_is_where_nobody_has_one_any_more_and_nobody_else_gets_one_there():
+    engine = engine_with("node a: cpu=8 [2 gpu]", "node b: cpu=8 [1 gpu]", policy=POLICY)
+    for name, where, held, ends in (("x", "a", "0:500", 60), ("y", "a", "1:500", 30), ("z", "b", "0:500", 90)):
+        fact = facts(f"pod {name}: cpu=1 [0.5 gpu] on {where} has {held}")[-1]
+        seen = gang(name, f"1x cpu=1 [0.5 gpu], runs {ends}", 1)[0]
+        engine.observe([seen, msgspec.structs.replace(fact, gang=GangId(f"ns/{name}"), task="task", started=NOW)])
+    cycle(engine, NOW)
+    window = waits(engine, "2x cpu=1 [1 gpu]")
+    assert (window.until, held_nodes(engine, "big")) == (NOW + 60_000, ["a"])
+    engine.observe([*gang("silent", "1x cpu=1 [0.5 gpu]", NOW), *gang("plain", "1x cpu=4", NOW)])
+    assert bound(cycle(engine, NOW)) == {"silent-0": "b", "plain-0": "a"}
+    finish(engine, ["x", "y"])
+    assert bound(cycle(engine, NOW + 60_000)) == {"big-0": "a", "big-1": "a"}
+
+
+def test_a_window_from_which_others_keep_its_pods_is_made_anew():
+    engine = ending(30, 90, None, 60)
+    waits(engine, "2x cpu=2 #app=x")
+    assert held_nodes(engine, "big") == ["n1", "n3"]
+    engine.observe([pod("no", shape("cpu=0.1 apart[host app=x]"), node="n3", phase="Running")])
+    cycle(engine, NOW + 1)
+    assert held_nodes(engine, "big") == ["n1", "n4"]
 
 
 def test_nothing_of_it_costs_anything_where_no_policy_asks_for_it():
