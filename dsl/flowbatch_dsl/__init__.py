@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowbatch_dsl.workflows.async_run import AsyncFlowRun
     from flowbatch_dsl.workflows.conditions import when
     from flowbatch_dsl.workflows.flow import BoundFlow, Flow, flow
+    from flowbatch_dsl.workflows.gangs import gang
     from flowbatch_dsl.workflows.graph import Graph
     from flowbatch_dsl.workflows.node import Each, Node, Output, When
     from flowbatch_dsl.workflows.promise import PromiseError
@@ -79,6 +80,7 @@ __all__ = [
     "Workflow",
     "ddp",
     "flow",
+    "gang",
     "jax",
     "mpi",
     "ps",
@@ -122,6 +124,7 @@ _LAZY = {
     "When": "flowbatch_dsl.workflows.node",
     "Workflow": "flowbatch_dsl.workflows.workflow",
     "flow": "flowbatch_dsl.workflows.flow",
+    "gang": "flowbatch_dsl.workflows.gangs",
     "step": "flowbatch_dsl.workflows.step",
     "sweep": "flowbatch_dsl.recipes.sweep",
     "when": "flowbatch_dsl.workflows.conditions",

@@ -1,6 +1,6 @@
 """Slips in workflows and flows. Each line marked `planted` must be an error for both checkers, and no other line."""
 
-from flowbatch_dsl import Each, Job, Node, Task, When, Workflow, flow, jax, ray, step, sweep, when
+from flowbatch_dsl import Each, Job, Node, Task, When, Workflow, flow, gang, jax, ray, step, sweep, when
 
 a, b = Job("a", tasks=[Task("w", ["x"])]), Job("b", tasks=[Task("w", ["x"])])
 
@@ -26,6 +26,8 @@ ray("r", ["x"], head={"cpu": 1})  # planted: a Resources
 sweep("s", a, lr=[1])  # planted: a function that makes jobs
 sweep("s", lambda lr: a, lr=1)  # planted: a list
 sweep("s", lambda lr: "a", lr=[1])  # planted: jobs
+gang("a")  # planted: a job
+gang(a, output="loss")  # planted: what it is in plain Python
 Each(max_parallel="2")  # planted: an int
 
 

@@ -27,6 +27,7 @@ from flowbatch_dsl import (
     When,
     Workflow,
     flow,
+    gang,
     jax,
     mpi,
     ray,
@@ -106,6 +107,14 @@ def pipeline(path: str, n: int = 8) -> float:
     assert_type((when(score("a")) < 0.5).then(publish, model), str | None)
     assert_type(when("state").among("ready").then(score.map, parts), list[float] | None)
     return max(score("a"), 1.0)
+
+
+@flow
+def mixed() -> float:
+    gang(hpl, shard("a", 1), retries=2)
+    loss = gang(hpl, inputs={"N": 3}, output="loss", local=lambda: 0.5)
+    assert_type(loss, float)
+    return loss
 
 
 @flow(name="other")

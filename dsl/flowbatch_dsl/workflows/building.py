@@ -12,7 +12,7 @@ from flowbatch.workload.flow.values import unexpanded
 from flowbatch_dsl.origin import caller
 from flowbatch_dsl.workflows.graph import refusal
 from flowbatch_dsl.workflows.node import Node, When
-from flowbatch_dsl.workflows.promise import Promise, flow_of, is_optional, source_of
+from flowbatch_dsl.workflows.promise import Promise, flow_of, has_value, is_optional, source_of, step_of
 from flowbatch_dsl.workflows.values import MARK, ValueRefused, encoded, plain
 
 #: Environment variables that carry arguments; a promise's name follows INPUT.
@@ -45,15 +45,15 @@ class Builder:
         count = self._names[base] = self._names.get(base, 0) + 1
         return base if count == 1 else self.name(f"{base}-x{count}")
 
-    def add(self, node: Node, promises: Sequence[Promise]) -> Promise:
+    def add(self, node: Node, promises: Sequence[Promise], output: str = RESULT) -> Promise:
         """Take in a step that needs `promises`; its own promise may be None if the step can be skipped."""
         when = (*node.when, *self._when)
         needed = (*promises, *self._behind)
         ends = ("Completed", "Skipped") if any(map(is_optional, needed)) else node.after_ends
-        after = dict.fromkeys((*node.after, *(source_of(each).partition(".")[0] for each in self._behind)))
+        after = dict.fromkeys((*node.after, *map(step_of, self._behind)))
         whole = node.but(when=when, after_ends=ends, after=tuple(after))
         self.nodes.append(whole)
-        return Promise(self, f"{node.name}.{RESULT}", optional=bool(when))
+        return Promise(self, f"{node.name}.{output}" if output else node.name, optional=bool(when))
 
     @contextmanager
     def under(self, conditions: Sequence[When], subjects: Sequence[Promise]) -> Iterator[None]:
@@ -94,24 +94,31 @@ class Arguments:
         self.literals: dict[str, Any] = {}
         self.inputs: dict[str, str] = {}
         self.promises: list[Promise] = []
+        #: Steps that are waited for and give no value.
+        self.after: list[str] = []
         self._builder = builder
         self._step = step
 
     def add(self, name: str, value: Any) -> None:
         """One argument: a promise, a value, or a list or dict with promises in it."""
-        if isinstance(value, Promise):
+        if isinstance(value, Promise) and has_value(value):
             self._input(f"{INPUT}{name}", value)
             return
         try:
             self.literals[name] = marked(
-                value, lambda promise: self._input(f"{INPUT}{name}_{len(self.inputs)}", promise)
+                value, lambda promise: self._input(f"{INPUT}{name}.{len(self.inputs)}", promise)
             )
             encoded(self.literals[name])
         except ValueRefused as problem:
             refuse(f'Step("{self._step}")', ARGUMENTS, f"the argument {name} {problem}")
 
     def _input(self, variable: str, promise: Promise) -> str:
-        self.promises.append(self._builder.own(promise))
+        """The variable that will hold the value; "" where there will be none."""
+        self._builder.own(promise)
+        if not has_value(promise):
+            self.after.append(step_of(promise))
+            return ""
+        self.promises.append(promise)
         self.inputs[variable] = source_of(promise)
         return variable
 
@@ -123,9 +130,10 @@ class Arguments:
 
 
 def marked(value: Any, note: Any) -> Any:
-    """`value` as JSON values, `note(promise)` written where a promise is. Raises ValueRefused."""
+    """`value` as JSON values, `note(promise)`, if it is not "", written where a promise is. Raises ValueRefused."""
     if isinstance(value, Promise):
-        return {MARK: note(value)}
+        where = note(value)
+        return {MARK: where} if where else None
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return [marked(item, note) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):

@@ -4,13 +4,13 @@ An `if` in a flow would run once, when the flow is built. A condition is asked b
 in plain Python it is asked at once, and means the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, ParamSpec, TypeVar
 
 from flowbatch_dsl.origin import caller
-from flowbatch_dsl.workflows.building import current
+from flowbatch_dsl.workflows.building import current, refuse
 from flowbatch_dsl.workflows.node import Operator, Scalar, When, text_of
-from flowbatch_dsl.workflows.promise import Promise, PromiseError, source_of
+from flowbatch_dsl.workflows.promise import Promise, PromiseError, has_value, source_of
 from flowbatch_dsl.workflows.values import plain
 
 P = ParamSpec("P")
@@ -67,6 +67,7 @@ class Condition:
         known = [part for part in self._parts if not isinstance(part[0], Promise)]
         if not all(holds(*part) for part in known):
             return None
+        _with_values(part[0] for part in self._parts)
         promised = [(part[0], part) for part in self._parts if isinstance(part[0], Promise)]
         conditions = [When(source_of(builder.own(promise)), *part[1:]) for promise, part in promised]
         with builder.under(conditions, [promise for promise, _ in promised]):
@@ -98,6 +99,12 @@ def number_of(value: object) -> float | None:
         return float(value)
     except (ValueError, OverflowError):
         return None
+
+
+def _with_values(subjects: Iterable[object]) -> None:
+    for subject in subjects:
+        if isinstance(subject, Promise) and not has_value(subject):
+            refuse("when", "when", f"{subject!r} gives no value to decide by")
 
 
 def _no_truth() -> NoReturn:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from flowbatch_dsl.origin import caller
 from flowbatch_dsl.workflows.building import Builder, building, current, dashed, marked, refuse
-from flowbatch_dsl.workflows.promise import source_of
+from flowbatch_dsl.workflows.promise import has_value, source_of
 from flowbatch_dsl.workflows.values import ValueRefused, hints_of
 from flowbatch_dsl.workflows.workflow import Workflow, WorkflowChanges, placed
 
@@ -117,7 +117,7 @@ class Flow(Generic[P, R]):
 
     def _note(self, builder: Builder, returned: Any) -> str:
         try:
-            shape = marked(returned, lambda promise: source_of(builder.own(promise)))
+            shape = marked(returned, lambda promise: source_of(promise) if has_value(builder.own(promise)) else "")
         except ValueRefused as problem:
             refuse(f'Flow("{self.__name__}")', "return", f"what it returns {problem}")
         return msgspec.json.encode(shape).decode()

@@ -120,7 +120,7 @@ def refuse(promise: Promise, what: str) -> NoReturn:
     """Raises PromiseError: where it was tried, why it cannot be, and what can."""
     at = caller()
     place = f"{at.file}:{at.line}: " if at else ""
-    step = source_of(promise).partition(".")[0]
+    step = step_of(promise)
     raise PromiseError(
         f"{place}{what} on the result of step {step}, which is a promise: in a @flow no step has run yet\n"
         "  to go over a list:   STEP.map(result)\n"
@@ -130,8 +130,18 @@ def refuse(promise: Promise, what: str) -> NoReturn:
 
 
 def source_of(promise: Promise) -> str:
-    """ "STEP.OUTPUT" of a promise."""
+    """ "STEP.OUTPUT" of a promise; "STEP" where there will be no value."""
     return promise._source  # noqa: SLF001  (public names would hide attributes that people try)
+
+
+def step_of(promise: Promise) -> str:
+    """The step that a promise is of."""
+    return source_of(promise).partition(".")[0]
+
+
+def has_value(promise: Promise) -> bool:
+    """Whether there will be a value: a job without an output gives none, and can only be waited for."""
+    return "." in source_of(promise)
 
 
 def is_optional(promise: Promise) -> bool:

@@ -16,7 +16,7 @@ from flowbatch_dsl.task import DEFAULT_IMAGE, Task
 from flowbatch_dsl.workflows.building import RESULT, Arguments, Builder, current, refuse
 from flowbatch_dsl.workflows.manifest import PATH, RUNNER
 from flowbatch_dsl.workflows.node import Each, Node
-from flowbatch_dsl.workflows.promise import Promise, source_of
+from flowbatch_dsl.workflows.promise import Promise, has_value, source_of, step_of
 from flowbatch_dsl.workflows.target import Unreachable, place_of, target_of
 from flowbatch_dsl.workflows.values import ValueRefused, encoded, hints_of, plain, typed
 
@@ -159,6 +159,8 @@ class Step(Generic[P, R]):
         if parallel is not None and parallel < 1:
             refuse(f'Step("{self.__name__}")', "forEach.maxParallel", "max_parallel must be at least 1")
         if isinstance(items, Promise):
+            if not has_value(items):
+                refuse(f'Step("{self.__name__}")', "forEach.from", f"{items!r} gives no list to map over")
             arguments.promises.append(builder.own(items))
             return Each(source=source_of(items), max_parallel=parallel)
         listed = list(items)
@@ -183,7 +185,7 @@ class Step(Generic[P, R]):
             builder.own(promise)
         node = Node(
             self._job(builder, name, arguments),
-            after=[source_of(promise).partition(".")[0] for promise in self._after],
+            after=[*arguments.after, *map(step_of, self._after)],
             inputs=arguments.inputs,
             outputs=[RESULT],
             each=each,

@@ -10,7 +10,7 @@ import pytest
 
 from flowbatch.errors import SpecErrors
 from flowbatch.workload.flow.values import unexpanded
-from flowbatch_dsl import BoundFlow, Job, PromiseError, Step, Workflow, flow, step, when
+from flowbatch_dsl import BoundFlow, Job, PromiseError, Step, Task, Workflow, flow, gang, step, when
 from flowbatch_dsl.workflows.flow import RESULT_NOTE
 
 FILE = Path(__file__).with_name("flowsteps.py")
@@ -100,10 +100,10 @@ def test_promises_may_stand_within_lists_and_by_star() -> None:
     bound = author.nested.bind()
     train, report = entries(bound)["train"], entries(bound)["report"]
     assert train["inputs"] == [
-        {"name": "FLOWBATCH_INPUT_rates_0", "from": "score.result"},
-        {"name": "FLOWBATCH_INPUT_rates_1", "from": "score-x2.result"},
+        {"name": "FLOWBATCH_INPUT_rates.0", "from": "score.result"},
+        {"name": "FLOWBATCH_INPUT_rates.1", "from": "score-x2.result"},
     ]
-    assert '"rates":[{"$from":"FLOWBATCH_INPUT_rates_0"}' in env_of(bound, "train")["FLOWBATCH_ARGUMENTS"]
+    assert '"rates":[{"$from":"FLOWBATCH_INPUT_rates.0"}' in env_of(bound, "train")["FLOWBATCH_ARGUMENTS"]
     assert {each["from"] for each in report["inputs"]} == {"publish.result", "score-x4.result", "score-x5.result"}
     assert bound.annotations[RESULT_NOTE] == '[{"$from":"train.result"},{"$from":"report.result"}]'
 
@@ -167,6 +167,41 @@ def test_a_condition_on_a_value_that_is_there_is_decided_when_built() -> None:
 
     assert "best" not in entries(of_size.bind(5))
     assert [each["from"] for each in entries(of_size.bind(6))["best"]["when"]] == ["score.result"]
+
+
+def test_a_job_is_a_step_too() -> None:
+    hpl = Job("hpl", tasks=[Task("main", ["./xhpl"])])
+
+    @flow
+    def mixed() -> tuple[float, None, float]:
+        path = author.shard("a", 1)
+        loss = gang(hpl, inputs={"PARTS": path, "SEED": [1, 2]}, output="loss", local=lambda: 0.5, retries=1)
+        done = gang(hpl, loss)
+        return loss, done, author.best.after(done)([loss, 1.0])
+
+    assert mixed() == (0.5, None, 1.0)
+    bound = mixed.bind()
+    steps = entries(bound)
+    assert steps["hpl"]["inputs"] == [{"name": "PARTS", "from": "shard.result"}]
+    assert (steps["hpl"]["outputs"], steps["hpl"]["retry"]) == ([{"name": "loss"}], {"limit": 1})
+    assert env_of(bound, "hpl") == {"SEED": "[1,2]"}
+    assert steps["hpl-x2"]["dependsOn"] == {"targets": ["hpl"]}
+    assert steps["best"]["dependsOn"] == {"targets": ["hpl-x2", "hpl"]}
+    assert bound.annotations[RESULT_NOTE] == '[{"$from":"hpl.loss"},null,{"$from":"best.result"}]'
+    assert bound.validate().ok, str(bound.validate())
+
+
+def test_a_job_that_gives_no_value_can_only_be_waited_for() -> None:
+    hpl = Job("hpl", tasks=[Task("main", ["./xhpl"])])
+
+    def waiting() -> Any:
+        return author.report(gang(hpl))
+
+    bound = flow(waiting).bind()
+    assert entries(bound)["report"]["dependsOn"] == {"targets": ["hpl"]}
+    assert env_of(bound, "report")["FLOWBATCH_ARGUMENTS"] == '{"published":null}'
+    assert "gives no list" in refused(lambda: author.score.map(gang(hpl)))
+    assert "gives no value to decide by" in refused(lambda: (when(gang(hpl)) > 1).then(author.nothing))
 
 
 def test_a_step_may_come_after_one_whose_value_it_does_not_take() -> None:
