@@ -7,6 +7,7 @@ handle or a `LocalCluster` is first asked for.
 from typing import TYPE_CHECKING, Any
 
 from flowbatch.workload.vocabulary import Action, Event
+from flowbatch_dsl.data import Fetch, Store
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.recipes.ddp import ddp
@@ -48,6 +49,7 @@ __all__ = [
     "Cluster",
     "Each",
     "Event",
+    "Fetch",
     "Flow",
     "FlowChange",
     "FlowFailed",
@@ -75,6 +77,7 @@ __all__ = [
     "Status",
     "Step",
     "StepView",
+    "Store",
     "Task",
     "When",
     "Workflow",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowbatch.errors import SpecError
+from flowbatch_dsl.data import Fetch, Store
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.resources import GPU, Resources
@@ -22,11 +23,13 @@ def unbuildable(job: Job) -> list[SpecError]:
     found = [_no_spec(f"spec.tasks[{i}]", "a Task", task) for i, task in enumerate(job.tasks) if type(task) is not Task]
     found += _no_policies("spec.policies", job.on)
     found += _no_rules("spec.retry", job.retry)
+    found += _no_data("spec", job.inputs, job.outputs)
     tasks: tuple[Any, ...] = tuple(job.tasks)
     for i, task in enumerate(tasks):
         if isinstance(task, Task):
             found += _no_parts(i, task.resources, task.env, task.on)
             found += _no_rules(f"spec.tasks[{i}].retry", task.retry)
+            found += _no_data(f"spec.tasks[{i}]", task.inputs, task.outputs)
     return found
 
 
@@ -41,6 +44,14 @@ def _no_parts(index: int, resources: Any, env: Any, policies: Any) -> list[SpecE
 
 def _no_rules(path: str, rules: Any) -> list[SpecError]:
     return [] if rules is None or isinstance(rules, Retry) else [_no_spec(path, "a Retry", rules)]
+
+
+def _no_data(path: str, inputs: Any, outputs: Any) -> list[SpecError]:
+    found = [
+        _no_spec(f"{path}.inputs[{i}]", "an Fetch", each) for i, each in enumerate(inputs) if type(each) is not Fetch
+    ]
+    wrong = [(i, each) for i, each in enumerate(outputs) if type(each) is not Store]
+    return found + [_no_spec(f"{path}.outputs[{i}]", "an Store", each) for i, each in wrong]
 
 
 def _no_policies(path: str, policies: Any) -> list[SpecError]:

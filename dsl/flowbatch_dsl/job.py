@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 from msgspec.structs import force_setattr, replace
 
 from flowbatch_dsl.chained import Chained
+from flowbatch_dsl.data import Fetch, Store
 from flowbatch_dsl.frozen import freeze, sequence
 from flowbatch_dsl.origin import caller, remember
 from flowbatch_dsl.policies import On, Retry
@@ -35,6 +36,8 @@ class JobChanges(TypedDict, total=False):
     on: Sequence[On]
     retries: int | None
     retry: Retry | None
+    inputs: Sequence[Fetch]
+    outputs: Sequence[Store]
     priority: str
     ttl_s: int | None
     suspended_ttl_s: int | None
@@ -60,7 +63,7 @@ class Job(_Named, frozen=True, kw_only=True, dict=True):
     are tried again. `priority` names a PriorityClass. `ttl_s`: delete so many seconds after the end, `suspended_ttl_s`:
     of a suspension. `deadline_s`: fail once it has run so long. `min_success`: done once so many pods succeeded.
     `reserve`: for which tasks that wait `after` others room is held from the start: "All" (if not given), "Peak" (as
-    many as run at the same time), "Phase" (none).
+    many as run at the same time), "Phase" (none). `inputs` and `outputs` are those of every task.
 
     `extra` is the way to everything else: a partial Job manifest, merged (strategically) over what the other fields
     make; what it says about a field that Job or Task has is moved into that field.
@@ -74,6 +77,8 @@ class Job(_Named, frozen=True, kw_only=True, dict=True):
     on: Sequence[On] = ()
     retries: int | None = None
     retry: Retry | None = None
+    inputs: Sequence[Fetch] = ()
+    outputs: Sequence[Store] = ()
     priority: str = ""
     ttl_s: int | None = None
     suspended_ttl_s: int | None = None
@@ -89,7 +94,7 @@ class Job(_Named, frozen=True, kw_only=True, dict=True):
         remember(self, caller())
         if self.retry == Retry():
             force_setattr(self, "retry", None)  # it says nothing
-        for field in ("tasks", "on"):
+        for field in ("tasks", "on", "inputs", "outputs"):
             force_setattr(self, field, sequence(getattr(self, field), f"Job.{field}"))
         if not isinstance(self.plugins, Mapping):
             force_setattr(self, "plugins", dict.fromkeys(sequence(self.plugins, "Job.plugins"), ()))

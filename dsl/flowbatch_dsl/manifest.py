@@ -6,6 +6,7 @@ Total: any spec that can be built has a manifest, right or wrong; judging it is 
 from typing import Any
 
 from flowbatch.api.meta import JsonObject
+from flowbatch_dsl.data import Fetch, Store
 from flowbatch_dsl.frozen import thaw
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.policies import On, Retry
@@ -39,6 +40,8 @@ def plain_job(job: Job) -> JsonObject:
         "activeDeadlineSeconds": job.deadline_s,
         "reservationPolicy": job.reserve,
         "retry": retry(job.retry),
+        "inputs": [data_input(each) for each in job.inputs],
+        "outputs": [data_output(each) for each in job.outputs],
         "plugins": thaw(job.plugins),
         "policies": [policy(on) for on in job.on],
         "tasks": [task_manifest(task) for task in job.tasks],
@@ -51,6 +54,8 @@ def task_manifest(task: Task) -> JsonObject:
     depends_on = _set({"name": list(task.after), "iteration": task.iteration, "status": task.after_status})
     head = {"name": task.name, "replicas": task.replicas, "minAvailable": task.min, "maxRetry": task.retries}
     tail = {"dependsOn": depends_on, "policies": [policy(on) for on in task.on], "retry": retry(task.retry)}
+    tail["inputs"] = [data_input(each) for each in task.inputs]
+    tail["outputs"] = [data_output(each) for each in task.outputs]
     template = merge(plain_template(task), thaw(task.pod))
     return _set(head) | {"replicas": task.replicas} | _set(tail) | {"template": template}
 
@@ -104,6 +109,18 @@ def retry(rules: Retry | None) -> JsonObject:
         "memoryIncreasePercent": rules.memory_percent,
         "memoryLimit": rules.memory_limit,
     }
+    return _set(said)
+
+
+def data_input(each: Fetch) -> JsonObject:
+    """One entry of `inputs`."""
+    said = {"name": each.name, "url": each.url, "path": each.path, "digest": each.digest, "secretName": each.secret}
+    return _set(said)
+
+
+def data_output(each: Store) -> JsonObject:
+    """One entry of `outputs`."""
+    said = {"name": each.name, "path": each.path, "url": each.url, "policy": each.policy, "secretName": each.secret}
     return _set(said)
 
 

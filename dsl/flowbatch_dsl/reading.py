@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
+from flowbatch_dsl.data import Fetch, Store
 from flowbatch_dsl.frozen import freeze
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.manifest import API_VERSION, KIND, SHM, SHM_PATH, job_manifest, plain_job, plain_template
@@ -96,6 +97,8 @@ def job_fields(manifest: JsonObject, known: dict[str, Task]) -> dict[str, Any]:
         "deadline_s": _one(int, spec, "activeDeadlineSeconds", None),
         "reserve": _one(str, spec, "reservationPolicy", ""),
         "retry": _retry(spec.get("retry")),
+        "inputs": _inputs(spec.get("inputs")),
+        "outputs": _outputs(spec.get("outputs")),
         "plugins": _plugins(spec.get("plugins")),
         "on": _policies(spec.get("policies")),
         "tasks": [known[task.name] if known.get(task.name) == task else task for task in tasks],
@@ -118,6 +121,8 @@ def _task(item: JsonObject) -> Task:
         iteration=_one(str, depends_on, "iteration", ""),
         after_status=_one(str, depends_on, "status", ""),
         retry=_retry(item.get("retry")),
+        inputs=_inputs(item.get("inputs")),
+        outputs=_outputs(item.get("outputs")),
         on=_policies(item.get("policies")),
         **fields,
     )
@@ -208,6 +213,42 @@ def _retry(value: Any) -> Retry | None:
     from flowbatch_dsl.manifest import retry
 
     return rules if identical(retry(rules), value) else None
+
+
+def _inputs(value: Any) -> list[Fetch]:
+    """The inputs, or none where one says something that Fetch has no field for."""
+    from flowbatch_dsl.manifest import data_input
+
+    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    found = [
+        Fetch(
+            _one(str, item, "url", ""),
+            _one(str, item, "path", ""),
+            name=_one(str, item, "name", ""),
+            digest=_one(str, item, "digest", ""),
+            secret=_one(str, item, "secretName", ""),
+        )
+        for item in items
+    ]
+    return found if identical([data_input(each) for each in found], value) else []
+
+
+def _outputs(value: Any) -> list[Store]:
+    """The outputs, or none where one says something that Store has no field for."""
+    from flowbatch_dsl.manifest import data_output
+
+    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    found = [
+        Store(
+            _one(str, item, "path", ""),
+            _one(str, item, "url", ""),
+            name=_one(str, item, "name", ""),
+            policy=_one(str, item, "policy", ""),
+            secret=_one(str, item, "secretName", ""),
+        )
+        for item in items
+    ]
+    return found if identical([data_output(each) for each in found], value) else []
 
 
 def _plugins(value: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 import msgspec
 from msgspec.structs import force_setattr, replace
 
+from flowbatch_dsl.data import Fetch, Store
 from flowbatch_dsl.frozen import freeze, sequence
 from flowbatch_dsl.origin import caller, remember
 from flowbatch_dsl.policies import On, Retry
@@ -37,6 +38,8 @@ class TaskChanges(TypedDict, total=False):
     after_status: AfterStatus
     on: Sequence[On]
     retry: Retry | None
+    inputs: Sequence[Fetch]
+    outputs: Sequence[Store]
     retries: int | None
     restart: Restart
     container: str
@@ -55,7 +58,8 @@ class Task(_Headed, frozen=True, kw_only=True, dict=True):
     run, or have succeeded, before this one starts; with `iteration="any"` one of them is enough, with
     `after_status="Succeeded"` they must have ended well, with "Running" they need not be ready. `retries` bounds
     restarts of containers in place, which happen only with `restart="OnFailure"` or "Always". `retry` says how pods
-    that a policy restarts are tried again, in place of the job's.
+    that a policy restarts are tried again, in place of the job's. `inputs` are fetched before each pod's containers
+    start, `outputs` stored when they have ended, beside the job's.
 
     `pod` is the way to everything else: a pod template in Kubernetes' own words, merged (strategically) over what the
     other fields make. What it says about a field that Task has is moved into that field, so that equal tasks compare
@@ -73,6 +77,8 @@ class Task(_Headed, frozen=True, kw_only=True, dict=True):
     after_status: AfterStatus = ""
     on: Sequence[On] = ()
     retry: Retry | None = None
+    inputs: Sequence[Fetch] = ()
+    outputs: Sequence[Store] = ()
     retries: int | None = None
     restart: Restart = "Never"
     container: str = MAIN
@@ -82,7 +88,7 @@ class Task(_Headed, frozen=True, kw_only=True, dict=True):
         remember(self, caller())
         if self.retry == Retry():
             force_setattr(self, "retry", None)  # it says nothing
-        for field in ("command", "after", "on"):
+        for field in ("command", "after", "on", "inputs", "outputs"):
             force_setattr(self, field, sequence(getattr(self, field), f"Task.{field}"))
         for field in ("env", "pod"):
             force_setattr(self, field, freeze(getattr(self, field)))

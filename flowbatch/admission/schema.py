@@ -16,6 +16,7 @@ from flowbatch.api.meta import JsonObject, ObjectMeta, OwnerReference, Wire
 from flowbatch.workload.vocabulary import (
     CONCURRENCY_POLICIES,
     DEPENDENCY_STATUSES,
+    OUTPUT_POLICIES,
     RESERVATION_POLICIES,
     RETAIN_POLICIES,
     STEP_ENDS,
@@ -61,6 +62,8 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (batch.PartitionPolicy, "partitionSize"): {"format": "int32", "minimum": 1},
     (batch.PartitionPolicy, "minPartitions"): {**_COUNT, "default": 0},
     (batch.DependsOn, "status"): {"enum": list(DEPENDENCY_STATUSES)},
+    (batch.DataOutput, "policy"): {"enum": list(OUTPUT_POLICIES)},
+    (batch.DataInput, "digest"): {"pattern": r"^sha256:[0-9a-f]{64}$"},
     (batch.RetryRules, "backoffSeconds"): _COUNT,
     (batch.RetryRules, "maxBackoffSeconds"): _COUNT,
     (batch.RetryRules, "memoryIncreasePercent"): {"format": "int32", "minimum": 1},

@@ -61,6 +61,33 @@ class PartitionPolicy(Wire, frozen=True, kw_only=True):
     network_topology: NetworkTopologySpec | None = None
 
 
+class DataInput(Wire, frozen=True, kw_only=True):
+    """flowbatch: something fetched from `url` to `path` before a pod's containers start; read-only there.
+
+    `{index}`, `{task}` and `{job}` in the url are the pod's. A url that ends in `/` is a whole directory.
+    `secret_name`: a Secret whose keys are the fetcher's environment. `digest` ("sha256:...") is what it must be.
+    """
+
+    name: str = ""
+    url: str = ""
+    path: str = ""
+    digest: str = ""
+    secret_name: str = ""
+
+
+class DataOutput(Wire, frozen=True, kw_only=True):
+    """flowbatch: what stands at `path` when the containers have ended is stored at `url`.
+
+    A path that ends in `/` is a whole directory. `policy`: OnSuccess (the default) or Always.
+    """
+
+    name: str = ""
+    path: str = ""
+    url: str = ""
+    policy: str = ""
+    secret_name: str = ""
+
+
 class TaskSpec(Wire, frozen=True, kw_only=True):
     """One role of a job: `replicas` pods made from `template` (a PodTemplateSpec, carried as plain JSON)."""
 
@@ -75,6 +102,9 @@ class TaskSpec(Wire, frozen=True, kw_only=True):
     partition_policy: PartitionPolicy | None = None
     #: flowbatch: in place of the job's.
     retry: RetryRules | None = None
+    #: flowbatch: fetched before, stored after the containers of each pod; beside the job's.
+    inputs: tuple[DataInput, ...] = ()
+    outputs: tuple[DataOutput, ...] = ()
 
 
 class VolumeSpec(Wire, frozen=True, kw_only=True):
@@ -111,6 +141,9 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     ttl_seconds_after_suspended: int | None = None
     #: flowbatch: room held for tasks that a dependency holds back: All (the default), Peak or Phase.
     reservation_policy: str = ""
+    #: flowbatch: fetched before, stored after the containers of every pod.
+    inputs: tuple[DataInput, ...] = ()
+    outputs: tuple[DataOutput, ...] = ()
 
 
 class JobState(Wire, frozen=True, kw_only=True):
@@ -135,6 +168,20 @@ class TaskState(Wire, frozen=True, kw_only=True):
     phase: dict[str, int] = {}
 
 
+class DataState(Wire, frozen=True, kw_only=True):
+    """flowbatch: what became of one input or output. `state` is Fetched, Stored or Failed; `digest` is "sha256:..."."""
+
+    name: str = ""
+    task: str = ""
+    index: int = 0
+    url: str = ""
+    state: str = ""
+    bytes: int = 0
+    digest: str = ""
+    reason: str = ""
+    message: str = ""
+
+
 class JobStatus(Wire, frozen=True, kw_only=True):
     """batch.volcano.sh/v1alpha1 JobStatus."""
 
@@ -153,6 +200,8 @@ class JobStatus(Wire, frozen=True, kw_only=True):
     running_duration: str | None = None
     controlled_resources: dict[str, str] = {}
     conditions: tuple[JobCondition, ...] = ()
+    #: flowbatch: inputs and outputs, one of all pods that have the same, by task, name and index.
+    data: tuple[DataState, ...] = ()
 
 
 class Job(Wire, frozen=True, kw_only=True):

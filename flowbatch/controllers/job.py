@@ -149,7 +149,8 @@ class JobController:
         status = self._statuses.current(job)
         seen = job if status is job.status else replace(job, status=status)
         children = await self._children.read(seen)
-        changes = reconcile(seen, children, now, await self._children.keys(seen), served=self._served)
+        keys = await self._children.keys(seen)
+        changes = reconcile(seen, children, now, keys, served=self._served, staging_image=self._settings.staging_image)
         return await self._carry_out(job, status, changes, now)
 
     async def _carry_out(self, job: Job, status: JobStatus, changes: Changes, now: datetime) -> float | None:

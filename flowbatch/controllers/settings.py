@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowbatch.api.names import SCHEDULER_NAME
+from flowbatch.workload.staging.pod import IMAGE
 
 #: Every controller that can be switched off by name.
 CONTROLLERS = ("job", "podgroup", "queue", "command", "cronjob", "jobflow", "jobtemplate")
@@ -42,6 +43,8 @@ class Settings:
     probe_period_s: float = 1.0
     #: A Command whose target does not exist is deleted after this long.
     orphan_command_s: float = 60.0
+    #: What runs the program that fetches inputs and stores outputs; process nodes need none.
+    staging_image: str = IMAGE
     now: Callable[[], datetime] = wall_clock
 
     def __post_init__(self) -> None:

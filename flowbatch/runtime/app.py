@@ -215,6 +215,7 @@ class Program:
         from flowbatch.controllers.reach import straight
         from flowbatch.controllers.settings import CONTROLLERS
         from flowbatch.controllers.settings import Settings as ControllersSettings
+        from flowbatch.workload.staging.pod import IMAGE
 
         chosen = self.settings.controllers
         return Controllers(
@@ -223,6 +224,7 @@ class Program:
                 enabled=frozenset(chosen.enabled or CONTROLLERS),
                 lanes=chosen.lanes,
                 scheduler_names=self.settings.scheduler.names,
+                staging_image=chosen.staging_image or IMAGE,
             ),
             informer=informer,
             reach=reach or straight,

@@ -48,6 +48,8 @@ class ControllerSettings(Section, frozen=True):
 
     enabled: tuple[str, ...] = ()
     lanes: int = 16
+    #: The image of the containers that fetch inputs and store outputs; empty for flowbatch's own of this version.
+    staging_image: str = ""
 
 
 class ElectionSettings(Section, frozen=True):

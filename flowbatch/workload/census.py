@@ -13,6 +13,7 @@ from flowbatch.api.core import Pod
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.workload.ledger import Ledger
 from flowbatch.workload.lifecycle import Tally
+from flowbatch.workload.staging.sidecar import failed_code
 
 #: Failed before anything ran, by the kubelet's refusal: such a pod is replaced, and no policy asked.
 REFUSALS = ("OutOfcpu", "OutOfmemory", "OutOfpods", "UnexpectedAdmissionError", "NodeAffinity", "NodePorts")
@@ -54,8 +55,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def phase(self) -> str:
-        """The pod's phase."""
-        return self.pod.status.phase
+        """The pod's phase; one that could not store its outputs has failed."""
+        return "Failed" if failed_code(self.pod) else self.pod.status.phase
 
     @property
     def deleting(self) -> bool:
@@ -84,7 +85,9 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the first container (Volcano looks at no other)."""
+        """The exit code of the first container (Volcano looks at no other), or of what could not store its outputs."""
+        if code := failed_code(self.pod):
+            return code
         for status in self.pod.status.container_statuses[:1]:
             if status.state.terminated is not None:
                 return status.state.terminated.exit_code

@@ -177,9 +177,9 @@ class Sandbox:
         root = volume.host_path or f"{self.cluster.work}/{self.place}/volumes/{volume.name}"
         source = os.path.normpath(f"{root}/{mount.sub_path}")
         if mount.sub_path and not volume.host_path and not volume.files:
-            (self.cluster.here / self.place / "volumes" / volume.name / mount.sub_path).mkdir(
-                parents=True, exist_ok=True
-            )
+            inside = self.cluster.here / self.place / "volumes" / volume.name / mount.sub_path
+            if not inside.exists():  # an init container may have left a file there
+                inside.mkdir(parents=True)
         shown = source if volume.host_path else f"{volume.name}/{mount.sub_path}"
         return {"source": source, "target": mount.target, "read_only": mount.read_only} | {
             "host": bool(volume.host_path),

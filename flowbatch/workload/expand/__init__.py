@@ -5,13 +5,12 @@ that making it twice makes the same thing.
 """
 
 from flowbatch.workload.expand.claims import claim_name, claims, wanted_claims
-from flowbatch.workload.expand.pod import PodHook, PodMaker, pods
+from flowbatch.workload.expand.pod import PodMaker, pods
 from flowbatch.workload.expand.podgroup import declared_tasks, min_resources, pod_group, pod_group_name
 from flowbatch.workload.expand.support import needs_keys, plugin_objects, support_of
 from flowbatch.workload.roles.contract import SshKeys
 
 __all__ = [
-    "PodHook",
     "PodMaker",
     "SshKeys",
     "claim_name",

@@ -1,7 +1,5 @@
 """The pods of a job, exactly as Volcano's controller makes them (volcano.md 3.1)."""
 
-from collections.abc import Callable, Iterable
-
 import msgspec
 
 from flowbatch.api import names
@@ -14,9 +12,7 @@ from flowbatch.workload.roles import cast
 from flowbatch.workload.roles.contract import owner_of
 from flowbatch.workload.roles.hosts import pod_name
 from flowbatch.workload.roles.pod import add_mount, add_volume, containers_of
-
-#: Finishes a pod after the plugins: init steps that fetch inputs, final steps that store outputs.
-PodHook = Callable[[JsonObject, Job, TaskSpec, int], None]
+from flowbatch.workload.staging.pod import IMAGE, stage
 
 #: Copied from a job's annotations to its pods'.
 _COPIED = (names.PREEMPTABLE, names.COOLDOWN_TIME, names.REVOCABLE_ZONE)
@@ -25,10 +21,10 @@ _COPIED = (names.PREEMPTABLE, names.COOLDOWN_TIME, names.REVOCABLE_ZONE)
 class PodMaker:
     """Makes the pods of one job; what all pods of a task share is worked out once."""
 
-    def __init__(self, job: Job, hooks: Iterable[PodHook] = ()) -> None:
+    def __init__(self, job: Job, staging_image: str = IMAGE) -> None:
         self._job = effective(job)
         self._plugins = cast(self._job.spec.plugins)
-        self._hooks = tuple(hooks)
+        self._staging_image = staging_image
         self._templates: dict[str, bytes] = {}
 
     def make(self, task: TaskSpec, index: int) -> JsonObject:
@@ -54,8 +50,7 @@ class PodMaker:
         _mount_claims(pod, job)
         for plugin, flags in self._plugins:
             plugin.on_pod(pod, job, task, index, flags)
-        for hook in self._hooks:
-            hook(pod, job, task, index)
+        stage(pod, job, task, index, self._staging_image)
         return pod
 
     def _template(self, task: TaskSpec) -> JsonObject:
@@ -67,9 +62,9 @@ class PodMaker:
         return copy
 
 
-def pods(job: Job, task: TaskSpec, index: int, hooks: Iterable[PodHook] = ()) -> JsonObject:
+def pods(job: Job, task: TaskSpec, index: int) -> JsonObject:
     """The manifest of pod `index` of `task`. For many pods of a job, a `PodMaker` is the cheaper way."""
-    return PodMaker(job, hooks).make(task, index)
+    return PodMaker(job).make(task, index)
 
 
 def _labels(job: Job, task: TaskSpec, index: int) -> dict[str, str]:

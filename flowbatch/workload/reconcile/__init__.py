@@ -5,7 +5,6 @@ between any two writes loses nothing, because what pays for an action is written
 can be seen. Nothing here waits, asks the time, or talks to anyone.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from flowbatch.api.batch import Job
@@ -14,7 +13,6 @@ from flowbatch.workload.census import Children
 from flowbatch.workload.changes import Changes, Note
 from flowbatch.workload.dependencies import held_tasks, hopeless_members
 from flowbatch.workload.effective import effective
-from flowbatch.workload.expand import PodHook
 from flowbatch.workload.expand.support import needs_keys
 from flowbatch.workload.lifecycle import ACTIVE, Phase, after_sync
 from flowbatch.workload.reconcile.answers import answer_all
@@ -26,6 +24,8 @@ from flowbatch.workload.reconcile.turn import Turn
 from flowbatch.workload.reconcile.upkeep import keep_up
 from flowbatch.workload.roles.contract import SshKeys
 from flowbatch.workload.rules import check_job
+from flowbatch.workload.staging.outcome import note_data
+from flowbatch.workload.staging.pod import IMAGE
 
 __all__ = ["Children", "needs_keys", "reconcile"]
 
@@ -40,25 +40,26 @@ def reconcile(
     keys: SshKeys | None = None,
     *,
     served: frozenset[str] | None = None,
-    hooks: Iterable[PodHook] = (),
+    staging_image: str = IMAGE,
 ) -> Changes:
     """The changes that `job` calls for.
 
     `keys`: an ssh key pair, wanted while `needs_keys(job)`. `served`: the optional fields that the cluster's schemas
-    know (None: all). `hooks` finish each pod after the plugins.
+    know (None: all). `staging_image` runs the program that fetches inputs and stores outputs.
     """
     if job.metadata.deletion_timestamp is not None:
         return Changes()
     turn = Turn(effective(job), children, now, keys, served)
     if turn.phase is Phase.NEW:
         _inspect(turn)
+    turn.status = note_data(turn.job, turn.status, turn.census.current)
     follow_orders(turn)
     if turn.phase in ACTIVE and turn.phase is not Phase.NEW:
         answer_all(turn)
     _settle(turn)
     keep_deadline(turn)
     if turn.phase in ACTIVE:
-        keep_up(turn, hooks)
+        keep_up(turn, staging_image)
     else:
         _wind_down(turn)
     expire(turn)

@@ -12,6 +12,7 @@ from flowbatch.workload.effective import gang_size, minimum
 from flowbatch.workload.ledger import Ledger
 from flowbatch.workload.lifecycle import ACTIVE, Phase, Terms, after_action
 from flowbatch.workload.roles.contract import SshKeys
+from flowbatch.workload.staging.outcome import problem_of
 from flowbatch.workload.vocabulary import Action
 
 #: The newest steps of a job's history that are kept (Volcano once kept all: volcano#5422).
@@ -83,6 +84,8 @@ class Turn:
         if phase is Phase.FAILED:
             if before.message and self.phase is Phase.RESTARTING:
                 message = f"{message}; last: {before.message}"
+            if problem := problem_of(self.status.data):
+                message = f"{message}; {problem}"
             self.notes.append(Note("Warning", "JobFailed", message))
         elif phase not in ACTIVE and not reason:
             # The end of a winding down keeps the reason for it.

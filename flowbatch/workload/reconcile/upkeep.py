@@ -1,6 +1,5 @@
 """What an active job needs to exist: claims, plugin objects, the PodGroup, and then its pods (volcano.md 4.4)."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -11,7 +10,7 @@ from flowbatch.api.scheduling import PodGroup
 from flowbatch.api.timestamps import format_time
 from flowbatch.workload.changes import Create, Patch
 from flowbatch.workload.dependencies import open_tasks
-from flowbatch.workload.expand import PodHook, PodMaker, needs_keys, support_of, wanted_claims
+from flowbatch.workload.expand import PodMaker, needs_keys, support_of, wanted_claims
 from flowbatch.workload.reconcile.group import drop_old_group, keep_group
 from flowbatch.workload.reconcile.lessons import held_until, place_held_until
 from flowbatch.workload.reconcile.turn import Turn
@@ -23,7 +22,7 @@ CLAIM_WAIT_S = 10
 KEYS_WAIT_S = 5
 
 
-def keep_up(turn: Turn, hooks: Iterable[PodHook] = ()) -> None:
+def keep_up(turn: Turn, staging_image: str) -> None:
     """Create and update what the job needs, and delete its leftovers."""
     for member in turn.census.leftovers:
         turn.delete_pod(member)
@@ -36,7 +35,7 @@ def keep_up(turn: Turn, hooks: Iterable[PodHook] = ()) -> None:
         supported = _support(turn)
         group = keep_group(turn)
         if supported and group is not None and group.status.phase not in ("", "Pending"):
-            _pods(turn, hooks)
+            _pods(turn, staging_image)
         message = _waiting_for_queue(turn, group)
     if message or turn.phase == "Pending":
         turn.say(message)
@@ -96,10 +95,10 @@ def _content(manifest: JsonObject) -> Patch:
     return Patch(manifest["kind"], meta["namespace"], meta["name"], {"data": manifest["data"]})
 
 
-def _pods(turn: Turn, hooks: Iterable[PodHook]) -> None:
+def _pods(turn: Turn, staging_image: str) -> None:
     """The pods that are missing: neither there, nor done, nor held back, their name free."""
     job = replace(adapted(turn.job, turn.ledger), status=turn.status)
-    maker = PodMaker(job, hooks)
+    maker = PodMaker(job, staging_image)
     census, allowed = turn.census, open_tasks(turn.census)
     for task in job.spec.tasks:
         if task.name not in allowed:

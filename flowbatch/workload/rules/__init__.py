@@ -24,6 +24,7 @@ from flowbatch.errors import SpecError
 from flowbatch.workload.rules import job, schema
 from flowbatch.workload.rules.cel import cel_rules
 from flowbatch.workload.rules.cron import CRON_RULES, check_cron, child_of
+from flowbatch.workload.rules.data import check_data
 from flowbatch.workload.rules.flow import FLOW_RULES, check_flow, check_flow_served
 from flowbatch.workload.rules.flowgraph import check_flow_graph
 from flowbatch.workload.rules.graph import check_graph
@@ -85,7 +86,7 @@ _JOB_CHECKS: tuple[Check, ...] = (
 
 def check_job(manifest: JsonObject, *, served: frozenset[str] | None = None) -> list[SpecError]:
     """Every problem of a Job. `served`: the optional fields that the cluster's schema has (None: not known, all)."""
-    checks = (*_JOB_CHECKS, check_retries, lambda raw: check_served(raw, served))
+    checks = (*_JOB_CHECKS, check_retries, check_data, lambda raw: check_served(raw, served))
     return _check(manifest, JOB, schema.JOB, job.JOB_RULES, checks)
 
 

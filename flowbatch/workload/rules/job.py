@@ -7,6 +7,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import ROOT_QUEUE
 from flowbatch.api.timestamps import parse_duration
 from flowbatch.errors import SpecError, did_you_mean
+from flowbatch.workload.roles import PLUGINS
 from flowbatch.workload.rules import names
 from flowbatch.workload.rules.reading import dict_of, dicts_of, replicas_of, task_name, text_of, whole_of
 from flowbatch.workload.rules.table import Rule
@@ -19,6 +20,8 @@ from flowbatch.workload.vocabulary import (
     TOPOLOGY_POLICIES,
 )
 
+#: Plugins with a Service or a Secret of the job's name, of their own or of a plugin that they bring along.
+_NAMING = frozenset(name for name, plugin in PLUGINS.items() if name in ("svc", "ssh") or "svc" in plugin.needs)
 #: Plugins whose objects and volumes are named after the job with an ending of this many characters.
 _ENDING_CHARS = len("-svc")
 
@@ -186,7 +189,7 @@ def _job_name(manifest: JsonObject) -> Iterator[SpecError]:
 
 def _object_names(path: str, name: str, plugins: JsonObject) -> Iterator[SpecError]:
     """With services and host names come narrower rules than a job's name alone has."""
-    if not plugins.keys() & {"svc", "ssh", "tensorflow", "pytorch", "mpi", "ray"}:
+    if not plugins.keys() & _NAMING:
         return
     problem = names.label_problem(name)
     if not problem and len(name) > names.LABEL_CHARS - _ENDING_CHARS:

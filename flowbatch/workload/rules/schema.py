@@ -160,6 +160,8 @@ RETRY = Fields(
     }
 )
 POLICY = Fields({"action": TEXT, "event": TEXT, "events": TEXTS, "exitCode": INT32, "timeout": TEXT})
+DATA_INPUT = Fields({"name": TEXT, "url": TEXT, "path": TEXT, "digest": TEXT, "secretName": TEXT})
+DATA_OUTPUT = Fields({"name": TEXT, "path": TEXT, "url": TEXT, "policy": TEXT, "secretName": TEXT})
 TASK = Fields(
     {
         "name": TEXT,
@@ -179,6 +181,8 @@ TASK = Fields(
             }
         ),
         "retry": RETRY,
+        "inputs": ListOf(DATA_INPUT),
+        "outputs": ListOf(DATA_OUTPUT),
     }
 )
 VOLUME = Fields({"mountPath": TEXT, "volumeClaimName": TEXT, "volumeClaim": Fields(strict=False, nulls=True)})
@@ -202,6 +206,8 @@ JOB_SPEC = Fields(
         "activeDeadlineSeconds": INT32,
         "ttlSecondsAfterSuspended": INT32,
         "reservationPolicy": TEXT,
+        "inputs": ListOf(DATA_INPUT),
+        "outputs": ListOf(DATA_OUTPUT),
     }
 )
 _CRON_TEMPLATE = Fields({"metadata": METADATA, "spec": JOB_SPEC}, nulls=True)

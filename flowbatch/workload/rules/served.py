@@ -14,6 +14,10 @@ ADDED: dict[str, tuple[str, str]] = {
     "JobSpec.activeDeadlineSeconds": ("spec.activeDeadlineSeconds", "set it in the pod templates"),
     "JobSpec.ttlSecondsAfterSuspended": ("spec.ttlSecondsAfterSuspended", "install flowbatch's CRDs"),
     "JobSpec.reservationPolicy": ("spec.reservationPolicy", "install flowbatch's CRDs"),
+    "JobSpec.inputs": ("spec.inputs", "install flowbatch's CRDs"),
+    "JobSpec.outputs": ("spec.outputs", "install flowbatch's CRDs"),
+    "TaskSpec.inputs": ("spec.tasks[].inputs", "install flowbatch's CRDs"),
+    "TaskSpec.outputs": ("spec.tasks[].outputs", "install flowbatch's CRDs"),
     "TaskSpec.retry": ("spec.tasks[].retry", "install flowbatch's CRDs"),
     "DependsOn.status": ("spec.tasks[].dependsOn.status", "install flowbatch's CRDs"),
 }

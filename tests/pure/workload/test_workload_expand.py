@@ -86,14 +86,6 @@ def test_making_a_pod_never_touches_the_template():
     assert msgspec.json.encode(job) == before
 
 
-def test_hooks_finish_pods_after_the_plugins():
-    def stage(pod, _job, task, index):
-        pod["spec"]["initContainers"] = [{"name": f"fetch-{task.name}-{index}"}]
-
-    job = a_job()
-    assert pods(job, job.spec.tasks[0], 1, hooks=[stage])["spec"]["initContainers"] == [{"name": "fetch-worker-1"}]
-
-
 def test_claims_are_mounted_everywhere_and_new_ones_have_lasting_names():
     volumes = [
         {"mountPath": "/old", "volumeClaimName": "data"},
