@@ -60,9 +60,11 @@ def _copy(item: Item, partial: Path) -> None:
         partial.mkdir()
         storage.get(f"{path.rstrip('/')}/", f"{partial}/", recursive=True)
         return
-    if not storage.exists(path) or storage.isdir(path):
+    # Of http, fsspec says "not there" whatever the server answers; asked for the file, it tells what went wrong.
+    web = "http" in storage.protocol
+    if not web and (not storage.exists(path) or storage.isdir(path)):
         raise StagingError("NotFound", f"{item.url}: there is no such file")
-    expected = storage.info(path).get("size")
+    expected = None if web else storage.info(path).get("size")
     storage.get_file(path, str(partial))
     found = partial.stat().st_size
     if expected is not None and found != expected:
