@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flowbatch.api.batch import DataState
 from flowbatch.api.core import Event, Pod
 from flowbatch.api.kinds import EVENT
 from flowbatch.api.meta import ObjectMeta
@@ -96,6 +97,10 @@ def _print_job(view: JobView, events: Sequence[Event]) -> None:
         ("  NAME", "REPLICAS", "MIN", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "AFTER"),
         [_task_row(view, task.name) for task in job.spec.tasks],
     )
+    if status.data:
+        print("Data:")
+        rows = [(f"  {each.task}-{each.index}/{each.name}", *_data_row(each)) for each in status.data]
+        print_table(("  POD/NAME", "STATE", "BYTES", "DIGEST", "URL"), rows)
     print(f"Why: {explain(job, view.group, view.queue, view.pods)}")
     if view.pods:
         print("Pods:")
@@ -122,6 +127,12 @@ def _task_row(view: JobView, name: str) -> Sequence[object]:
     minimum = task.min_available if task.min_available is not None else task.replicas
     after = ", ".join(task.depends_on.name) if task.depends_on else "-"
     return (f"  {name}", task.replicas, minimum, *counts, after)
+
+
+def _data_row(each: DataState) -> Sequence[object]:
+    """An input or output; of a failure, why in place of the digest."""
+    said = f"{each.reason}: {each.message}" if each.reason else each.digest[:19]
+    return each.state, each.bytes, said, each.url
 
 
 def _pod_row(pod: Pod) -> Sequence[object]:

@@ -60,6 +60,10 @@ def test_parameter_servers_train_a_model_that_works(example: Example) -> None:
     assert said.endswith("Completed\n")
 
 
+def test_data_comes_and_goes_with_its_jobs(example: Example) -> None:
+    assert example("staged_data").splitlines() == ["1275 + 3775 = 5050", "Succeed"]
+
+
 def test_the_second_gang_waits_whole_and_says_what_it_lacks(example: Example) -> None:
     said = example("two_gangs").splitlines()
     waits = next(line for line in said if line.startswith("second: ") and "unschedulable" in line)
