@@ -58,6 +58,16 @@ def size_of(sums: dict[str, float]) -> float:
     return sum(sums.values())
 
 
+@step(resources=small)
+def whole(number: float) -> int:
+    return round(number)
+
+
+@step(resources=small)
+def told(number: int) -> str:
+    return f"n is {number}"
+
+
 @flow
 def weighing(text: str, parts: int = 3) -> tuple[float, str | None, str | None]:
     weights = weigh.map(split(text, parts=parts), max_parallel=2, factor=0.5)

@@ -23,6 +23,7 @@ from flowbatch_dsl import (
     Task,
     Workflow,
     flow,
+    gang,
     jax,
     ray,
     step,
@@ -135,6 +136,19 @@ def test_a_workflow_of_jobs_passes_values_on(here: LocalCluster) -> None:
     run = Workflow("pass", Node(give, outputs=["n"]) >> Node(take, inputs={"N": "give.n"})).submit(here)
     run.wait(timeout=100)
     assert [line.text for line in run.logs("take", follow=True)] == ["got 7"]
+
+
+def test_a_job_stands_among_typed_steps(here: LocalCluster) -> None:
+    words = ["sh", "-c", """test "$N" = 3 && echo "{\\"n\\": $N}" > /dev/termination-log"""]
+    job = Job("middle", tasks=[Task("main", words, resources=small)])
+
+    def mixed() -> str:
+        size = realsteps.size_of({"a": 1, "b": 2})
+        given = gang(job, inputs={"N": realsteps.whole(size)}, output="n", local=lambda: 3)
+        return realsteps.shout(realsteps.told(given))
+
+    run = flow(mixed).bind().submit(here)
+    assert run.result(timeout=100) == mixed() == "N IS 3"
 
 
 def test_ray_shaped_head_workers_and_driver_meet(here: LocalCluster) -> None:
