@@ -79,6 +79,8 @@ class Keeping(Accounting):
             and node.fact is not None
             and not self.table.over[node.row]
             and all(amount <= left.get(axis, 0) for axis, amount in shape.request)
+            # Where the node has shrunk, what it leaves is not all there.
+            and all(amount <= self.table.free_at(axis, node.row) for axis, amount in shape.request)
         )
 
     def _drop_reservations(self, row: Row) -> None:
