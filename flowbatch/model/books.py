@@ -90,11 +90,14 @@ class Books:
                 self._show_cpus(node)
         return node
 
-    def _show_cpus(self, node: Node) -> None:
-        """What is told of a node's cpus is true of its row from now on."""
-        fact = self.numa.facts.get(node.name)
+    def _show_cpus(self, node: Node) -> bool:
+        """What is told of a node's cpus is true of its row from now on. Returns whether its policy is another."""
+        fact, before = self.numa.facts.get(node.name), self.columns.cpus_of(node.row)
         self.numa.set(node.row, fact)
-        self.columns.set_cpus(node.row, cpu_policy(fact) if fact is not None else None)
+        policy = cpu_policy(fact, self.numa.layout(node.row)) if fact is not None else None
+        if policy != before:
+            self.columns.set_cpus(node.row, policy)
+        return policy != before
 
     def _drop_node_if_idle(self, node: Node) -> None:
         if node.fact is None and not node.tasks:
@@ -103,7 +106,8 @@ class Books:
             self.devices.set(node.row, (), ())
             self.device_claims.rooms.forget(node.row)
             self.numa.forget(node.row)
-            self.columns.set_cpus(node.row, None)
+            if self.columns.cpus_of(node.row) is not None:
+                self.columns.set_cpus(node.row, None)
             self.table.drop_row(node.row)
 
     def _gang(self, gang_id: GangId) -> Gang:

@@ -123,11 +123,14 @@ class NodeColumns:
         self.cordoned.set(row, cordoned or None)
         self._note(row)
 
+    def cpus_of(self, row: Row) -> str | None:
+        """What a node's kubelet does about cpus, as `cpus.cpu_policy` says it; None where that is not known."""
+        return self.cpus.values[self.cpus.ids[row]] if row < self.cpus.ids.size else None
+
     def set_cpus(self, row: Row, policy: str | None) -> None:
-        """What a node's kubelet does about cpus, as `cpus.cpu_policy` says it."""
-        if policy is not None or row < self.cpus.ids.size:
-            self.cpus.set(row, policy)
-            self._note(row)
+        """The same, as it now is."""
+        self.cpus.set(row, policy)
+        self._note(row)
 
     def _note(self, row: Row) -> None:
         if len(self._log) >= LOG_MAX:

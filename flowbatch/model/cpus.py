@@ -52,9 +52,14 @@ class Layout:
         return [(name, (cpus & each).bit_count()) for name, each in pairs if cpus & each]
 
 
-def cpu_policy(fact: NumaSeen) -> str:
-    """In one word what a kubelet does about cpus: its topology manager's policy, "none" or "shared" (no own cpus)."""
-    return (fact.policy or "none") if fact.static else "shared"
+def cpu_policy(fact: NumaSeen, layout: Layout | None) -> str:
+    """In one word what a kubelet does about cpus: its topology manager's policy, "none", or why it is not known.
+
+    "shared": nobody has cpus of his own. "unreadable": it aligns them, but not how its cpus lie.
+    """
+    if not fact.static:
+        return "shared"
+    return "unreadable" if layout is None and fact.policy in ALIGNMENTS else fact.policy or "none"
 
 
 def layout_of(fact: NumaSeen) -> Layout | None:

@@ -106,13 +106,25 @@ class NodeFacts(Whereabouts):
         node = self.nodes.get(name)
         if node is None:
             return
-        # Room held for others is given up first: it is in terms of cpus that others may have by now.
-        self._drop_reservations(node.row)
-        self._show_cpus(node)
+        before = self.numa.layout(node.row)
+        if self._show_cpus(node):
+            self.changes.nodes[node.row] = None
         for task in node.tasks.values():
             self._hold_cpus(task)
-        self.changes.nodes[node.row] = None
         self.changes.freed[node.row] = None
+        if before != self.numa.layout(node.row) or self._cpus_lost(node.row):
+            self._drop_reservations(node.row)
+
+    def _cpus_lost(self, row: Row) -> bool:
+        """A kubelet has given away cpus that are kept for members to come."""
+        if not self.table.reserved[:, row].any():
+            return False
+        return any(
+            at == row and not self.numa.has(row, cpus)
+            for gang in self.gangs.values()
+            for each in gang.reservations
+            for at, cpus in zip(each.rows.repeat(each.counts).tolist(), each.cpus or (), strict=bool(each.cpus))
+        )
 
     # -- network domains
 

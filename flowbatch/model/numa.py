@@ -30,6 +30,8 @@ class NumaTable:
         #: By name: a Numatopology may come before its node.
         self.facts: dict[NodeName, NumaSeen] = {}
         self._layouts: dict[Row, Layout] = {}
+        #: How many nodes have so many NUMA nodes.
+        self._widths: dict[int, int] = {}
         self._known: dict[tuple[object, ...], Layout | None] = {}
         #: By row: what the kubelet says is free, and what it gave to whom.
         self._free: dict[Row, int] = {}
@@ -53,19 +55,22 @@ class NumaTable:
     @property
     def widest(self) -> int:
         """NUMA nodes of the node that has most."""
-        return max((len(layout.numa) for layout in self._layouts.values()), default=1)
+        return max(self._widths, default=1)
 
     # -- nodes
 
     def set(self, row: Row, fact: NumaSeen | None) -> None:
         """What a node's Numatopology now says; None for nothing. What pods hold there is kept."""
         layout = self._layout(fact) if fact is not None else None
+        before = self._layouts.pop(row, None)
+        if before is not None:
+            _count(self._widths, len(before.numa), -1)
         if layout is None or fact is None:
-            if self._layouts.pop(row, None) is not None:
-                self._told.pop(row, None)
-                del self._free[row]
+            if before is not None:
+                del self._told[row], self._free[row]
                 self._state[row] = self._empty[row] = UNALIGNED
             return
+        _count(self._widths, len(layout.numa), 1)
         self._reach(row + 1)
         self._layouts[row] = layout
         self._free[row] = readable(fact.free)
@@ -87,6 +92,10 @@ class NumaTable:
     def layout(self, row: Row) -> Layout | None:
         """The cpus of a node whose kubelet aligns them."""
         return self._layouts.get(row)
+
+    def has(self, row: Row, cpus: int) -> bool:
+        """The kubelet says that nobody has any of `cpus`."""
+        return not cpus & ~self._free.get(row, -1)
 
     def told(self, row: Row, uid: PodUid, key: str) -> int:
         """What the kubelet says it gave to a pod; nothing where it says nothing."""
@@ -221,8 +230,9 @@ class NumaTable:
                 yield row
 
 
-def _count(sets: dict[int, int], cpus: int, sign: int) -> None:
-    if cpus:
-        sets[cpus] = sets.get(cpus, 0) + sign
-        if not sets[cpus]:
-            del sets[cpus]
+def _count(numbers: dict[int, int], each: int, sign: int) -> None:
+    """One more of `each`; nothing is not counted."""
+    if each:
+        numbers[each] = numbers.get(each, 0) + sign
+        if not numbers[each]:
+            del numbers[each]

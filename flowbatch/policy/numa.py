@@ -54,6 +54,8 @@ def _reason(wanted: str, policy: str | None) -> str | None:
         return "node(s) didn't report their NUMA topology"
     if policy == "shared":
         return "node(s) didn't have the cpu manager policy static"
+    if policy == "unreadable":
+        return "node(s) reported a NUMA topology that cannot be understood"
     return f"node(s) had topology manager policy {policy}, not {wanted}"
 
 

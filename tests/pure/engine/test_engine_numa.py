@@ -308,6 +308,29 @@ def test_members_to_come_have_their_cpus_kept():
     assert held(engine, "g-0", "g-late-0") == ["0-2", "4-6"]
 
 
+def test_room_kept_for_members_to_come_outlasts_news_that_do_not_concern_it():
+    engine = aware(*ONE, "gang g: 1x cpu=3 own 3, ?1x late cpu=3 own 3 ~task")
+    cycle(engine)
+    (kept,) = engine.state.gangs[GangId("ns/g")].reservations
+    engine.observe([seen_again(engine, "g-0", node="n1", phase="Running", cpus="0-2")])
+    engine.observe([numa("n1", "single-numa-node 2x 4, pod ns/g-0 0-2")])
+    cycle(engine, 2_000)
+    assert engine.state.gangs[GangId("ns/g")].reservations == (kept,)
+    engine.observe([numa("n1", "single-numa-node 2x 4, pod ns/g-0 0-2, taken 4")])
+    assert engine.state.gangs[GangId("ns/g")].reservations == ()
+
+
+def test_news_of_cpus_wake_those_who_wait_for_another_policy_only_when_it_changes():
+    engine = aware(*ONE, "gang g: 1x cpu=3 own 3 like restricted")
+    cycle(engine)
+    tried = engine.counters.attempts
+    engine.observe([numa("n1", "single-numa-node 2x 4, taken 0-1")])
+    cycle(engine, 2_000)
+    assert engine.counters.attempts == tried
+    engine.observe([numa("n1", "restricted 2x 4, taken 0-1")])
+    assert bound(cycle(engine, 3_000)) == {"g-0": "n1"}
+
+
 def test_cpus_kept_for_members_who_never_come_are_free_again():
     engine = aware(*ONE, "gang g: 1x cpu=3 own 3, ?1x late cpu=3 own 3 ~task", "gang h: 1x cpu=4 own 4")
     assert gangs_bound(cycle(engine)) == {"g": 1}
@@ -344,7 +367,9 @@ def test_sets_that_cannot_be_read_are_no_cpus():
     engine.observe([structs.replace(numa("n1", "single-numa-node 2x 4"), free="all of them", told=(("x", "?"),))])
     assert not binds(cycle(engine))
     engine.observe([structs.replace(numa("n1", "single-numa-node 2x 4"), cores=("no set",))])
+    engine.observe(gang("named", "1x cpu=3 own 3 like single-numa-node", 9))
     assert bound(cycle(engine, 2_000)) == {"g-0": "n1"}
+    assert "1 node(s) reported a NUMA topology that cannot be understood" in why(engine, "named")
 
 
 # -- room that others make
