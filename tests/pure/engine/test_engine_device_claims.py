@@ -523,5 +523,5 @@ def test_what_was_decided_for_a_shared_claim_holds_for_those_who_come_before_it_
     shared = claim("data", ask("1 gpu"))
     world = engine(*slices("n1: a b", "n2: a b"), device_class(), shared, *sharing("gang g: 1x cpu=1", "data"))
     first = given(cycle(world))
-    world.observe(sharing("gang h: 2x cpu=1", "data"))
+    world.observe(sharing("gang h: 1x cpu=1", "data"))
     assert given(cycle(world)) == first == {"ns/data": ["pool-n1/a"]}
