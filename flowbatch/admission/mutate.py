@@ -12,6 +12,7 @@ from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import DEFAULT_QUEUE, HIERARCHY, HIERARCHY_WEIGHTS, ROOT_QUEUE
 from flowbatch.workload import defaults
+from flowbatch.workload.queuegate import gated
 from flowbatch.workload.rules.reading import dict_of, text_of
 
 
@@ -34,7 +35,7 @@ def mutated(
         case (POD_GROUP.api_version, POD_GROUP.kind):
             return _in_namespace_queue(defaults.default_pod_group(new), world)
         case (POD.api_version, POD.kind) if old is None and isinstance(new.get("spec"), dict):
-            return placed(new, namespace_of(new), groups)
+            return gated(placed(new, namespace_of(new), groups))
         case _:
             return new
 

@@ -49,6 +49,8 @@ SCHEDULING_QUEUE_NAME = "scheduling.volcano.sh/queue-name"
 SLA_WAITING_TIMES = ("sla-waiting-time", "volcano.sh/sla-waiting-time")
 GROUP_MIN_MEMBER = "scheduling.volcano.sh/group-min-member"
 GROUP_MIN_RESOURCES = "scheduling.volcano.sh/group-min-resources"
+#: An annotation of a pod ("true"), and the scheduling gate that it then has until its queue has room for it.
+QUEUE_ALLOCATION_GATE = "scheduling.volcano.sh/queue-allocation-gate"
 CLOSED_BY_PARENT = "volcano.sh/closed-by-parent"
 #: On a Queue, for the drf plugin: its path in a tree of its own ("root/a/b"), and the weights along it ("1/2/8").
 HIERARCHY = "volcano.sh/hierarchy"

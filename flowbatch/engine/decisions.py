@@ -24,6 +24,7 @@ __all__ = [
     "Step",
     "TaskReport",
     "Tick",
+    "Ungate",
 ]
 
 
@@ -62,6 +63,14 @@ class Nominate(Order, frozen=True):
     namespace: str
     name: str
     node: NodeName | None
+
+
+class Ungate(Order, frozen=True):
+    """Take off the queue's gate of a pod that has no place yet: its queue has room, so more nodes would help."""
+
+    uid: PodUid
+    namespace: str
+    name: str
 
 
 class Release(Order, frozen=True):
@@ -144,7 +153,9 @@ class PolicyReport(Order, frozen=True):
     failures: int
 
 
-Decision = Bind | Evict | Nominate | Release | Ask | Report | QueueReport | Remember | HyperNodeReport | PolicyReport
+Decision = (
+    Bind | Evict | Nominate | Release | Ungate | Ask | Report | QueueReport | Remember | HyperNodeReport | PolicyReport
+)
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

@@ -189,6 +189,8 @@ class Engine:
         task = self.state.tasks.get(uid)
         if task is not None and task.node is not None:
             self.state.refuse(uid, task.node.name, permanent=False)
+        elif task is not None:
+            self._orders.gate_stayed(task)
 
     # -- decisions out
 
@@ -308,8 +310,8 @@ class Engine:
             self._lineup.questions.settled(gang.id)
         if self.policy.reserving:
             self._promise(gang, what, outcome)
-        if outcome.blocker is not None and not outcome.placed and self.state.device_claims.claims:
-            self._orders.release(gang)
+        if not outcome.placed:
+            self._orders.let_wait(gang, what.parts, outcome.blocker)
         if outcome.blocker is None or outcome.placed or outcome.settled:
             self._lineup.blockers.pop(gang.id, None)
             self._lineup.sort(gang.id, gang)

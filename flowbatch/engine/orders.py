@@ -3,21 +3,29 @@
 import msgspec
 
 from flowbatch.engine.counters import Counters
-from flowbatch.engine.decisions import Bind, Evict, Release, Step
+from flowbatch.engine.decisions import Bind, Evict, Release, Step, Ungate
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.outbox import Outbox
+from flowbatch.engine.standing import Part
 from flowbatch.model.asks import DeviceAsk
+from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsNode, NeedsPeers, NeedsTopology
 from flowbatch.model.devices import Bank, fullest
 from flowbatch.model.gangs import Gang, Task
-from flowbatch.model.ids import GangId
+from flowbatch.model.ids import GangId, PodUid
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.nodes import Node
 from flowbatch.model.shapes import Shape
 from flowbatch.model.state import ClusterState
+from flowbatch.model.steps import QUEUE_GATE
 from flowbatch.model.table import Floats
 from flowbatch.model.view import View
 from flowbatch.policy import cpuids, deviceids
 from flowbatch.policy.policy import Policy
+
+#: What nodes lack, and not what queues allow: limits are asked first.
+LACKING_NODES = NeedsCapacity | NeedsNode | NeedsPeers | NeedsTopology
+#: Pods that are remembered as having been let go through their queue's gate.
+REMEMBERED = 100_000
 
 
 class Orders:
@@ -29,6 +37,7 @@ class Orders:
         self._guard = guard
         self._counters = counters
         self._outbox = outbox
+        self._ungated: dict[PodUid, None] = {}
 
     def adopt(self, policy: Policy) -> None:
         """Under another policy there may be other steps before a pod is bound, and other devices are better."""
@@ -47,6 +56,8 @@ class Orders:
             patch = {"metadata": {"uid": task.fact.uid, "annotations": said}}
             steps.append(Step("patch", "devices" if task.devices else "cpus", msgspec.json.encode(patch).decode()))
         fact = task.fact
+        if fact.queue_gate:
+            steps.append(Step("gate", QUEUE_GATE))
         self._outbox.bind(Bind(fact.uid, fact.namespace, fact.name, node.name, gang.id, tuple(steps)))
 
     def evict(self, task: Task, reason: str, beneficiary: GangId | None) -> None:
@@ -59,7 +70,30 @@ class Orders:
         fact = task.fact
         self._outbox.evict(Evict(fact.uid, fact.namespace, fact.name, reason, beneficiary))
 
-    def release(self, gang: Gang) -> None:
+    def let_wait(self, gang: Gang, parts: list[Part], blocker: Blocker | None) -> None:
+        """A gang that found no place: what others must know of that, or must do."""
+        if isinstance(blocker, LACKING_NODES):
+            self._ungate(parts)
+        if blocker is not None and self._state.device_claims.claims:
+            self._release(gang)
+
+    def _ungate(self, parts: list[Part]) -> None:
+        """Their queue has room for them and no node has: those who bring nodes may see them (Volcano: gate removal)."""
+        if len(self._ungated) > REMEMBERED:
+            self._ungated.clear()
+        for part in parts:
+            for task in part.tasks[: part.must or 1]:
+                fact = task.fact
+                if fact.queue_gate and fact.uid not in self._ungated:
+                    self._ungated[fact.uid] = None
+                    self._outbox.ungate(Ungate(fact.uid, fact.namespace, fact.name))
+
+    def gate_stayed(self, task: Task) -> None:
+        """It could not be taken off: once more, when its gang is tried again."""
+        if self._ungated.pop(task.uid, True) is None and task.gang is not None:
+            self._state.changes.gangs[task.gang.id] = task.gang
+
+    def _release(self, gang: Gang) -> None:
         """It waits: what its claims were given for a place that came to nothing must not keep it from others."""
         claims, tasks = self._state.device_claims, self._state.tasks
         for claim in dict.fromkeys(claim for task in gang.pending.values() for claim in task.fact.device_claims):

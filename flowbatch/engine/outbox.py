@@ -15,6 +15,7 @@ from flowbatch.engine.decisions import (
     QueueReport,
     Release,
     Report,
+    Ungate,
 )
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, HyperNodeName, QueueName
@@ -27,7 +28,7 @@ class Outbox:
     """Orders in the order they were decided, then reports."""
 
     def __init__(self) -> None:
-        self._orders: list[Bind | Evict | Nominate | Release | Ask] = []
+        self._orders: list[Bind | Evict | Nominate | Release | Ungate | Ask] = []
         self._touched: dict[GangId, None] = {}
         #: With the uid it was said of: a successor of the same name has heard nothing yet.
         self._said: dict[GangId, tuple[str, Report]] = {}
@@ -55,11 +56,15 @@ class Outbox:
         """Have this given back."""
         self._orders.append(order)
 
+    def ungate(self, order: Ungate) -> None:
+        """Let autoscalers see this one."""
+        self._orders.append(order)
+
     def ask(self, order: Ask) -> None:
         """Ask this."""
         self._orders.append(order)
 
-    def drain(self) -> list[Bind | Evict | Nominate | Release | Ask]:
+    def drain(self) -> list[Bind | Evict | Nominate | Release | Ungate | Ask]:
         """All orders since the last plan."""
         orders, self._orders = self._orders, []
         return orders

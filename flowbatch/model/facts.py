@@ -377,6 +377,8 @@ class PodSeen(Fact, frozen=True):
     cpus: str = ""
     #: ResourceClaims that the shape's `device_claims` are about, as "namespace/name"; empty where there is none yet.
     device_claims: tuple[str, ...] = ()
+    #: Only its queue's gate is left of its gates: whoever gives it a place takes that off.
+    queue_gate: bool = False
 
 
 class QuotaSeen(Fact, frozen=True):

@@ -1,8 +1,11 @@
 """What a binding may need first."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+#: The scheduling gate that waits for nothing but room in a queue (Volcano: SchedulingGatesQueueAdmission).
+QUEUE_GATE: Final = "scheduling.volcano.sh/queue-allocation-gate"
 
 
 class Step(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -15,9 +15,10 @@ from typing import Protocol
 
 import anyio
 
+from flowbatch.api import names
 from flowbatch.api.kinds import NODE, POD
 from flowbatch.engine import events
-from flowbatch.engine.decisions import Bind, Evict, Nominate, Release, Step
+from flowbatch.engine.decisions import Bind, Evict, Nominate, Release, Step, Ungate
 from flowbatch.kube.errors import ApiError, Fenced, Invalid, NotFound, ServerError, Throttled, TransportError
 from flowbatch.kube.request import Request, get_object
 from flowbatch.kube.watch import EventDecoder, Malformed
@@ -296,6 +297,15 @@ class Bindings:
         except Malformed as error:
             raise NoSuchStep(f"pod {name} cannot be read: {error}") from error
         return pod.metadata.uid == uid and not pod.spec.node_name
+
+    async def ungate(self, order: Ungate) -> None:
+        """Take the queue's gate off a pod; one that has none any more is as it should be."""
+        try:
+            await self._sender.send(requests.ungate_request(order))
+        except (NotFound, Fenced):
+            return
+        except (ApiError, TransportError) as error:
+            self._tell_late(order.uid, events.StepFailed(order.uid, names.QUEUE_ALLOCATION_GATE, str(error)))
 
     async def nominate(self, order: Nominate) -> None:
         """Write whose room is being made; losing it costs a restarted scheduler only its memory of that."""

@@ -27,6 +27,7 @@ from flowbatch.engine.decisions import (
     Release,
     Remember,
     Report,
+    Ungate,
 )
 from flowbatch.kube.errors import ApiError, Fenced, TransportError
 from flowbatch.metrics import EVICTIONS, GANG_WAIT_SECONDS, PARKED_GANGS, POLICY_ERRORS
@@ -124,6 +125,8 @@ class Dispatch:
             case Release():
                 turn = partial(self.bindings.release, decision)
                 self.lanes.put(f"claim/{decision.claim}", Rank.PHASE, turn)
+            case Ungate():
+                self.lanes.put(f"pod/{decision.uid}", Rank.PHASE, partial(self.bindings.ungate, decision))
             case Ask():
                 self.asking.ask(decision)
             case PolicyReport():

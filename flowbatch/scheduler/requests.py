@@ -18,7 +18,7 @@ from flowbatch.api.meta import Condition, JsonObject, ObjectMeta, Statement
 from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.timestamps import format_time
-from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Remember, Report, Step
+from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Remember, Report, Step, Ungate
 from flowbatch.errors import FlowbatchError
 from flowbatch.kube.request import Request, bind_pod, create_object, evict_pod, patch_object
 from flowbatch.model.ids import GangId
@@ -55,10 +55,7 @@ def step_request(order: Bind, step: Step) -> Request:
         body: JsonObject = {"metadata": {"uid": order.uid, "annotations": {step.name: step.value}}}
         return patch_object(POD, order.name, body, order.namespace)
     if step.kind == "gate":
-        # So a strategic patch removes one element of a list that has a key.
-        gates = [{"name": step.name, "$patch": "delete"}]
-        body = {"metadata": {"uid": order.uid}, "spec": {"schedulingGates": gates}}
-        return patch_object(POD, order.name, body, order.namespace, content="strategic")
+        return _without_gate(order, step.name)
     if step.kind == "patch":
         try:
             body = msgspec.json.decode(step.value, type=JsonObject)
@@ -98,6 +95,18 @@ def _is_locked(text: str | None, moment: datetime) -> bool:
     except (ValueError, TypeError):
         # Nobody can say how old it is: its owner must take it off.
         return True
+
+
+def _without_gate(order: Bind | Ungate, gate: str) -> Request:
+    # So a strategic patch removes one element of a list that has a key.
+    gates = [{"name": gate, "$patch": "delete"}]
+    body: JsonObject = {"metadata": {"uid": order.uid}, "spec": {"schedulingGates": gates}}
+    return patch_object(POD, order.name, body, order.namespace, content="strategic")
+
+
+def ungate_request(order: Ungate) -> Request:
+    """Nothing but the queue's gate is taken off."""
+    return _without_gate(order, names.QUEUE_ALLOCATION_GATE)
 
 
 def evict_request(order: Evict) -> Request:
@@ -205,8 +214,9 @@ def wire_condition(condition: Condition) -> JsonObject:
 
 
 def pod_condition_request(pod: Pod, reason: str, message: str, moment: datetime) -> Request | None:
-    """PodScheduled=False with `message`, or None where the pod is bound or says so already."""
-    if pod.spec.node_name:
+    """PodScheduled=False with `message`, or None where the pod is bound, behind a gate, or says so already."""
+    if pod.spec.node_name or pod.spec.scheduling_gates:
+        # Behind a gate its condition is the API server's, and autoscalers are not to see it as without a place.
         return None
     wanted = Condition(type="PodScheduled", status="False", reason=reason, message=shorten(message))
     present = next((each for each in pod.status.conditions if each.type == wanted.type), None)

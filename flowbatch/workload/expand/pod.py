@@ -8,6 +8,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.workload.effective import effective
 from flowbatch.workload.expand.claims import claim_name
 from flowbatch.workload.expand.podgroup import pod_group_name
+from flowbatch.workload.queuegate import gated
 from flowbatch.workload.roles import cast
 from flowbatch.workload.roles.contract import owner_of
 from flowbatch.workload.roles.hosts import pod_name
@@ -47,6 +48,7 @@ class PodMaker:
             pod["spec"]["schedulerName"] = job.spec.scheduler_name
         if job.spec.priority_class_name and not pod["spec"].get("priorityClassName"):
             pod["spec"]["priorityClassName"] = job.spec.priority_class_name
+        pod = gated(pod)
         _mount_claims(pod, job)
         for plugin, flags in self._plugins:
             plugin.on_pod(pod, job, task, index, flags)

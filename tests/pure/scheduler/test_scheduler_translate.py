@@ -5,9 +5,11 @@ import json
 import msgspec
 import pytest
 
+from flowbatch.api import names
 from flowbatch.api.core import Node, Pod, PriorityClass
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.engine import events
+from flowbatch.model.steps import QUEUE_GATE
 from flowbatch.scheduler import translate
 from flowbatch.scheduler.queue_facts import queue_fact
 from flowbatch.scheduler.shapes import MAX_UNITS, Shapes
@@ -253,3 +255,15 @@ def test_a_groups_annotations_become_facts_and_those_that_cannot_be_read_say_not
     assert (said.estimate_ms, said.wait_ms, said.must_keep, said.may_lack) == (5_400_000, 10_000, "50%", "")
     bad = fact({"flowbatch.dev/running-estimate": "long", "sla-waiting-time": "-3s"})
     assert (bad.topology, bad.estimate_ms, bad.wait_ms) == (None, None, None)
+
+
+def test_the_gate_of_its_queue_holds_a_pod_back_no_more_than_its_queue_does():
+    def gates(*these):
+        fact = seen({"schedulingGates": [{"name": each} for each in these]})
+        return fact.gated, fact.queue_gate
+
+    assert gates() == (False, False)
+    assert gates(QUEUE_GATE) == (False, True)
+    assert gates("other") == (True, True)
+    assert gates(QUEUE_GATE, "other") == (True, True)
+    assert names.QUEUE_ALLOCATION_GATE == QUEUE_GATE

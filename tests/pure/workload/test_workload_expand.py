@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from flowbatch.api.batch import Job
+from flowbatch.api.names import QUEUE_ALLOCATION_GATE as GATE
 from flowbatch.api.quantity import amounts
 from flowbatch.workload.defaults import default_job
 from flowbatch.workload.effective import effective
@@ -225,3 +226,14 @@ def test_anything_with_manifests_can_be_submitted():
 
     assert isinstance(Flow(), Manifests)
     assert not isinstance(object(), Manifests)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "value", "gates"),
+    [("volcano", "true", ["a", GATE]), ("volcano", "false", ["a"]), ("default-scheduler", "true", ["a"])],
+)
+def test_a_pod_that_asks_for_it_comes_behind_the_gate_of_its_queue(scheduler, value, gates):
+    spec = {**TEMPLATE["spec"], "schedulerName": scheduler, "schedulingGates": [{"name": "a"}]}
+    template = {**TEMPLATE, "metadata": {"annotations": {GATE: value}}, "spec": spec}
+    job = a_job(a_task("w", 1, template=template))
+    assert [each["name"] for each in pods(job, job.spec.tasks[0], 0)["spec"]["schedulingGates"]] == gates
