@@ -30,6 +30,8 @@ from flowbatch.workload.changes import Create
 from flowbatch.workload.flow.changes import FLOW_ENDS, FlowChanges
 from flowbatch.workload.flow.reconcile import reconcile, without_begun
 
+#: The status of a flow with this many steps waits `phase_delay_s`; those of larger ones proportionally longer.
+SMALL_FLOW_STEPS = 100
 #: More of an error is not shown in a status.
 MESSAGE_CHARS = 300
 
@@ -53,7 +55,7 @@ class JobFlowController:
         self.queue = WorkQueue()
         self._expectations = Expectations(caches, self._monotonic, settings.lag_s)
         self._effects = Effects(client, self._expectations, settings.writes_per_job)
-        self._statuses = StatusPatches(client, JOB_FLOW)
+        self.statuses = StatusPatches(client, JOB_FLOW)
         self._prober = Prober(reach, self.queue.add, settings.probe_period_s)
         self._children = FlowChildrenReader(client, caches, self._prober)
         #: When a status that may wait has to be written.
@@ -79,7 +81,7 @@ class JobFlowController:
         assert old is not None
         key = old.metadata.key
         self._expectations.forget(key)
-        self._statuses.forget(key)
+        self.statuses.forget(key)
         self._children.forget(old)
         self._due.pop(key, None)
         self.queue.forget(key)
@@ -125,7 +127,7 @@ class JobFlowController:
         if cached is None or cached.metadata.deletion_timestamp is not None:
             self._prober.want(key, ())
             return None
-        flow = self._statuses.newest(cached)
+        flow = self.statuses.newest(cached)
         graph = self._children.graph(flow)
         changes = reconcile(flow, graph, self._children.of(flow), self._settings.now(), self._served)
         while changes.reads:
@@ -137,7 +139,7 @@ class JobFlowController:
         key = flow.metadata.key
         wanted = changes.status
         if changes.status_first and wanted is not None:
-            flow = await self._statuses.write(flow, wanted, exact=True)
+            flow = await self.statuses.write(flow, wanted, exact=True)
         await self._effects.delete_all(key, changes.deletes)
         await self._effects.patch_all(key, changes.patches)
         problems = await self._make(flow, changes.creates)
@@ -173,14 +175,16 @@ class JobFlowController:
     async def _settle(self, flow: JobFlow, wanted: JobFlowStatus | None, *, hurry: bool) -> float | None:
         """Write the status, or say in how many seconds it has to be written."""
         key = flow.metadata.key
-        if wanted is None or not self._statuses.differs(flow, wanted):
+        if wanted is None or not self.statuses.differs(flow, wanted):
             self._due.pop(key, None)
             return None
         now = self._monotonic()
-        due = self._due.setdefault(key, now + self._settings.phase_delay_s)
+        # The status of a large flow is a large object to write: it is written seldomer.
+        size = max(1.0, len(flow.spec.flows) / SMALL_FLOW_STEPS)
+        due = self._due.setdefault(key, now + self._settings.phase_delay_s * size)
         if not hurry and due > now:
             return due - now
-        await self._statuses.write(flow, wanted)
+        await self.statuses.write(flow, wanted)
         self._due.pop(key, None)
         return None
 
