@@ -15,7 +15,7 @@ from flowbatch.controllers.status_patches import StatusPatches
 from flowbatch.controllers.workqueue import WorkQueue
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import ApiError
-from flowbatch.workload.changes import Note
+from flowbatch.workload.changes import Delete, Note
 from flowbatch.workload.cron.reconcile import CronChanges, reconcile
 
 #: However far off the next run is: clocks are set, and a machine sleeps.
@@ -85,13 +85,21 @@ class CronJobController:
 
     async def _carry_out(self, cron: CronJob, changes: CronChanges) -> None:
         key, uid = cron.metadata.key, cron.metadata.uid
-        await self._effects.delete_all(key, changes.deletes)
+        await self._delete(cron, changes.deletes)
         await self._effects.create_all(key, uid, changes.creates)
         for note in (*changes.notes, *(_swept(each.name) for each in (*changes.deletes, *changes.sweeps))):
             self._recorder.note(cron, note.type, note.reason, note.message)
         if changes.status is not None:
             await self._statuses.write(cron, changes.status)
-        await self._effects.delete_all(key, changes.sweeps)
+        await self._delete(cron, changes.sweeps)
+
+    async def _delete(self, cron: CronJob, deletes: tuple[Delete, ...]) -> None:
+        try:
+            await self._effects.delete_all(cron.metadata.key, deletes)
+        except ApiError as problem:
+            if not is_passing(problem):
+                self._recorder.note(cron, "Warning", "FailedDelete", str(problem))
+            raise
 
     def _tell(self, key: str, problem: Exception) -> None:
         cron = self._caches.cron_jobs.store.get(key)

@@ -14,6 +14,8 @@ from flowbatch.workload.vocabulary import RETAIN_POLICIES, STEP_ENDS, STEP_OPERA
 #: As many steps, and as many items of one step, as a flow may have: its status has to fit into one object.
 MOST_STEPS = 5000
 MOST_ITEMS = 1000
+#: Pod templates need about fifteen levels; merging goes down along a patch.
+_PATCH_DEPTH = 64
 _PROBES = ("httpGetList", "tcpSocketList", "taskStatusList")
 _PORT = "must be a port: 1 to 65535"
 
@@ -40,7 +42,8 @@ FLOW_RULES: tuple[Rule, ...] = (
         at="maxBackoffSeconds",
     ),
     Rule("spec.flows[].forEach.maxParallel", *_least(1)),
-    Rule("spec.flows[].outputs[].index", *_least(0)),
+    # No CEL: over lists in lists it would cost more than Kubernetes allows. The schema has the same bound.
+    Rule("spec.flows[].outputs[].index", *_least(0)[:2]),
     Rule("spec.flows[].dependsOn.probe.httpGetList[].port", lambda port: 1 <= port <= 65535, _PORT),
     Rule("spec.flows[].dependsOn.probe.tcpSocketList[].port", lambda port: 1 <= port <= 65535, _PORT),
     Rule(
@@ -173,11 +176,28 @@ def _results(step: JsonObject, path: str) -> Iterator[SpecError]:
         seen.add(name)
 
 
+def _deeper_than(value: Any, levels: int) -> bool:
+    """Whether lists and objects in `value` are nested deeper than so many levels; gone through level by level."""
+    level: list[Any] = [value]
+    for _ in range(levels):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+    return bool(level)
+
+
 def _patch(step: JsonObject, path: str) -> Iterator[SpecError]:
     """Names and types of what is patched; a null takes away, so it may stand anywhere."""
     patch = dict_of(step, "patch", "jobSpec")
-    stated = {key: value for key, value in patch.items() if value is not None}
-    yield from schema.JOB_SPEC.problems(stated, path)
+    if _deeper_than(patch, _PATCH_DEPTH):
+        yield SpecError(path, f"is nested deeper than {_PATCH_DEPTH} levels")
+        return
+    yield from schema.JOB_SPEC.problems(_without_nulls(patch), path)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 #: Fields of a step, and of `dependsOn`, that Volcano does not have.

@@ -29,10 +29,12 @@ def check_flow_graph(manifest: JsonObject) -> Iterator[SpecError]:
     for index, step in steps:
         places.setdefault(text_of(step, "name"), index)
     outputs = {index: {text_of(each, "name") for _, each in dicts_of(step, "outputs")} for index, step in steps}
+    loops = {text_of(step, "name") for _, step in steps if step.get("forEach") is not None}
     waits: dict[int, list[int]] = {}
     for index, step in steps:
         found: dict[int, None] = {}
         yield from _targets(index, step, places, found)
+        yield from _probed(index, step, loops)
         for path, reference in references(step):
             yield from _source(f"spec.flows[{index}].{path}", reference, index, places, outputs, found)
         waits[index] = list(found)
@@ -89,6 +91,14 @@ def _targets(index: int, step: JsonObject, places: dict[str, int], found: dict[i
         else:
             found[places[name]] = None
         seen.add(name)
+
+
+def _probed(index: int, step: JsonObject, loops: set[str]) -> Iterator[SpecError]:
+    """Probes ask the pods of one job; somebody must have one."""
+    targets = [name for _, name in texts_of(step, "dependsOn", "targets")]
+    if targets and loops.issuperset(targets) and any(dict_of(step, "dependsOn", "probe").values()):
+        said = "asks the pods of one job, and all targets run over lists"
+        yield SpecError(f"spec.flows[{index}].dependsOn.probe", said)
 
 
 def _source(

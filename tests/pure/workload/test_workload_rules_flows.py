@@ -34,7 +34,14 @@ GIVER = step("give", outputs=[{"name": "n"}])
         flow(GIVER, step("b", forEach={"from": "give.n", "maxParallel": 2}, inputs=[{"name": "N", "from": "give.n"}])),
         flow(step("a", forEach={"items": [1, "x", None, {"k": [True]}]})),
         flow(step("a", jobTemplate="shared"), step("b", jobTemplate="shared")),
-        flow(step("a", patch={"jobSpec": {"queue": "q", "priorityClassName": None, "tasks": [{"name": "w"}]}})),
+        flow(
+            step(
+                "a",
+                patch={
+                    "jobSpec": {"queue": "q", "priorityClassName": None, "tasks": [{"name": "w", "policies": None}]}
+                },
+            )
+        ),
         flow(
             step("a"),
             step(
@@ -144,6 +151,14 @@ def test_good_flows_are_let_in(good):
             "spec.flows[1].dependsOn.probe.taskStatusList[0].phase",
             "is no phase of pods",
         ),
+        (
+            flow(
+                step("a", forEach={"items": [1]}),
+                step("b", dependsOn={"targets": ["a"], "probe": {"tcpSocketList": [{"port": 22}]}}),
+            ),
+            "spec.flows[1].dependsOn.probe",
+            "all targets run over lists",
+        ),
         (flow(step("a", dependson={})), "spec.flows[0].dependson", "is not a field"),
         ({"metadata": {"name": "f"}, "spec": {"flows": "a"}}, "spec.flows", "must be a list"),
     ],
@@ -165,6 +180,15 @@ def test_a_ring_of_any_length_is_found_and_shown_briefly(length):
     (said,) = problems(flow(*steps)).values()
     assert said.startswith(f"closes a cycle of {length} steps")
     assert len(said) < 200
+
+
+def test_a_patch_as_deep_as_a_well_is_refused_without_being_gone_down():
+    patch: dict = {}
+    for _ in range(10_000):
+        patch = {"volumes": [patch]}
+    assert problems(flow(step("a", patch={"jobSpec": patch}))) == {
+        "spec.flows[0].patch.jobSpec": "is nested deeper than 64 levels"
+    }
 
 
 def test_ten_thousand_steps_are_refused_without_being_walked():
