@@ -8,15 +8,12 @@ A gang that already runs in part (a failed binding, a lost member, a crash) is i
 import msgspec
 
 from flowbatch.engine.confirming import Confirming
-from flowbatch.engine.domains import EVERYWHERE, Area, Domains
+from flowbatch.engine.domains import EVERYWHERE, Area
 from flowbatch.engine.filling import Filling
-from flowbatch.engine.fits import Fits
-from flowbatch.engine.guard import Guard
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.homecoming import Homecoming
-from flowbatch.engine.limits import Limits
 from flowbatch.engine.needs import asked_near, compete, counts_of
 from flowbatch.engine.outcome import Outcome
-from flowbatch.engine.placement import Placement
 from flowbatch.engine.room import TOGETHER, Rooms
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.surplus import Surplus
@@ -26,41 +23,25 @@ from flowbatch.engine.ways import Ways, shapes_of
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsPeers, NeedsTime, NeedsTopology
 from flowbatch.model.gangs import Gang
 from flowbatch.model.lifecycle import Stimulus
-from flowbatch.model.state import ClusterState
 from flowbatch.model.trial import Trial
-from flowbatch.model.view import View
-from flowbatch.policy.policy import Policy
 
 
 class Attempts:
     """Tries gangs against the state."""
 
-    def __init__(
-        self,
-        state: ClusterState,
-        view: View,
-        policy: Policy,
-        guard: Guard,
-        fits: Fits,
-        placement: Placement,
-        domains: Domains,
-        limits: Limits,
-        confirming: Confirming,
-    ) -> None:
-        self._state = state
-        self._domains = domains
-        self._limits = limits
+    def __init__(self, ground: Ground, confirming: Confirming) -> None:
+        self._state = ground.state
+        self._view = ground.view
+        self._placement = ground.placement
+        self._domains = ground.domains
+        self._limits = ground.limits
         self._confirming = confirming
-        self._tightness = Tightness(state, fits, placement, domains)
-        self._filling = Filling(state, view, policy, guard, placement, domains, limits, self._tightness)
-        self._teamwork = Teamwork(domains, self._filling, self._tightness, limits)
-        self._view = view
-        self._placement = placement
-        self._ways = Ways(state, fits, placement, limits, self._tightness)
-        self._homecoming = Homecoming(state, view, policy, placement, limits, confirming)
-        self._surplus = Surplus(
-            state, view, placement, domains, limits, self._tightness, self._filling, self._teamwork, confirming
-        )
+        self._tightness = Tightness(ground)
+        self._filling = Filling(ground, self._tightness)
+        self._teamwork = Teamwork(ground.domains, self._filling, self._tightness, ground.limits)
+        self._ways = Ways(ground, self._tightness)
+        self._homecoming = Homecoming(ground, confirming)
+        self._surplus = Surplus(ground, self._tightness, self._filling, self._teamwork, confirming)
 
     def attempt(self, gang: Gang, demand: Demand, batch: int | None) -> Outcome:
         """Place what `demand` asks for; at most `batch` surplus members (None: all)."""

@@ -15,17 +15,15 @@ from flowbatch.engine.berths import Berths
 from flowbatch.engine.confirming import Confirming
 from flowbatch.engine.counters import Counters
 from flowbatch.engine.decisions import Ask, Decision, Plan, QueueReport, Report, Tick
-from flowbatch.engine.domains import Domains
 from flowbatch.engine.events import Answered, Event, EvictFailed, PolicyDropped, ReleaseFailed, StepFailed, Synced
 from flowbatch.engine.evictions import Evictions
-from flowbatch.engine.fits import Fits
 from flowbatch.engine.folding import Folding, Heard
 from flowbatch.engine.gate import Gate
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.guard import Guard
 from flowbatch.engine.holds import Holds
 from flowbatch.engine.lanes import Entry
 from flowbatch.engine.ledgers import Ledgers
-from flowbatch.engine.limits import Limits
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.memories import Memories
 from flowbatch.engine.orders import Orders
@@ -33,7 +31,6 @@ from flowbatch.engine.outbox import Outbox
 from flowbatch.engine.outcome import Found, Outcome
 from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Pending
-from flowbatch.engine.placement import Placement
 from flowbatch.engine.relieving import Relieving
 from flowbatch.engine.report import Explanation, Words
 from flowbatch.engine.reservations import Reservations
@@ -85,14 +82,10 @@ class Engine:
     def adopt(self, policy: Policy) -> None:
         """Take on another policy: every gang is looked at again; what is placed stays."""
         self.policy = policy = self.guard.adopt(policy)
-        self._fits = Fits(self.state, self._view, policy, self.guard, self.counters)
-        self.placement = Placement(self.state, self._view, policy, self.guard, self._fits, self.counters)
-        self.domains = Domains(self.state, self._view, policy, self.guard, self.placement)
-        limits = Limits(self.state, self._view, policy, self.guard)
+        ground = Ground.of(self.state, self._view, policy, self.guard, self.counters)
+        self._fits, self.placement, self.domains = ground.fits, ground.placement, ground.domains
         confirming = Confirming(self._view, policy, self.guard)
-        self._attempts = Attempts(
-            self.state, self._view, policy, self.guard, self._fits, self.placement, self.domains, limits, confirming
-        )
+        self._attempts = Attempts(ground, confirming)
         self.state.numa.on = any(getattr(each, "aligns_cpus", False) for each in policy.filters)
         counted = any(getattr(each, "counts_groups", False) for each in policy.caps)
         self.state.device_claims.on = any(getattr(each, "gives_devices", False) for each in policy.filters)
@@ -100,38 +93,18 @@ class Engine:
         self._memories = Memories(self.state, policy)
         self._turns = Turns(self.state, self._view, policy, self.guard)
         self._folding.measuring = self._turns.measuring
-        self._evictions = Evictions(
-            self.state,
-            self._view,
-            policy,
-            self.guard,
-            self._fits,
-            limits,
-            self.domains,
-            self.placement,
-            self.counters,
-        )
+        self._evictions = Evictions(ground)
         self._shuffle = Shuffle(self._view, policy, self.guard)
-        self._answers.adopt(confirming, limits, self._fits)
+        self._answers.adopt(confirming, ground.limits, ground.fits)
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self._orders.adopt(policy)
-        wishes = Wishes(self.state, self._fits, self.placement, self.domains)
-        self._reservations = Reservations(self.state, self._view, policy, self.guard, self._fits, wishes, self.counters)
+        self._reservations = Reservations(ground, Wishes(ground))
         self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits, self.counters), self._reservations)
         self._relieving = Relieving(
-            self.state,
-            self._view,
-            policy,
-            self._fits,
-            self._lineup,
-            self._evictions,
-            self._holds,
-            self._berths,
-            self._orders,
-            self._reservations,
+            ground, self._lineup, self._evictions, self._holds, self._berths, self._orders, self._reservations
         )
         self._gate = Gate(self._view, policy, self.guard, self._lineup, self._ask)
-        self._rounds = Rounds(self.state, self._view, policy, self.guard, self._lineup, self._memories, self._try)
+        self._rounds = Rounds(ground, self._lineup, self._memories, self._try)
         self._words = Words(self.state, self._fits)
         for queue in self.state.queues.by_name.values():
             queue.share = None

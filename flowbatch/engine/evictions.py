@@ -11,15 +11,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from flowbatch.engine.candidates import INSIDE, WAYS, Candidates, Way, pushes
-from flowbatch.engine.counters import Counters
-from flowbatch.engine.domains import Area, Domains
-from flowbatch.engine.fits import Fits
-from flowbatch.engine.guard import Guard
+from flowbatch.engine.domains import Area
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.lanes import Entry
-from flowbatch.engine.limits import Limits
 from flowbatch.engine.movers import Movers
 from flowbatch.engine.outcome import Outcome
-from flowbatch.engine.placement import Placement
 from flowbatch.engine.search import Search
 from flowbatch.engine.standing import Demand, LaneKey
 from flowbatch.engine.teams import Team
@@ -38,9 +34,6 @@ from flowbatch.model.blockers import (
 from flowbatch.model.gangs import Gang, Reservation, Task
 from flowbatch.model.ids import EPOCH, GangId, Instant, Row
 from flowbatch.model.resources import Sums, add
-from flowbatch.model.state import ClusterState
-from flowbatch.model.view import View
-from flowbatch.policy.policy import Policy
 
 #: After a search in vain the next one waits this long, twice as long after every further one, up to the most.
 FIRST_PAUSE_MS, MOST_PAUSE_MS = 1_000, 64_000
@@ -88,29 +81,18 @@ class Pause:
 class Evictions:
     """Looks for victims. Changes nothing: carrying it out is the engine's."""
 
-    def __init__(
-        self,
-        state: ClusterState,
-        view: View,
-        policy: Policy,
-        guard: Guard,
-        fits: Fits,
-        limits: Limits,
-        domains: Domains,
-        placement: Placement,
-        counters: Counters,
-    ) -> None:
-        self._state = state
-        self._view = view
-        self._policy = policy
-        self._guard = guard
-        self._fits = fits
-        self._limits = limits
-        self._domains = domains
-        self._placement = placement
+    def __init__(self, ground: Ground) -> None:
+        self._state = ground.state
+        self._view = ground.view
+        self._policy = policy = ground.policy
+        self._guard = ground.guard
+        self._fits = ground.fits
+        self._limits = ground.limits
+        self._domains = ground.domains
+        self._placement = ground.placement
         #: Gangs that could not start where others had left for them, and until when nobody leaves for them again.
         self._let_down: dict[GangId, Instant] = {}
-        self._counters = counters
+        self._counters = ground.counters
         whole = {"gangpreempt": policy.gangpreempt.whole_gangs, "gangreclaim": policy.gangreclaim.whole_gangs}
         self.ways = tuple(
             replace(WAYS[action], whole=whole.get(action, False)) for action in policy.actions if action in WAYS

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from flowbatch.engine.domains import EVERYWHERE, Area, Domains, placed_rows
-from flowbatch.engine.guard import Guard
-from flowbatch.engine.limits import Limits
-from flowbatch.engine.placement import Placement, Room
+from flowbatch.engine.domains import EVERYWHERE, Area, placed_rows
+from flowbatch.engine.ground import Ground
+from flowbatch.engine.placement import Room
 from flowbatch.engine.standing import Part
 from flowbatch.engine.tightness import Tightness
 from flowbatch.engine.walk import Walk
@@ -16,11 +15,8 @@ from flowbatch.model.buckets import Buckets
 from flowbatch.model.gangs import Gang, Reservation, Role, Task
 from flowbatch.model.ids import Row
 from flowbatch.model.shapes import Shape
-from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
-from flowbatch.model.view import View
-from flowbatch.policy.policy import Policy
 
 ONE: Ints = np.ones(1, np.int64)
 
@@ -28,24 +24,14 @@ ONE: Ints = np.ones(1, np.int64)
 class Filling:
     """Puts members on nodes, inside a Trial: all that were asked for, or as many as there is room for."""
 
-    def __init__(
-        self,
-        state: ClusterState,
-        view: View,
-        policy: Policy,
-        guard: Guard,
-        placement: Placement,
-        domains: Domains,
-        limits: Limits,
-        tightness: Tightness,
-    ) -> None:
-        self._state = state
-        self._view = view
-        self._policy = policy
-        self._guard = guard
-        self._placement = placement
-        self._domains = domains
-        self._limits = limits
+    def __init__(self, ground: Ground, tightness: Tightness) -> None:
+        self._state = ground.state
+        self._view = ground.view
+        self._policy = ground.policy
+        self._guard = ground.guard
+        self._placement = ground.placement
+        self._domains = ground.domains
+        self._limits = ground.limits
         self._tightness = tightness
 
     def fill(self, trial: Trial, gang: Gang, order: list[Part], area: Area, *, whole: bool) -> Blocker | None:

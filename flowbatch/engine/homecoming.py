@@ -6,19 +6,15 @@ Who comes back is known by his gang, task and shape: his pod is another one. Whi
 import numpy as np
 
 from flowbatch.engine.confirming import Confirming
-from flowbatch.engine.limits import Limits
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.outcome import Outcome
-from flowbatch.engine.placement import Placement
 from flowbatch.engine.standing import Demand
 from flowbatch.model.gangs import Berth, Gang, Task
 from flowbatch.model.ids import Instant
 from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.shapes import Shape
-from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Ints
 from flowbatch.model.trial import Trial
-from flowbatch.model.view import View
-from flowbatch.policy.policy import Policy
 
 ONE: Ints = np.ones(1, np.int64)
 
@@ -26,20 +22,12 @@ ONE: Ints = np.ones(1, np.int64)
 class Homecoming:
     """Places those for whom a place is kept."""
 
-    def __init__(
-        self,
-        state: ClusterState,
-        view: View,
-        policy: Policy,
-        placement: Placement,
-        limits: Limits,
-        confirming: Confirming,
-    ) -> None:
-        self._state = state
-        self._view = view
-        self._policy = policy
-        self._placement = placement
-        self._limits = limits
+    def __init__(self, ground: Ground, confirming: Confirming) -> None:
+        self._state = ground.state
+        self._view = ground.view
+        self._policy = ground.policy
+        self._placement = ground.placement
+        self._limits = ground.limits
         self._confirming = confirming
 
     def place(self, gang: Gang, demand: Demand) -> Outcome | None:

@@ -2,7 +2,7 @@
 
 from flowbatch.engine.berths import Berths
 from flowbatch.engine.evictions import Evictions
-from flowbatch.engine.fits import Fits
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.holds import Holds
 from flowbatch.engine.lanes import Entry
 from flowbatch.engine.lineup import LineUp
@@ -11,9 +11,6 @@ from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.reservations import Reservations
 from flowbatch.engine.standing import Demand
 from flowbatch.model.ids import Instant
-from flowbatch.model.state import ClusterState
-from flowbatch.model.view import View
-from flowbatch.policy.policy import Policy
 
 
 class Relieving:
@@ -21,10 +18,7 @@ class Relieving:
 
     def __init__(
         self,
-        state: ClusterState,
-        view: View,
-        policy: Policy,
-        fits: Fits,
+        ground: Ground,
         lineup: LineUp,
         evictions: Evictions,
         holds: Holds,
@@ -32,10 +26,10 @@ class Relieving:
         orders: Orders,
         reservations: Reservations,
     ) -> None:
-        self._state = state
-        self._view = view
-        self._policy = policy
-        self._fits = fits
+        self._state = ground.state
+        self._view = ground.view
+        self._policy = ground.policy
+        self._fits = ground.fits
         self._lineup = lineup
         self._evictions = evictions
         self._holds = holds

@@ -8,45 +8,31 @@ window on, nobody does. So it waits at most for the pods that stood on its nodes
 from collections.abc import Iterator
 
 from flowbatch.engine.candidates import EVICTABLE
-from flowbatch.engine.counters import Counters
-from flowbatch.engine.fits import Fits
-from flowbatch.engine.guard import Guard
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.standing import Demand, demand
 from flowbatch.engine.timeline import Timeline
 from flowbatch.engine.wishes import Wishes, counts, predictable
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsDevices, NeedsPeers, NeedsTopology, NeedsVolume
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import GangId, Instant, Row
-from flowbatch.model.state import ClusterState
-from flowbatch.model.view import View
 from flowbatch.model.windows import Window, ends_at
-from flowbatch.policy.policy import Policy
 
 
 class Reservations:
     """Makes, moves and drops windows. Without `policy.reserving` it does nothing."""
 
-    def __init__(
-        self,
-        state: ClusterState,
-        view: View,
-        policy: Policy,
-        guard: Guard,
-        fits: Fits,
-        wishes: Wishes,
-        counters: Counters,
-    ) -> None:
-        self._state = state
-        self._view = view
-        self._policy = policy
-        self._guard = guard
-        self._fits = fits
+    def __init__(self, ground: Ground, wishes: Wishes) -> None:
+        self._state = ground.state
+        self._view = ground.view
+        self._policy = ground.policy
+        self._guard = ground.guard
+        self._fits = ground.fits
         self._wishes = wishes
-        self._counters = counters
-        self._timeline = Timeline(state)
+        self._counters = ground.counters
+        self._timeline = Timeline(ground.state)
         #: What each gang with a window asked for when it was made.
         self._asked: dict[GangId, Demand] = {}
-        for gang_id in list(state.windows.by_gang):
+        for gang_id in list(ground.state.windows.by_gang):
             self.drop(gang_id)
 
     def due(self, gang: Gang) -> Instant | None:

@@ -3,35 +3,25 @@
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-from flowbatch.engine.guard import Guard
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.lanes import Entry
 from flowbatch.engine.lineup import LineUp
 from flowbatch.engine.memories import Memories
 from flowbatch.engine.pending import Pending
 from flowbatch.model.ids import QueueName
-from flowbatch.model.state import ClusterState
-from flowbatch.model.view import View
 from flowbatch.policy.contract import Key, KeyPart
-from flowbatch.policy.policy import Policy
 
 
 class Rounds:
     """Gives queues their turns; `attempt` tries the first gang of one, told whether others are in line too."""
 
     def __init__(
-        self,
-        state: ClusterState,
-        view: View,
-        policy: Policy,
-        guard: Guard,
-        lineup: LineUp,
-        memories: Memories,
-        attempt: Callable[[Pending, Entry, bool], None],
+        self, ground: Ground, lineup: LineUp, memories: Memories, attempt: Callable[[Pending, Entry, bool], None]
     ) -> None:
-        self._state = state
-        self._view = view
-        self._policy = policy
-        self._guard = guard
+        self._state = ground.state
+        self._view = ground.view
+        self._policy = policy = ground.policy
+        self._guard = ground.guard
         self._lineup = lineup
         self._memories = memories
         self._attempt = attempt

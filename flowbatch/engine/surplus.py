@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 
 from flowbatch.engine.confirming import Confirming
-from flowbatch.engine.domains import EVERYWHERE, Area, Domains
+from flowbatch.engine.domains import EVERYWHERE, Area
 from flowbatch.engine.filling import Filling
-from flowbatch.engine.limits import Limits
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.needs import asked_near, counts_of
 from flowbatch.engine.outcome import Outcome
-from flowbatch.engine.placement import Placement
 from flowbatch.engine.room import Rooms
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.teams import Team
@@ -17,31 +16,20 @@ from flowbatch.engine.tightness import Tightness
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsPeers
 from flowbatch.model.gangs import Gang
 from flowbatch.model.lifecycle import Stimulus
-from flowbatch.model.state import ClusterState
 from flowbatch.model.trial import Trial
-from flowbatch.model.view import View
 
 
 class Surplus:
     """Places members that the minimum can do without."""
 
     def __init__(
-        self,
-        state: ClusterState,
-        view: View,
-        placement: Placement,
-        domains: Domains,
-        limits: Limits,
-        tightness: Tightness,
-        filling: Filling,
-        teamwork: Teamwork,
-        confirming: Confirming,
+        self, ground: Ground, tightness: Tightness, filling: Filling, teamwork: Teamwork, confirming: Confirming
     ) -> None:
-        self._state = state
-        self._view = view
-        self._placement = placement
-        self._domains = domains
-        self._limits = limits
+        self._state = ground.state
+        self._view = ground.view
+        self._placement = ground.placement
+        self._domains = ground.domains
+        self._limits = ground.limits
         self._tightness = tightness
         self._filling = filling
         self._teamwork = teamwork

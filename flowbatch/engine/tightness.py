@@ -2,28 +2,27 @@
 
 import msgspec
 
-from flowbatch.engine.domains import Asked, Domains
-from flowbatch.engine.fits import Fits
+from flowbatch.engine.domains import Asked
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.needs import asked_near, counts_of
 from flowbatch.engine.outcome import Outcome
-from flowbatch.engine.placement import Placement, admits_empty
+from flowbatch.engine.placement import admits_empty
 from flowbatch.engine.room import TOGETHER, Near, Rooms
 from flowbatch.engine.standing import Part
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsDevices, NeedsNode, NeedsPeers, NeedsVolume
 from flowbatch.model.gangs import Gang, Role
 from flowbatch.model.ids import ShapeId
 from flowbatch.model.shapes import Shape
-from flowbatch.model.state import ClusterState
 
 
 class Tightness:
     """Says what was missing, and notes what each shape found, so that only more of it wakes the gang."""
 
-    def __init__(self, state: ClusterState, fits: Fits, placement: Placement, domains: Domains) -> None:
-        self._state = state
-        self._fits = fits
-        self._placement = placement
-        self._domains = domains
+    def __init__(self, ground: Ground) -> None:
+        self._state = ground.state
+        self._fits = ground.fits
+        self._placement = ground.placement
+        self._domains = ground.domains
 
     def few(self, shape: Shape, fits: int, needs: int, placed: int = 0) -> Blocker:
         """Why one shape found too little, after so many were `placed`: no node at all, others, or full ones."""

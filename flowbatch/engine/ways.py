@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from flowbatch.engine.fits import Fits
-from flowbatch.engine.limits import Limits
-from flowbatch.engine.placement import Placement, Room
+from flowbatch.engine.ground import Ground
+from flowbatch.engine.placement import Room
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.tightness import Tightness
 from flowbatch.model.blockers import Blocker, NeedsCapacity
@@ -153,13 +152,11 @@ def _hardness(wanted: tuple[Shape, int, Room, list[Row]]) -> tuple[int, int]:
 class Ways:
     """All ways in which one gang may reach its minimum."""
 
-    def __init__(
-        self, state: ClusterState, fits: Fits, placement: Placement, limits: Limits, tightness: Tightness
-    ) -> None:
-        self._state = state
-        self._fits = fits
-        self._placement = placement
-        self._limits = limits
+    def __init__(self, ground: Ground, tightness: Tightness) -> None:
+        self._state = ground.state
+        self._fits = ground.fits
+        self._placement = ground.placement
+        self._limits = ground.limits
         self._tightness = tightness
 
     def differ(self, demand: Demand) -> bool:

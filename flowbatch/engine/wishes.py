@@ -9,15 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowbatch.engine.domains import EVERYWHERE, Area, Domains
-from flowbatch.engine.fits import Fits
-from flowbatch.engine.placement import Placement
+from flowbatch.engine.domains import EVERYWHERE, Area
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.standing import Demand, Part
 from flowbatch.engine.teams import Team
 from flowbatch.model.gangs import Gang
 from flowbatch.model.resources import AMOUNT_MAX
 from flowbatch.model.shapes import Shape
-from flowbatch.model.state import ClusterState
 from flowbatch.model.table import Bools, Ints
 
 #: Domains that are looked at for one gang, and for one of its sub-gangs.
@@ -43,11 +41,11 @@ class Plan:
 class Wishes:
     """Turns a demand into plans. Reads the state, changes nothing."""
 
-    def __init__(self, state: ClusterState, fits: Fits, placement: Placement, domains: Domains) -> None:
-        self._state = state
-        self._fits = fits
-        self._placement = placement
-        self._domains = domains
+    def __init__(self, ground: Ground) -> None:
+        self._state = ground.state
+        self._fits = ground.fits
+        self._placement = ground.placement
+        self._domains = ground.domains
 
     def plans(self, gang: Gang, what: Demand) -> list[Plan]:
         """One for each domain that would do, the best first; none where no domain does."""
