@@ -13,7 +13,7 @@ from aiohttp import web
 
 from flowbatch.admission.caches import Caches
 from flowbatch.admission.resource_groups import ResourceGroup
-from flowbatch.admission.rotation import Place, Rotation
+from flowbatch.admission.rotation import PLURALS, Place, Rotation
 from flowbatch.admission.server import Door
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import ApiError, TransportError
@@ -85,7 +85,7 @@ class Webhook:
             except (ApiError, TransportError, OSError, ssl.SSLError) as problem:
                 self.problem = f"certificate: {problem}"
                 _log.warning("the webhook's certificate could not be looked at", problem=str(problem))
-            unsettled = bool(self.problem or self.rotation.missing)
+            unsettled = bool(self.problem) or len(self.rotation.missing) == len(PLURALS)
             await anyio.sleep(HURRY_S if unsettled else LOOK_S)
 
     async def _look(self) -> None:
@@ -105,6 +105,8 @@ class Webhook:
             path = Path(folder, "server.pem")
             path.touch(mode=0o600)
             path.write_text(key + certificate)
+            # Tried elsewhere first: half of a pair must not come into the context that is served.
+            _context().load_cert_chain(path)
             self._context.load_cert_chain(path)
         self._certified.set()
         _log.info("webhook certificate loaded")

@@ -39,6 +39,16 @@ class Caches:
         missing = [kind.plural for kind in NEEDED if not self.informers[kind.kind].synced]
         return f"not listed yet: {', '.join(missing)}" if missing else ""
 
+    async def listed(self) -> None:
+        """Wait until everything that verdicts depend on has been read once: before that, absence means nothing."""
+        for kind in NEEDED:
+            await self.informers[kind.kind].wait_synced()
+
+    def get(self, kind: str, namespace: str, name: str) -> Any:
+        """One object, or None."""
+        informer = self.informers.get(kind)
+        return informer.store.get(f"{namespace}/{name}" if namespace else name) if informer else None
+
     def view(self) -> "View":
         """The world for one question."""
         return View(self)
@@ -57,14 +67,24 @@ class View:
 
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
-        self.missed = False
+        self._missed: set[tuple[str, str, str]] = set()
 
     def __call__(self, kind: str, namespace: str, name: str) -> JsonObject | None:
         """One object, or None."""
-        informer = self._caches.informers.get(kind)
-        found = informer.store.get(f"{namespace}/{name}" if namespace else name) if informer else None
-        self.missed |= found is None
+        found = self._caches.get(kind, namespace, name)
+        if found is None:
+            self._missed.add((kind, namespace, name))
         return manifest(found) if found is not None else None
+
+    @property
+    def missed(self) -> bool:
+        """Whether anything was looked for in vain."""
+        return bool(self._missed)
+
+    @property
+    def came(self) -> bool:
+        """Whether any of that is there by now."""
+        return any(self._caches.get(*each) is not None for each in self._missed)
 
     def every(self, kind: str) -> Iterable[JsonObject]:
         """All objects of a kind."""

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from flowbatch.admission.caches import Caches
+from flowbatch.admission.caches import Caches, View
 from flowbatch.admission.resource_groups import ResourceGroup
 from flowbatch.admission.review import NotAReview, Question, mutation, read_review, verdict
 from flowbatch.api.kinds import CUSTOM_KINDS, POD
@@ -22,8 +22,10 @@ from flowbatch.metrics import ADMISSION_REVIEWS, ADMISSION_SECONDS
 MOST_BYTES = 3 * 1024 * 1024
 #: The API server waits no longer than this either (timeoutSeconds).
 MOST_SECONDS = 5.0
-#: Bodies in memory at the same time.
+#: Bodies that are read at the same time.
 MOST_AT_ONCE = 32
+#: Refusals that wait at the same time; more are told at once.
+MOST_WAITING = 32
 #: How long a refusal waits for news of what was missing: a watch is rarely later than this.
 PATIENCE_S = 0.5
 
@@ -40,6 +42,7 @@ class Door:
         self._caches = caches
         self.groups = tuple(groups)
         self._turns = anyio.Semaphore(MOST_AT_ONCE)
+        self._waiting = 0
 
     def app(self) -> web.Application:
         """The routes, without a server."""
@@ -60,14 +63,23 @@ class Door:
 
     async def verdict(self, question: Question) -> JsonObject:
         """Yes, or no with every problem; a no for want of something is said when it still wants after a moment."""
+        await self._caches.listed()
         view = self._caches.view()
         answer, found = verdict(question, view)
-        with anyio.move_on_after(PATIENCE_S):
-            while found and view.missed:
-                await self._caches.change()
-                view = self._caches.view()
-                answer, found = verdict(question, view)
+        if found and view.missed and self._waiting < MOST_WAITING and await self._came(view):
+            answer, _ = verdict(question, self._caches.view())
         return answer
+
+    async def _came(self, view: View) -> bool:
+        """Whether something that was looked for in vain comes within a moment."""
+        self._waiting += 1
+        try:
+            with anyio.move_on_after(PATIENCE_S):
+                while not view.came:
+                    await self._caches.change()
+        finally:
+            self._waiting -= 1
+        return view.came
 
     async def _answered(self, path: str, request: web.Request, answer: Answer) -> web.Response:
         kind, result, began = "other", "error", time.perf_counter()
@@ -75,8 +87,8 @@ class Door:
             with anyio.fail_after(MOST_SECONDS):
                 async with self._turns:
                     question = read_review(await request.read())
-                    kind = question.kind if question.kind in _KNOWN else "other"
-                    said = await answer(question)
+                kind = question.kind if question.kind in _KNOWN else "other"
+                said = await answer(question)
             result = "allowed" if said["response"]["allowed"] else "refused"
             return web.Response(body=msgspec.json.encode(said), content_type="application/json")
         except NotAReview as problem:

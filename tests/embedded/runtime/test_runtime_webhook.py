@@ -9,9 +9,11 @@ import aiohttp
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.streams.tls import TLSAttribute
 
 from flowbatch.admission import app as webhook_app
 from flowbatch.admission import server as webhook_server
+from flowbatch.admission.certificates import new_authority, new_certificate
 from flowbatch.admission.crds import crds
 from flowbatch.api.kinds import QUEUE, SECRET
 from flowbatch.embedded.apiserver import ApiServer
@@ -19,6 +21,7 @@ from flowbatch.kube.client import Client
 from flowbatch.kube.config import from_kubeconfig
 from flowbatch.kube.errors import NotFound
 from flowbatch.kube.request import Request
+from flowbatch.runtime.clock import now
 from flowbatch.runtime.health import Health
 from flowbatch.runtime.settings import HealthSettings, Settings, WebhookSettings
 from flowbatch.runtime.webhook import run_webhook
@@ -158,3 +161,62 @@ async def test_a_lost_secret_is_made_again_and_served_without_a_restart(caller):
                 assert (await caller.review("/validate", job()))["allowed"]
                 return
             await anyio.sleep(0.02)
+
+
+async def test_many_refusals_wait_for_nobody_and_hold_up_nobody(caller, monkeypatch):
+    monkeypatch.setattr(webhook_server, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(webhook_server, "MOST_WAITING", 2)
+    told = []
+
+    async def ask(name):
+        answer = await caller.review("/validate", job(queue=name) if name else job())
+        told.append((name, answer["allowed"]))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(ask, f"nowhere-{number}")
+        tasks.start_soon(ask, "")
+    assert sorted(told)[0] == ("", True)
+    assert len([name for name, _ in told[:19] if name]) >= 18, "all but two are told at once"
+
+
+async def test_somebody_elses_certificate_is_served_and_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(webhook_app, "LOOK_S", 0.05)
+    monkeypatch.setattr(webhook_app, "HURRY_S", 0.05)
+    moment = now()
+    ca, key = new_authority(moment)
+
+    def renew():
+        """Two steps: the certificate, then the key that belongs to it."""
+        for file, text in zip(("tls.crt", "tls.key"), new_certificate(ca, key, [NAME], moment), strict=True):
+            (tmp_path / file).write_text(text)
+            yield
+
+    async def serial(port):
+        context = ssl.create_default_context(cadata=ca)
+        stream = await anyio.connect_tcp("127.0.0.1", port, tls=True, ssl_context=context, tls_hostname=NAME)
+        async with stream:
+            return stream.extra(TLSAttribute.peer_certificate)["serialNumber"]
+
+    webhook = WebhookSettings(port=0, certificates=str(tmp_path), namespace="kube-system")
+    settings = Settings(health=HealthSettings(port=0), webhook=webhook)
+    async with ApiServer(tls=False) as api:
+        for crd in crds():
+            await api.install(crd)
+        health = Health()
+        async with Client(await from_kubeconfig(api.kubeconfig())) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: run_webhook(client, settings, health=health))
+            list(renew())
+            port = (await ready(health))["port"]
+            first = await serial(port)
+            steps = renew()
+            next(steps)
+            with anyio.fail_after(30):
+                while not health.ready["certificate"]():
+                    await anyio.lowlevel.checkpoint()
+            assert await serial(port) == first, "half of a pair is not served"
+            next(steps)
+            with anyio.fail_after(30):
+                while await serial(port) == first:
+                    await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
