@@ -32,7 +32,7 @@ class SpecError(FlowbatchError):
     def __str__(self) -> str:
         shown = "" if self.value is None else f"{shorten(self.value)}: "
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.path}: {shown}{self.problem}{hint}"
+        return escaped(f"{self.path}: {shown}{self.problem}{hint}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SpecError) and self.args == other.args
@@ -57,6 +57,13 @@ class SpecErrors(FlowbatchError):
         count = len(self.problems)
         head = f"{self.subject or 'specification'}: {count} problem{'s' if count > 1 else ''}; nothing was created"
         return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
+
+
+def escaped(text: str) -> str:
+    """`text` with what moves a cursor, turns the direction of writing or cannot be seen made visible."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def shorten(value: object) -> str:
