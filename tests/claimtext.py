@@ -83,7 +83,7 @@ def owning(line: str, content: ClaimContent, *, shared: str = "") -> list[Event]
             if shared:
                 asks, ids = (*asks, ClaimAsk(claim=f"ns/{shared}", shared=True)), (*ids, f"ns/{shared}")
             shape = msgspec.structs.replace(event.shape, device_claims=asks, requests=tuple(sorted(requests)))
-            found += [claim(own, content), msgspec.structs.replace(event, shape=shape, device_claims=ids)]
+            found += [claim(own, content, own=True), msgspec.structs.replace(event, shape=shape, device_claims=ids)]
         else:
             found.append(event)
     return found

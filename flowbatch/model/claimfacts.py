@@ -60,6 +60,8 @@ class DeviceClaimSeen(Fact, frozen=True):
     terms: tuple[Term, ...] = ()
     reserved: tuple[PodUid, ...] = ()
     deleting: bool = False
+    #: It was made for one pod, which is told anew whenever this matters to it.
+    own: bool = False
 
 
 class DeviceClaimGone(Fact, frozen=True):

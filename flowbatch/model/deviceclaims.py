@@ -32,10 +32,11 @@ USERS_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a claim will be given, for a pod on `node`: (request, device)."""
+    """What a claim will be given: (request, device). It can be used on `node` alone, or where all of `terms` let it."""
 
-    node: NodeName
     picks: tuple[tuple[str, int], ...]
+    node: NodeName | None = None
+    terms: tuple[tuple[Term, ...], ...] = ()
 
 
 class DeviceClaims:
@@ -89,6 +90,13 @@ class DeviceClaims:
                 if wide:
                     self._move_all()
 
+    def is_own(self, fact: ClaimFact) -> bool:
+        """It is about a claim of one pod: nobody else can be waiting for it."""
+        if isinstance(fact, DeviceClaimGone):
+            known = self.claims.get(fact.id)
+            return known is not None and known.own
+        return isinstance(fact, DeviceClaimSeen) and fact.own
+
     def _move(self, node: Node | None) -> None:
         if node is not None:
             self.rooms.touch(node.row)
@@ -130,8 +138,15 @@ class DeviceClaims:
                 contents.append(content)
         found = self.rooms.match(contents, self.rooms.offer(node)) if contents else None
         for claim, picks in zip(open_ids, found or (), strict=False):
-            self.decided[claim] = Decision(node.name, tuple(picks))
+            self.decided[claim] = self._decision(node, tuple(picks))
             self._settle(claim)
+
+    def _decision(self, node: Node, picks: tuple[tuple[str, int], ...]) -> Decision:
+        pools = self.pools
+        if any(pools.node_of.get(number) for _, number in picks):
+            return Decision(picks, node.name)
+        terms = dict.fromkeys(pools.terms_of.get(number, ()) for _, number in picks)
+        return Decision(picks, None, tuple(each for each in terms if each))
 
     def decisions(self, ids: Iterable[str]) -> dict[str, Decision]:
         """What was decided for these and is not undone."""
@@ -257,11 +272,7 @@ class DeviceClaims:
         if fact is not None and fact.given is not None:
             return None, (fact.terms,) if fact.terms else ()
         decision = self.decided[claim]
-        for _, number in decision.picks:
-            if self.pools.node_of.get(number):
-                return self.pools.node_of[number], ()
-        terms = dict.fromkeys(self.pools.terms_of.get(number, ()) for _, number in decision.picks)
-        return None, tuple(each for each in terms if each)
+        return decision.node, decision.terms
 
     # -- room
 

@@ -1,7 +1,7 @@
 """Pools of devices, as their slices say: which devices there are, which node reaches which, and what each passes.
 
-A device is a number here, for as long as a slice or a claim mentions it; its name is (driver, pool, device). Of a pool
-only the newest generation counts. One in which a name occurs twice has nothing to give.
+A device is a number here, and keeps it: names, which are (driver, pool, device), are few and come again. Of a pool only
+the newest generation counts. One in which a name occurs twice has nothing to give.
 """
 
 from collections.abc import Iterator, Mapping

@@ -145,8 +145,9 @@ class NodeFacts(Whereabouts):
     def observe_devices(self, fact: ClaimFact) -> None:
         """A claim, a class or a pool: those who wait for devices are tried again, where those are."""
         claims, changes = self.device_claims, self.changes
+        own = claims.is_own(fact)
         claims.see(fact)
-        changes.devices = True
+        changes.devices = changes.devices or not own or bool(claims.moved)
         changes.freed |= claims.moved
         if isinstance(fact, DeviceClaimSeen | DeviceClaimGone):
             self.charge_claim(fact.id)

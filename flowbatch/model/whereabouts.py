@@ -168,7 +168,8 @@ class Whereabouts(Keeping):
             if task.fact.device_claims:
                 self.use_claims(task, -1)
                 self.device_claims.give(task.fact.device_claims, node.row)
-                self.changes.devices = True
+                shared = any(ask.claim for ask in task.shape.spec.device_claims)
+                self.changes.devices = self.changes.devices or shared or self.device_claims.pools.everywhere()
         task.node = None
         task.confirmed = False
         del node.tasks[task.fact.uid]

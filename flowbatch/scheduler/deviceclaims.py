@@ -179,6 +179,7 @@ def claim_fact(claim: ResourceClaim, contents: Contents) -> events.DeviceClaimSe
         terms=terms,
         reserved=tuple(PodUid(each.uid) for each in claim.status.reserved_for),
         deleting=meta.deletion_timestamp is not None,
+        own=any(owner.kind == "Pod" and owner.controller for owner in meta.owner_references),
     )
 
 

@@ -222,7 +222,7 @@ class Devices:
         return events
 
     def claim(self, key: str, number: int, content: ClaimContent) -> DeviceClaimSeen:
-        seen = self.claims[key] = DeviceClaimSeen(key, f"u{number}", content)
+        seen = self.claims[key] = DeviceClaimSeen(key, f"u{number}", content, own=key not in ("ns/a", "ns/b"))
         return seen
 
     def pool(self, where: str, number: int, marks: list[str]) -> DeviceSliceSeen:

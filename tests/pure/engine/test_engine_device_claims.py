@@ -381,7 +381,7 @@ def run(world: Engine, plan: Plan) -> None:
         names = [world.state.device_claims.pools.names[number] for _, number in decision.picks]
         given_to = tuple(Given(request, *key) for (request, _), key in zip(decision.picks, names, strict=True))
         fact = world.state.device_claims.claims[name]
-        world.observe([msgspec.structs.replace(fact, given=given_to, terms=on_node(decision.node))])
+        world.observe([msgspec.structs.replace(fact, given=given_to, terms=on_node(decision.node or ""))])
 
 
 def on_node(name: str) -> tuple[tuple[LabelTest, ...], ...]:
@@ -525,3 +525,20 @@ def test_what_was_decided_for_a_shared_claim_holds_for_those_who_come_before_it_
     first = given(cycle(world))
     world.observe(sharing("gang h: 1x cpu=1", "data"))
     assert given(cycle(world)) == first == {"ns/data": ["pool-n1/a"]}
+
+
+def test_claims_that_others_get_for_their_pods_wake_nobody() -> None:
+    world = engine(*slices("n1: a"), device_class(), *sharing("gang g: 1x cpu=1", "data"))
+    cycle(world)
+    before = world.counters.attempts
+    world.observe([claim(f"other-{index}", ask("1 gpu"), own=True) for index in range(5)])
+    cycle(world)
+    assert world.counters.attempts == before
+
+
+def test_a_decision_holds_where_it_was_made_though_the_device_goes_before_it_is_written() -> None:
+    shared = claim("data", ask("1 gpu"))
+    world = engine(*slices("n1: a"), device_class(), shared, *sharing("gang g: 1x cpu=1", "data"))
+    assert bound(cycle(world)) == {"g-0": "n1"}
+    world.observe([DeviceSliceGone("slice-n1"), *sharing("gang h: 2x cpu=1", "data")])
+    assert set(bound(cycle(world)).values()) == {"n1"}
