@@ -71,6 +71,7 @@ class Ungate(Order, frozen=True):
     uid: PodUid
     namespace: str
     name: str
+    gang: GangId
 
 
 class Release(Order, frozen=True):

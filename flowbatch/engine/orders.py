@@ -73,11 +73,11 @@ class Orders:
     def let_wait(self, gang: Gang, parts: list[Part], blocker: Blocker | None) -> None:
         """A gang that found no place: what others must know of that, or must do."""
         if isinstance(blocker, LACKING_NODES):
-            self._ungate(parts)
+            self._ungate(gang, parts)
         if blocker is not None and self._state.device_claims.claims:
             self._release(gang)
 
-    def _ungate(self, parts: list[Part]) -> None:
+    def _ungate(self, gang: Gang, parts: list[Part]) -> None:
         """Their queue has room for them and no node has: those who bring nodes may see them (Volcano: gate removal)."""
         if len(self._ungated) > REMEMBERED:
             self._ungated.clear()
@@ -86,7 +86,7 @@ class Orders:
                 fact = task.fact
                 if fact.queue_gate and fact.uid not in self._ungated:
                     self._ungated[fact.uid] = None
-                    self._outbox.ungate(Ungate(fact.uid, fact.namespace, fact.name))
+                    self._outbox.ungate(Ungate(fact.uid, fact.namespace, fact.name, gang.id))
 
     def gate_stayed(self, task: Task) -> None:
         """It could not be taken off: once more, when its gang is tried again."""

@@ -127,6 +127,7 @@ class Dispatch:
                 self.lanes.put(f"claim/{decision.claim}", Rank.PHASE, turn)
             case Ungate():
                 self.lanes.put(f"pod/{decision.uid}", Rank.PHASE, partial(self.bindings.ungate, decision))
+                self.waiting.tell_anew(decision.gang, self.statuses.latest(decision.gang))
             case Ask():
                 self.asking.ask(decision)
             case PolicyReport():

@@ -69,6 +69,12 @@ class WaitingPods:
             self._reports.pop(gang, None)
             self._timers.forget(gang)
 
+    def tell_anew(self, gang: GangId, report: Report | None) -> None:
+        """Some of its pods come out from behind a gate, where they were told nothing."""
+        self._told.pop(gang, None)
+        if report is not None:
+            self.report(report)
+
     def tell(self, uid: PodUid, key: str, reason: str, message: str) -> None:
         """Have one pod told, at the pace."""
         if uid not in self._notes:

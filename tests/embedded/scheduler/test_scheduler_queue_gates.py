@@ -62,3 +62,21 @@ async def test_other_gates_are_somebody_elses(cluster):
         await cluster.until_condition("g", "Unschedulable")
         await anyio.sleep(0.3)
         assert await gates(cluster, "g-0") == [QUEUE_ALLOCATION_GATE, "other"]
+
+
+async def test_who_waited_for_the_queue_first_is_shown_when_nodes_are_what_is_missing(cluster):
+    await cluster.node("n0", cpu="2")
+    await queue(cluster, "small", "2")
+    async with cluster.scheduler():
+        await cluster.group("g", 1, queue="small")
+        await cluster.pod("g-0", "g", cpu="3", **GATED)
+        await cluster.until_condition("g", "Unschedulable")
+        # Long enough for pods to have been told, if they were.
+        await anyio.sleep(0.5)
+        assert await gates(cluster, "g-0") == [QUEUE_ALLOCATION_GATE]
+        await cluster.user.patch(QUEUE, "small", {"spec": {"capability": {"cpu": "4"}}})
+
+        async def shown():
+            return await gates(cluster, "g-0") == [] and await told_without_a_place(cluster, "g-0")
+
+        await cluster.until(shown)
