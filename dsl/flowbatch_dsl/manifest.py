@@ -46,18 +46,18 @@ def plain_job(job: Job) -> JsonObject:
         "policies": [policy(on) for on in job.on],
         "tasks": [task_manifest(task) for task in job.tasks],
     }
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": _set(metadata), "spec": _set(spec)}
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": given(metadata), "spec": given(spec)}
 
 
 def task_manifest(task: Task) -> JsonObject:
     """One entry of `spec.tasks`, its pod template finished by `Task.pod`."""
-    depends_on = _set({"name": list(task.after), "iteration": task.iteration, "status": task.after_status})
+    depends_on = given({"name": list(task.after), "iteration": task.iteration, "status": task.after_status})
     head = {"name": task.name, "replicas": task.replicas, "minAvailable": task.min, "maxRetry": task.retries}
     tail = {"dependsOn": depends_on, "policies": [policy(on) for on in task.on], "retry": retry(task.retry)}
     tail["inputs"] = [data_input(each) for each in task.inputs]
     tail["outputs"] = [data_output(each) for each in task.outputs]
     template = merge(plain_template(task), thaw(task.pod))
-    return _set(head) | {"replicas": task.replicas} | _set(tail) | {"template": template}
+    return given(head) | {"replicas": task.replicas} | given(tail) | {"template": template}
 
 
 def plain_template(task: Task) -> JsonObject:
@@ -72,14 +72,14 @@ def plain_template(task: Task) -> JsonObject:
         "volumeMounts": [] if task.resources.shm is None else [{"name": SHM, "mountPath": SHM_PATH}],
     }
     volumes = [] if task.resources.shm is None else [shm_volume(task.resources)]
-    return {"spec": _set({"restartPolicy": task.restart, "containers": [_set(container)], "volumes": volumes})}
+    return {"spec": given({"restartPolicy": task.restart, "containers": [given(container)], "volumes": volumes})}
 
 
 def _requirements(resources: Resources) -> JsonObject:
     """Requests, and equal limits for extended resources: Kubernetes takes those no other way."""
     requests = {name: _text(value) for name, value in resources.requests().items()}
     limits = {name: value for name, value in requests.items() if extended(name)}
-    return _set({"requests": requests, "limits": limits})
+    return given({"requests": requests, "limits": limits})
 
 
 def extended(name: str) -> bool:
@@ -95,7 +95,7 @@ def shm_volume(resources: Resources) -> JsonObject:
 def policy(on: On) -> JsonObject:
     """One lifecycle policy."""
     event = {"event": on.event} if isinstance(on.event, str) else {"events": list(on.event)}
-    return _set({**event, "exitCode": on.exit_code, "action": on.do, "timeout": on.after})
+    return given({**event, "exitCode": on.exit_code, "action": on.do, "timeout": on.after})
 
 
 def retry(rules: Retry | None) -> JsonObject:
@@ -109,19 +109,19 @@ def retry(rules: Retry | None) -> JsonObject:
         "memoryIncreasePercent": rules.memory_percent,
         "memoryLimit": rules.memory_limit,
     }
-    return _set(said)
+    return given(said)
 
 
 def data_input(each: Fetch) -> JsonObject:
     """One entry of `inputs`."""
     said = {"name": each.name, "url": each.url, "path": each.path, "digest": each.digest, "secretName": each.secret}
-    return _set(said)
+    return given(said)
 
 
 def data_output(each: Store) -> JsonObject:
     """One entry of `outputs`."""
     said = {"name": each.name, "path": each.path, "url": each.url, "policy": each.policy, "secretName": each.secret}
-    return _set(said)
+    return given(said)
 
 
 def _text(value: Any) -> Any:
@@ -129,6 +129,6 @@ def _text(value: Any) -> Any:
     return repr(value) if isinstance(value, float) else value
 
 
-def _set(fields: JsonObject) -> JsonObject:
+def given(fields: JsonObject) -> JsonObject:
     """The fields that say something."""
     return {name: thaw(value) for name, value in fields.items() if value not in (None, "", (), [], {})}

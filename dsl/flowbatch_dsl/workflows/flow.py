@@ -11,7 +11,7 @@ from flowbatch_dsl.origin import caller
 from flowbatch_dsl.workflows.building import Builder, building, current, dashed, marked, refuse
 from flowbatch_dsl.workflows.promise import has_value, source_of
 from flowbatch_dsl.workflows.values import ValueRefused, hints_of
-from flowbatch_dsl.workflows.workflow import Workflow, WorkflowChanges, placed
+from flowbatch_dsl.workflows.workflow import Workflow, placed
 
 if TYPE_CHECKING:
     from flowbatch.api.meta import JsonObject
@@ -42,27 +42,15 @@ class _Options(msgspec.Struct, frozen=True):
 
 
 class BoundFlow(Workflow, Generic[R], frozen=True, kw_only=True, dict=True):
-    """A workflow that a @flow made; its result is an R."""
+    """A workflow that a @flow made; its result is an R: `returns`, as the function says it. `flow` is what made it."""
 
-    def returning(self, hint: Any, flow: object) -> "BoundFlow[R]":
-        """The same, remembering the type of its result and the flow that it comes from."""
-        vars(self)["_returns"] = hint
-        vars(self)["_flow"] = flow
-        return self
-
-    @property
-    def returns(self) -> Any:
-        """The type of the result."""
-        return vars(self).get("_returns", Any)
+    returns: Any = Any
+    flow: Any = None
 
     @property
     def parts(self) -> tuple[object, ...]:
         """The flow that it is bound from: `flowbatch run FILE.py` does not run it as well."""
-        return (vars(self).get("_flow"),)
-
-    def but(self, **changes: Unpack[WorkflowChanges]) -> "BoundFlow[R]":
-        """A copy with these fields changed."""
-        return replace(self, **changes).returning(self.returns, self.parts[0])
+        return (self.flow,)
 
     def submit(self, cluster: "ClusterLike | None" = None) -> "FlowRun[R]":
         """Create the workflow and return a handle on it, whose `result()` is what the function would return."""
@@ -111,9 +99,11 @@ class Flow(Generic[P, R]):
             labels=self._options.labels,
             annotations={RESULT_NOTE: note},
             objects=[_in_namespace(each, self._options.namespace) for each in builder.objects],
+            returns=hints_of(self._function).get("return", Any),
+            flow=self,
         )
         placed(made, origin)
-        return made.returning(hints_of(self._function).get("return", Any), self)
+        return made
 
     def _note(self, builder: Builder, returned: Any) -> str:
         try:

@@ -5,8 +5,7 @@ from pathlib import Path
 from flowbatch.api.meta import JsonObject
 from flowbatch_dsl.frozen import thaw
 from flowbatch_dsl.job import Job
-from flowbatch_dsl.manifest import _set as given
-from flowbatch_dsl.manifest import job_manifest
+from flowbatch_dsl.manifest import given, job_manifest
 from flowbatch_dsl.strategic import merge
 from flowbatch_dsl.workflows.node import Each, Node, Output
 from flowbatch_dsl.workflows.workflow import Workflow

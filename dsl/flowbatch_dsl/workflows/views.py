@@ -44,14 +44,19 @@ class StepView(msgspec.Struct, frozen=True):
         return f"{self.name} {self.state}{items}{tries}{why}"
 
 
-class FlowStatus(msgspec.Struct, Generic[R], frozen=True, dict=True):
-    """A workflow's run at one moment. `phase` is Volcano's: Pending, Running, Succeed or Failed."""
+class FlowStatus(msgspec.Struct, Generic[R], frozen=True):
+    """A workflow's run at one moment. `phase` is Volcano's: Pending, Running, Succeed or Failed.
+
+    `shape` is what the flow's function returned, as JSON with marks in place of promises, and `returns` its type.
+    """
 
     phase: str
     reason: str = ""
     message: str = ""
     suspended: bool = False
     steps: tuple[StepView, ...] = ()
+    shape: str = ""
+    returns: Any = Any
 
     @property
     def finished(self) -> bool:
@@ -83,12 +88,11 @@ class FlowStatus(msgspec.Struct, Generic[R], frozen=True, dict=True):
         """
         if self.phase != "Succeed":
             raise FlowbatchError(f"the workflow has no result while it is {self.phase}: wait() first")
-        shape, hint = vars(self).get("_returns", (None, Any))
         values = {f"{step.name}.{name}": thaw(value) for step in self.steps for name, value in step.outputs.items()}
-        if shape is None:
+        if not self.shape:
             return cast("R", values)
         try:
-            return cast("R", typed(_filled(msgspec.json.decode(shape), values), hint))
+            return cast("R", typed(_filled(msgspec.json.decode(self.shape), values), self.returns))
         except ValueRefused as problem:
             raise FlowbatchError(f"the result {problem}") from None
 
@@ -114,9 +118,8 @@ def flow_status(flow: JobFlow, hint: Any) -> FlowStatus[Any]:
     suspended = flow.spec.suspend or flow.metadata.annotations.get(SUSPENDED) == "true"
     steps = tuple(_view(entry, known.get(entry.name, StepStatus(name=entry.name))) for entry in flow.spec.flows)
     phase = "Pending" if unheard(flow) else state.phase or "Pending"
-    status: FlowStatus[Any] = FlowStatus(phase, state.reason, state.message, suspended, steps)
-    vars(status)["_returns"] = flow.metadata.annotations.get(RESULT_NOTE), hint
-    return status
+    shape = flow.metadata.annotations.get(RESULT_NOTE, "")
+    return FlowStatus(phase, state.reason, state.message, suspended, steps, shape, hint)
 
 
 def _view(entry: Flow, status: StepStatus) -> StepView:

@@ -30,7 +30,7 @@ from flowbatch_dsl import (
     sweep,
 )
 
-os.environ["FLOWBATCH_TEST_FOLDER"] = tempfile.mkdtemp(prefix="flowbatch-flows-")
+os.environ["FLOWBATCH_TEST_FOLDER"] = f"{tempfile.gettempdir()}/flowbatch-flows-{os.getpid()}"
 from tests.embedded.dsl import realsteps
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +40,7 @@ small = Resources(cpu="100m", memory="32Mi")
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """What some steps share with the test."""
+    realsteps.FOLDER.mkdir()
     yield realsteps.FOLDER
     shutil.rmtree(realsteps.FOLDER)
 
