@@ -21,7 +21,7 @@ from flowbatch_dsl.workflows.building import ARGUMENTS, INPUT, ITEM, RESULT
 from flowbatch_dsl.workflows.manifest import PATH
 from flowbatch_dsl.workflows.pickling import FUNCTION_KEY, MOUNT, VERSION_KEY, this_python
 from flowbatch_dsl.workflows.step import Step
-from flowbatch_dsl.workflows.values import MARK, MAX_BYTES, ValueRefused, encoded, hints_of, typed
+from flowbatch_dsl.workflows.values import MARK, MAX_BYTES, ValueRefused, encoded, hints_of, plain, typed
 
 #: Where the kubelet reads; nodes without mounts say where else.
 TERMINATION, TERMINATION_VARIABLE = "/dev/termination-log", "FLOWBATCH_TERMINATION"
@@ -103,10 +103,10 @@ def run(function: Callable[..., Any], environment: Mapping[str, str]) -> bytes:
     result = function(*call.args, **call.kwargs)
     hint = hints.get("return", Any)
     try:
-        value = msgspec.to_builtins(result)
+        value = plain(result)
         typed(value, hint)
         return encoded({RESULT: value}, MAX_BYTES)
-    except (ValueRefused, TypeError) as problem:
+    except ValueRefused as problem:
         raise StepRefused(f"what {function.__qualname__} returned {problem}") from None
 
 

@@ -13,7 +13,7 @@ from flowbatch_dsl.origin import caller
 from flowbatch_dsl.workflows.graph import refusal
 from flowbatch_dsl.workflows.node import Node, When
 from flowbatch_dsl.workflows.promise import Promise, flow_of, has_value, is_optional, source_of, step_of
-from flowbatch_dsl.workflows.values import MARK, ValueRefused, encoded, plain
+from flowbatch_dsl.workflows.values import MARK, ValueRefused, encoded, has_mark, plain
 
 #: Environment variables that carry arguments; a promise's name follows INPUT.
 ARGUMENTS, INPUT, ITEM = "FLOWBATCH_ARGUMENTS", "FLOWBATCH_INPUT_", "FLOWBATCH_ITEM"
@@ -136,11 +136,12 @@ def marked(value: Any, note: Any) -> Any:
         return {MARK: where} if where else None
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return [marked(item, note) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        if MARK in value:
-            raise ValueRefused(f'has the key "{MARK}", which stands for a promise')
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value) and MARK not in value:
         return {key: marked(item, note) for key, item in value.items()}
-    return plain(value)
+    made = plain(value)
+    if has_mark(made):
+        raise ValueRefused(f'has the key "{MARK}", which stands for a promise')
+    return made
 
 
 def dashed(name: str) -> str:

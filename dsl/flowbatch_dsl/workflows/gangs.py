@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast, overload
 
+from flowbatch.workload.flow.values import unexpanded
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.workflows.building import current, refuse
 from flowbatch_dsl.workflows.node import Node, renamed
-from flowbatch_dsl.workflows.promise import Promise, source_of, step_of
+from flowbatch_dsl.workflows.promise import Promise, is_optional, source_of, step_of
 from flowbatch_dsl.workflows.values import ValueRefused, encoded, plain
 
 R = TypeVar("R")
@@ -46,7 +47,7 @@ def gang(
     for promise in (*promises.values(), *earlier):
         builder.own(promise)
     node = Node(
-        _with_env(job, {name: value for name, value in values.items() if name not in promises}),
+        _with_env(job, {name: _known(value) for name, value in values.items() if not _is_sure(value)}),
         name=builder.name(job.name),
         after=[step_of(promise) for promise in earlier],
         inputs={name: source_of(promise) for name, promise in promises.items()},
@@ -56,12 +57,22 @@ def gang(
     return cast("Any", builder.add(node, [*promises.values(), *earlier], output))
 
 
+def _is_sure(value: object) -> bool:
+    """Whether the value is going to come from another step."""
+    return isinstance(value, Promise) and not is_optional(value)
+
+
+def _known(value: object) -> object:
+    """The value as it is known now; None stands in for one that a step may owe because it was skipped."""
+    return None if isinstance(value, Promise) else value
+
+
 def _with_env(job: Job, values: Mapping[str, object]) -> Job:
     """`job` with values that are there already in the environment of every task."""
     if not values:
         return job
     try:
-        env = {name: encoded(plain(value)).decode() for name, value in values.items()}
+        env = {name: unexpanded(encoded(plain(value)).decode()) for name, value in values.items()}
     except ValueRefused as problem:
         refuse(f'gang("{job.name}")', "inputs", f"a value {problem}")
     changed = job.but(tasks=[task.but(env={**task.env, **env}) for task in job.tasks])

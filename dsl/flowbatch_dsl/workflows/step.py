@@ -115,7 +115,8 @@ class Step(Generic[P, R]):
         """The same step, but not before `earlier` results of other steps are there, whether it takes them or not."""
         if current() is None:
             return self
-        return Step(self._function, self._options, [each for each in earlier if isinstance(each, Promise)])
+        promises = [each for each in earlier if isinstance(each, Promise)]
+        return Step(self._function, self._options, [*self._after, *promises])
 
     def but(self, **changes: Unpack[StepChanges]) -> "Step[P, R]":
         """The same function with another name, other resources, and so on."""

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 
 from flowbatch.errors import FlowbatchError
+from flowbatch_dsl.frozen import thaw
+from flowbatch_dsl.strategic import identical
 
 #: What a kubelet keeps of a termination message, in bytes. Source: Kubernetes, terminationMessagePath.
 MAX_BYTES = 4096
@@ -18,12 +20,14 @@ class ValueRefused(FlowbatchError):
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON values. Raises ValueRefused for what has no JSON form."""
+    """`value` as JSON values. Raises ValueRefused for what has no JSON form, or another one than it should."""
     try:
-        made = msgspec.to_builtins(value, enc_hook=_refuse)
+        made = thaw(msgspec.to_builtins(value, str_keys=True, enc_hook=_refuse))
+        again = msgspec.json.decode(msgspec.json.encode(made))
     except (TypeError, ValueError, OverflowError) as problem:
         raise ValueRefused(f"has no JSON form: {problem}") from None
-    _no_mark(made)
+    if not identical(made, again):
+        raise ValueRefused("has a number that JSON has no word for, such as nan or inf")
     return made
 
 
@@ -31,16 +35,18 @@ def _refuse(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} {value!r}"[:80])
 
 
-def _no_mark(value: Any) -> None:
+def has_mark(value: Any) -> bool:
+    """Whether JSON values hold, anywhere, a key that would be taken for a promise."""
     stack = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
             if MARK in item:
-                raise ValueRefused(f'has the key "{MARK}", which stands for a promise')
+                return True
             stack += item.values()
         elif isinstance(item, list):
             stack += item
+    return False
 
 
 def encoded(value: Any, limit: int = MAX_BYTES) -> bytes:
@@ -56,7 +62,7 @@ def typed(value: Any, hint: Any) -> Any:
     if hint is Any:
         return value
     try:
-        return msgspec.convert(value, hint)
+        return msgspec.convert(value, hint, str_keys=True)
     except msgspec.ValidationError as problem:
         raise ValueRefused(f"is not {spelled(hint)}: {problem}") from None
     except TypeError as problem:

@@ -41,6 +41,26 @@ def report(published: str | None, *scores: float, **named: float) -> dict[str, f
 
 
 @step
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@step
+def by_number(names: dict[int, str]) -> dict[int, str]:
+    return {number + 1: name for number, name in names.items()}
+
+
+@step
+def pair() -> tuple[int, tuple[float, str]]:
+    return 1, (2.0, "a")
+
+
+@step
+def endless() -> float:
+    return float("inf")
+
+
+@step
 def nothing() -> None:
     return None
 

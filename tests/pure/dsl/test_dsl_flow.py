@@ -175,7 +175,7 @@ def test_a_job_is_a_step_too() -> None:
     @flow
     def mixed() -> tuple[float, None, float]:
         path = author.shard("a", 1)
-        loss = gang(hpl, inputs={"PARTS": path, "SEED": [1, 2]}, output="loss", local=lambda: 0.5, retries=1)
+        loss = gang(hpl, inputs={"PARTS": path, "SEED": "$$"}, output="loss", local=lambda: 0.5, retries=1)
         done = gang(hpl, loss)
         return loss, done, author.best.after(done)([loss, 1.0])
 
@@ -184,11 +184,22 @@ def test_a_job_is_a_step_too() -> None:
     steps = entries(bound)
     assert steps["hpl"]["inputs"] == [{"name": "PARTS", "from": "shard.result"}]
     assert (steps["hpl"]["outputs"], steps["hpl"]["retry"]) == ([{"name": "loss"}], {"limit": 1})
-    assert env_of(bound, "hpl") == {"SEED": "[1,2]"}
+    assert env_of(bound, "hpl") == {"SEED": r'"\u0024$"'}
     assert steps["hpl-x2"]["dependsOn"] == {"targets": ["hpl"]}
     assert steps["best"]["dependsOn"] == {"targets": ["hpl-x2", "hpl"]}
     assert bound.annotations[RESULT_NOTE] == '[{"$from":"hpl.loss"},null,{"$from":"best.result"}]'
     assert bound.validate().ok, str(bound.validate())
+
+
+def test_what_a_skipped_step_owes_a_job_is_null() -> None:
+    @flow
+    def owed() -> None:
+        part = (when(author.score("a")) > 1).then(author.shout, "x")
+        gang(Job("hpl", tasks=[Task("main", ["./xhpl"])]), inputs={"PART": part})
+
+    bound = owed.bind()
+    assert env_of(bound, "hpl") == {"PART": "null"}
+    assert entries(bound)["hpl"]["dependsOn"]["states"] == ["Completed", "Skipped"]
 
 
 def test_a_job_that_gives_no_value_can_only_be_waited_for() -> None:
@@ -208,9 +219,10 @@ def test_a_step_may_come_after_one_whose_value_it_does_not_take() -> None:
     @flow
     def ordered() -> float:
         first = author.nothing()
-        return author.best.after(first)([1.0])
+        second = author.nothing()
+        return author.best.after(first).after(second)([1.0])
 
-    assert entries(ordered.bind())["best"]["dependsOn"] == {"targets": ["nothing"]}
+    assert entries(ordered.bind())["best"]["dependsOn"] == {"targets": ["nothing", "nothing-x2"]}
     assert ordered() == 1.0
 
 
@@ -270,6 +282,9 @@ def test_wrong_arguments_are_refused_when_built_with_the_line() -> None:
     assert "at most 4,096 can pass: write it to a volume" in refused(lambda: author.publish("x" * 5000))
     assert "has no JSON form" in refused(lambda: author.shard(object(), 1))
     assert "stands for a promise" in refused(lambda: author.best({"$from": 1}))
+    assert "stands for a promise" in refused(lambda: author.best({1: {"$from": 1}}))
+    assert "such as nan or inf" in refused(lambda: author.best([float("nan")]))
+    assert "such as nan or inf" in refused(lambda: author.score("a", float("inf")))
     assert "max_parallel must be at least 1" in refused(lambda: author.score.map(["a"], max_parallel=0))
     assert "an item is 5,002 bytes" in refused(lambda: author.score.map(["a" * 5000]))
     assert "cannot hold promises" in refused(lambda: author.score.map([author.nothing()]))

@@ -57,6 +57,9 @@ def test_arguments_arrive_typed_and_the_result_is_left(pod: Pod) -> None:
     given = {"FLOWBATCH_ARGUMENTS": {"scores": [1, 2], "named": {"a": 3}}, "FLOWBATCH_INPUT_published": "null"}
     code, left = pod.run("flowsteps:report", **given)
     assert (code, json.loads(left)["result"]) == (0, {"published": 0.0, "scores": 3, "a": 3})
+    by_number = {"FLOWBATCH_ARGUMENTS": {"names": {"1": "a"}}}
+    assert pod.run("flowsteps:by_number", **by_number) == (0, '{"result":{"2":"a"}}')
+    assert pod.run("flowsteps:pair") == (0, '{"result":[1,[2.0,"a"]]}')
     assert pod.run("flowsteps:nothing") == (0, '{"result":null}')
 
 
@@ -72,6 +75,7 @@ def test_what_a_function_raises_is_in_the_log_and_in_one_line_in_the_message(pod
     ("target", "env", "problem"),
     [
         ("flowsteps:large", {}, "is 5,013 bytes of JSON, and at most 4,096 can pass: write it to a volume"),
+        ("flowsteps:endless", {}, "has a number that JSON has no word for"),
         ("flowsteps:wrong", {}, "what wrong returned is not float"),
         ("flowsteps:best", {"FLOWBATCH_ARGUMENTS": {"xs": ["a"]}}, "the argument xs is not list[float]"),
         ("flowsteps:nope", {}, "has no step nope"),
