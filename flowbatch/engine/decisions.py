@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flowbatch.engine.events import GangPhase
+from flowbatch.engine.events import GangPhase, OwnerUse
 from flowbatch.model.ids import Amounts, GangId, HyperNodeName, Instant, NodeName, PodUid, QueueName
 from flowbatch.model.inquiry import Inquiry
 from flowbatch.model.steps import Step
@@ -136,6 +136,8 @@ class Remember(Order, frozen=True):
     at: Instant
     used: tuple[tuple[str, float], ...] = ()
     held: Amounts = ()
+    #: The same of namespaces or users in it, where a policy looks at that: of those who used most.
+    owners: tuple[OwnerUse, ...] = ()
 
 
 class HyperNodeReport(Order, frozen=True):

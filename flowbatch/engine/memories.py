@@ -8,7 +8,8 @@ then on. So it is told again only after a change, at most once a minute.
 from collections.abc import Iterator
 
 from flowbatch.engine.decisions import Remember
-from flowbatch.model.ids import Instant, QueueName
+from flowbatch.model.facts import OwnerUse, PastUse
+from flowbatch.model.ids import Amounts, Instant, QueueName
 from flowbatch.model.memory import Memory
 from flowbatch.model.queues import Queue
 from flowbatch.model.state import ClusterState
@@ -18,6 +19,8 @@ from flowbatch.policy.policy import Policy
 NOTE_MS = 60_000
 #: How often waiting gangs are put in order anew where time alone may change it.
 RESORT_MS = 60_000
+#: Namespaces and users of one queue that are noted: with some 150 bytes each they must fit an annotation.
+OWNERS_NOTED = 256
 
 
 class Memories:
@@ -30,8 +33,8 @@ class Memories:
         #: None: no policy asks.
         self.half_life_ms: int | None = lives[0] if lives else None
         self.moves = any(getattr(each, "moves", False) for each in policy.gang_order)
-        tracked = {kind: None for each in policy.gang_order for kind in getattr(each, "tracks", ())}
-        state.track_owners(tuple(tracked))
+        self._tracked = tuple({kind: None for each in policy.gang_order for kind in getattr(each, "tracks", ())})
+        state.track_owners(self._tracked)
         self._noted: dict[QueueName, tuple[Instant, Remember]] = {}
         self._owing: dict[QueueName, Instant] = {}
         self._resort_at: Instant | None = None
@@ -63,12 +66,19 @@ class Memories:
             mine = accounts.held.get(owner, {})
             if mine != memory.held:
                 memory.turn(mine, now, half_life_ms)
+                self._owing.setdefault(queue.name, now)
 
     def _recall(self, queue: Queue, now: Instant) -> Memory:
         """What an earlier engine noted; only for a queue of which this one knows nothing itself."""
         noted = queue.fact.past_use if queue.fact else None
         if noted is None:
             return Memory(now)
+        for owner in noted.owners if queue.accounts is not None else ():
+            assert queue.accounts is not None
+            queue.accounts.memories.setdefault((owner.kind, owner.name), self._continued(owner, now))
+        return self._continued(noted, now)
+
+    def _continued(self, noted: PastUse | OwnerUse, now: Instant) -> Memory:
         axes = self._state.axes
         used = {axes.axis(name): value for name, value in noted.used}
         return Memory(min(noted.at, now), used, {axes.axis(name): units for name, units in noted.held if units})
@@ -85,11 +95,31 @@ class Memories:
             if due > now:
                 continue
             del self._owing[name]
-            memory, axes = queue.memory, self._state.axes
-            used = tuple(sorted((axes.names[axis], value) for axis, value in memory.used.items() if value))
-            note = Remember(name, memory.at, used, axes.amounts(memory.held))
+            memory = queue.memory
+            note = Remember(name, memory.at, self._used(memory), self._held(memory), tuple(self._owners(queue)))
             self._noted[name] = (now, note)
             yield note
+
+    def _owners(self, queue: Queue) -> Iterator[OwnerUse]:
+        """Those who used most, and of them only what is left: a note has room for so many."""
+        known = queue.accounts.memories if queue.accounts is not None else {}
+        memories = {owner: memory for owner, memory in known.items() if owner[0] in self._tracked}
+        most = sorted(memories, key=lambda owner: (-max(self._parts(memories[owner]), default=0.0), owner))
+        for kind, name in sorted(most[:OWNERS_NOTED]):
+            memory = memories[kind, name]
+            if memory.used or memory.held:
+                yield OwnerUse(kind, name, memory.at, self._used(memory), self._held(memory))
+
+    def _parts(self, memory: Memory) -> Iterator[float]:
+        """Of each resource, how long the whole cluster was theirs, in seconds."""
+        return (value / max(1, self._state.total.get(axis, 0)) for axis, value in memory.used.items())
+
+    def _used(self, memory: Memory) -> tuple[tuple[str, float], ...]:
+        names = self._state.axes.names
+        return tuple(sorted((names[axis], value) for axis, value in memory.used.items() if value))
+
+    def _held(self, memory: Memory) -> Amounts:
+        return self._state.axes.amounts(memory.held)
 
     def resort_due(self, now: Instant) -> bool:
         """Time alone may have changed who comes first among gangs that wait."""

@@ -70,12 +70,24 @@ class OwnerLimit(Value, frozen=True):
     jobs: int | None = None
 
 
+class OwnerUse(Value, frozen=True):
+    """What a namespace, or a user, had used in a queue by `at`, and held from then on, as in PastUse."""
+
+    kind: Literal["namespace", "user"]
+    name: str
+    at: Instant
+    used: tuple[tuple[str, float], ...] = ()
+    held: Amounts = ()
+
+
 class PastUse(Value, frozen=True):
     """What a queue had used by `at`, in units times seconds and already decayed, and what it held from then on."""
 
     at: Instant
     used: tuple[tuple[str, float], ...] = ()
     held: Amounts = ()
+    #: The same of those in it who used most.
+    owners: tuple[OwnerUse, ...] = ()
 
 
 class Members(Value, frozen=True):

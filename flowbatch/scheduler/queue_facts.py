@@ -26,12 +26,19 @@ _STATES: Final = frozenset(get_args(events.QueueState))
 _STRATEGIES: Final = frozenset(get_args(events.DequeueStrategy))
 
 
-class PastUseNote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The annotation `flowbatch.dev/past-use`: amounts by resource, in units of account."""
+class UseNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was used by `at` and held from then on: amounts by resource, in units of account."""
 
     at: int
     used: dict[str, float] = {}
     held: dict[str, int] = {}
+
+
+class PastUseNote(UseNote, frozen=True, omit_defaults=True):
+    """The annotation `flowbatch.dev/past-use`: of the queue, and of namespaces and users in it by name."""
+
+    namespaces: dict[str, UseNote] = {}
+    users: dict[str, UseNote] = {}
 
 
 def queue_fact(queue: Queue) -> events.QueueSeen:
@@ -171,9 +178,11 @@ class _Reader:
             return None
         if noted is None:
             return None
-        used = tuple(sorted((name, max(0.0, value)) for name, value in noted.used.items() if value < float("inf")))
-        held = tuple(sorted((name, max(0, units)) for name, units in noted.held.items()))
-        return events.PastUse(Instant(noted.at), used, held)
+        owners = [
+            *(events.OwnerUse("namespace", name, *_use(note)) for name, note in noted.namespaces.items()),
+            *(events.OwnerUse("user", name, *_use(note)) for name, note in noted.users.items()),
+        ]
+        return events.PastUse(*_use(noted), owners=tuple(sorted(owners, key=lambda each: (each.kind, each.name))))
 
     def _limiting(self, annotation: str, kind: Any) -> Any:
         """What an annotation says that limits the queue, or None. Raises UnreadableError."""
@@ -182,6 +191,11 @@ class _Reader:
             return msgspec.json.decode(text, type=kind) if text else None
         except msgspec.MsgspecError as error:
             raise UnreadableError(f"annotation {annotation}: {str(error)[:200]}") from error
+
+
+def _use(noted: UseNote) -> tuple[Instant, tuple[tuple[str, float], ...], Amounts]:
+    used = tuple(sorted((name, max(0.0, value)) for name, value in noted.used.items() if value < float("inf")))
+    return Instant(noted.at), used, tuple(sorted((name, max(0, units)) for name, units in noted.held.items()))
 
 
 def _weight(text: str) -> float | None:

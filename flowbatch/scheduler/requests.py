@@ -19,6 +19,7 @@ from flowbatch.api.quantity import format_amount
 from flowbatch.api.scheduling import PodGroup, Queue
 from flowbatch.api.timestamps import format_time
 from flowbatch.engine.decisions import Bind, Evict, Nominate, QueueReport, Remember, Report, Step, Ungate
+from flowbatch.engine.events import OwnerUse
 from flowbatch.errors import FlowbatchError
 from flowbatch.kube.request import Request, bind_pod, create_object, evict_pod, patch_object
 from flowbatch.model.ids import GangId
@@ -297,9 +298,17 @@ def _event(kind: Kind[Any], meta: ObjectMeta, place: str, reason: str, message: 
 
 def past_use_request(note: Remember, queue: Queue) -> Request:
     """What the queue has used, on the queue itself, for the scheduler after this one."""
-    text = msgspec.json.encode({"at": note.at, "used": dict(note.used), "held": dict(note.held)}).decode()
+    said = _use(note)
+    for kind in ("namespace", "user"):
+        owners = {each.name: _use(each) for each in note.owners if each.kind == kind}
+        said |= {f"{kind}s": owners} if owners else {}
+    text = msgspec.json.encode(said).decode()
     body = {"metadata": {"uid": queue.metadata.uid, "annotations": {names.PAST_USE: text}}}
     return patch_object(QUEUE, queue.metadata.name, body)
+
+
+def _use(note: Remember | OwnerUse) -> dict[str, Any]:
+    return {"at": note.at, "used": dict(note.used), "held": dict(note.held)}
 
 
 def shorten(message: str) -> str:

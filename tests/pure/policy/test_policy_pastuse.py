@@ -225,7 +225,7 @@ def test_without_the_policy_nothing_is_remembered():
 
 def note_of(engine, plan, name="a"):
     note = notes(plan)[name]
-    return PastUse(note.at, note.used, note.held)
+    return PastUse(note.at, note.used, note.held, note.owners)
 
 
 def test_a_later_engine_takes_over_what_was_noted_and_goes_on_exactly():
@@ -240,6 +240,31 @@ def test_a_later_engine_takes_over_what_was_noted_and_goes_on_exactly():
     cycle(new, now=now)
     mean, expected = (each.mean(now, HALF_LIFE_S * 1000)[1] for each in (new.state.queues.by_name["a"].memory, known))
     assert mean == pytest.approx(expected)
+
+
+def test_what_users_have_used_outlives_the_engine_too():
+    old = engine_with("1 nodes: cpu=2", "queue q:", "gang first: 2x cpu=1, queue q, user ann", policy=BY_USER)
+    plan = cycle(old, now=1_000)
+    confirm(old, plan)
+    cycle(old, now=1_000 + HOUR_MS)
+    finish(old, ["first-0", "first-1"])
+    note = note_of(old, cycle(old, now=2_000 + HOUR_MS), "q")
+    assert [(each.kind, each.name, each.held) for each in note.owners] == [("user", "ann", ())]
+    new = engine_with("1 nodes: cpu=1", policy=BY_USER)
+    new.observe([msgspec.structs.replace(queue("q"), past_use=note)])
+    new.observe(facts("gang a: 1x cpu=1, queue q, user ann", "gang b: 1x cpu=1, queue q, user bob"))
+    assert order(cycle(new, now=3_000 + HOUR_MS)) == ["b"], "ann has had her turn, before this engine was there"
+
+
+def test_of_very_many_users_those_who_used_most_are_noted(monkeypatch):
+    monkeypatch.setattr("flowbatch.engine.memories.OWNERS_NOTED", 2)
+    gangs = [f"gang g{i}: {i}x cpu=1, queue q, user u{i}" for i in (1, 2, 3)]
+    engine = engine_with("1 nodes: cpu=8", "queue q:", *gangs, policy=BY_USER)
+    plan = cycle(engine, now=1_000)
+    confirm(engine, plan)
+    finish(engine, [f"g{i}-{k}" for i in (1, 2, 3) for k in range(i)])
+    plan = cycle(engine, now=1_000 + HOUR_MS)
+    assert [each.name for each in notes(plan)["q"].owners] == ["u2", "u3"]
 
 
 def test_an_engine_believes_itself_more_than_a_note():

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from flowbatch.api.scheduling import Queue
-from flowbatch.engine.events import NodeGroups, OwnerLimit, PastUse
+from flowbatch.engine.decisions import Remember
+from flowbatch.engine.events import NodeGroups, OwnerLimit, OwnerUse, PastUse
 from flowbatch.scheduler.queue_facts import queue_fact
+from flowbatch.scheduler.requests import past_use_request
 from flowbatch.scheduler.translate import UnreadableError
 
 
@@ -50,6 +52,17 @@ def test_annotations_say_the_same_where_the_fields_are_not_served():
     )
     assert (fact.borrowing, fact.lending, fact.limits) == ((("cpu", 2000),), (), (OwnerLimit(("a",), jobs=1),))
     assert fact.past_use == PastUse(7, (("cpu", 1.5),), (("cpu", 1000),))
+
+
+def test_what_is_noted_of_a_queue_is_read_again():
+    owners = (OwnerUse("namespace", "ns", 6, (("cpu", 1.0),)), OwnerUse("user", "ann", 5, (), (("cpu", 2),)))
+    note = PastUse(7, (("cpu", 1.5),), (("cpu", 1000),), owners)
+    request = past_use_request(
+        Remember("q", note.at, note.used, note.held, note.owners), msgspec.convert({"metadata": {"name": "q"}}, Queue)
+    )
+    annotations = json.loads(request.body)["metadata"]["annotations"]
+    written = msgspec.convert({"metadata": {"name": "q", "annotations": annotations}}, Queue)
+    assert queue_fact(written).past_use == note
 
 
 def test_affinity_to_node_groups_is_heard_in_all_four_kinds():
