@@ -10,11 +10,13 @@ from typing import NoReturn, ParamSpec, TypeVar
 from flowbatch_dsl.origin import caller
 from flowbatch_dsl.workflows.building import current, refuse
 from flowbatch_dsl.workflows.node import Operator, Scalar, When, text_of
-from flowbatch_dsl.workflows.promise import Promise, PromiseError, has_value, source_of
+from flowbatch_dsl.workflows.promise import Promise, PromiseError, has_value, is_optional, source_of
 from flowbatch_dsl.workflows.values import plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+HINT = "pass a step, its map, or a function that returns what one of them gives"
 
 
 class Subject:
@@ -71,7 +73,10 @@ class Condition:
         promised = [(part[0], part) for part in self._parts if isinstance(part[0], Promise)]
         conditions = [When(source_of(builder.own(promise)), *part[1:]) for promise, part in promised]
         with builder.under(conditions, [promise for promise, _ in promised]):
-            return step(*args, **kwargs)
+            result = step(*args, **kwargs)
+        if conditions and result is not None and not (isinstance(result, Promise) and is_optional(result)):
+            refuse("when", "then", "does not give the result of a step that is run on this condition", HINT)
+        return result
 
 
 def when(value: object) -> Subject:

@@ -27,7 +27,10 @@ def read_workflow(documents: Sequence[Document], file: str) -> Workflow:
     flow = flows[0]
     value = without_nulls(flow.value)
     templates = dict(_templates(documents))
-    nodes = [_node(item, f"spec.flows[{i}]", templates, flow) for i, item in enumerate(_entries(value, file))]
+    entries = _entries(value, file)
+    nodes = [_node(item, f"spec.flows[{i}]", templates, flow) for i, item in enumerate(entries)]
+    if idle := templates.keys() - {item.get("jobTemplate") or item.get("name") for item in entries}:
+        raise SpecErrors([SpecError(f"{TEMPLATE}/{name}", "is used by no step") for name in sorted(idle)], file)
     others = [each.value for each in documents if _kind(each) not in (FLOW, TEMPLATE)]
     return _workflow(value, nodes, others, Origin(file, flow.lines.get("", 1), flow.lines))
 
@@ -77,7 +80,7 @@ def _node(item: JsonObject, path: str, templates: Mapping[str, Job], flow: Docum
     depends_on = _as(_DependsOn, item.get("dependsOn"), _DependsOn())
     each, retry = _as(_Each, item.get("forEach"), None), _as(_Retry, item.get("retry"), _Retry())
     node = Node(
-        renamed(job, name=name, namespace=""),
+        renamed(job, name=name),
         after=depends_on.targets,
         after_ends=depends_on.states,
         when=[When(c.source, c.operator, c.values) for c in _as(list[_Condition], item.get("when"), [])],

@@ -159,6 +159,19 @@ def test_conditions_hold_for_all_that_is_called_under_them() -> None:
     assert steps["best"]["dependsOn"] == {"targets": ["score", "score-x2"], "states": ["Completed", "Skipped"]}
 
 
+def test_what_stands_on_a_condition_must_come_of_it() -> None:
+    def outside() -> Any:
+        loss = author.score("a")
+        return (when(loss) < 1).then(lambda: loss)
+
+    def several() -> Any:
+        return (when(author.score("a")) < 1).then(lambda: [author.nothing()])
+
+    for function in (outside, several):
+        with pytest.raises(SpecErrors, match="does not give the result of a step that is run on this condition"):
+            flow(function).bind()
+
+
 def test_a_condition_on_a_value_that_is_there_is_decided_when_built() -> None:
     @flow
     def of_size(n: int) -> float | None:

@@ -142,6 +142,21 @@ spec:
     assert Workflow.from_yaml(workflow.to_yaml()) == workflow
 
 
+def test_what_a_workflow_cannot_hold_is_refused_and_never_dropped() -> None:
+    texts = Workflow("w", hpl >> ctr).to_yaml().split("---\n")
+    with pytest.raises(SpecErrors, match="expected one JobFlow, found 0: JobTemplate, JobTemplate"):
+        Workflow.from_yaml("---\n".join(texts[:-1]))
+    with pytest.raises(SpecErrors, match=r"'w-ctr': there is no JobTemplate for it \(one of w-hpl"):
+        Workflow.from_yaml("---\n".join([texts[0], texts[2]]))
+    idle = texts[0].replace("w-hpl", "w-idle")
+    with pytest.raises(SpecErrors, match="JobTemplate/w-idle: is used by no step"):
+        Workflow.from_yaml("---\n".join([idle, *texts]))
+    with pytest.raises(SpecErrors, match="is not the workflow's"):
+        Workflow.from_yaml("---\n".join(texts).replace("name: w-hpl", "name: w-hpl\n  namespace: other", 1))
+    with pytest.raises(SpecErrors, match="is written by the cluster"):
+        Workflow.from_yaml("---\n".join(texts) + "status: {}\n")
+
+
 def test_a_circle_is_refused_by_the_arrow_that_closes_it() -> None:
     with pytest.raises(SpecErrors, match="wait for each other: hpl >> ctr >> hpl") as caught:
         hpl >> ctr >> hpl
