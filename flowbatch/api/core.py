@@ -410,6 +410,12 @@ class CSIVolumeSource(Wire, frozen=True, kw_only=True):
     driver: str = ""
 
 
+class PathVolumeSource(Wire, frozen=True, kw_only=True):
+    """A folder of a node."""
+
+    path: str = ""
+
+
 class PersistentVolumeSpec(Wire, frozen=True, kw_only=True):
     """core/v1 PersistentVolumeSpec."""
 
@@ -420,6 +426,8 @@ class PersistentVolumeSpec(Wire, frozen=True, kw_only=True):
     volume_mode: str = "Filesystem"
     node_affinity: VolumeNodeAffinity | None = None
     csi: CSIVolumeSource | None = None
+    host_path: PathVolumeSource | None = None
+    local: PathVolumeSource | None = None
 
 
 class PersistentVolume(Wire, frozen=True, kw_only=True):

@@ -105,7 +105,7 @@ async def serve(kubeconfig: Path, port: int) -> None:
             for crd in crds():
                 await server.install(crd)
             server.write_kubeconfig(kubeconfig)
-            tasks.start_soon(EmbeddedControllers(server).run)
+            tasks.start_soon(EmbeddedControllers(server, volumes=Path(folder) / "volumes").run)
             memory.settle()
             _say(Listening(server.url, path))
             await parent_gone.wait()

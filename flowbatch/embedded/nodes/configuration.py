@@ -1,10 +1,10 @@
-"""The ConfigMaps and Secrets that pods name, read when they start; equal reads of one moment are one request."""
+"""The ConfigMaps, Secrets and claims that pods name, read at their start; equal reads of one moment are one request."""
 
 import asyncio
 from typing import Any
 
 from flowbatch.api.core import ConfigMap, Secret
-from flowbatch.api.kinds import CONFIG_MAP, SECRET, Kind
+from flowbatch.api.kinds import CONFIG_MAP, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, SECRET, Kind
 from flowbatch.embedded.nodes.environment import Surroundings
 from flowbatch.embedded.nodes.volumes import References
 from flowbatch.kube.client import Client
@@ -33,7 +33,17 @@ class Configuration:
         for name in needed.secrets:
             if (secret := await self._read(SECRET, namespace, name)) is not None:
                 secrets[name] = secret
-        return Surroundings(config_maps, secrets, pod_ip, host_ip, allocatable)
+        claims = {name: path for name in needed.claims if (path := await self._folder(namespace, name))}
+        return Surroundings(config_maps, secrets, pod_ip, host_ip, allocatable, claims)
+
+    async def _folder(self, namespace: str, claim: str) -> str:
+        """The folder of this machine that a claim is bound to; "" if there is none."""
+        found = await self._get(PERSISTENT_VOLUME_CLAIM, namespace, claim)
+        if found is None or found.status.phase != "Bound":
+            return ""
+        volume = await self._get(PERSISTENT_VOLUME, "", found.spec.volume_name)
+        source = None if volume is None else volume.spec.host_path or volume.spec.local
+        return source.path if source is not None else ""
 
     async def _read(self, kind: Kind[Any], namespace: str, name: str) -> Any:
         key = (kind.kind, namespace, name)
@@ -46,7 +56,7 @@ class Configuration:
 
     async def _get(self, kind: Kind[Any], namespace: str, name: str) -> Any:
         try:
-            return await self._client.get(kind, name, namespace)
+            return await self._client.get(kind, name, namespace or None)
         except NotFound:
             return None
 

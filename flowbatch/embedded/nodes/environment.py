@@ -7,7 +7,7 @@ name that does not exist stays as it is written, and `$$` is a literal `$`.
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -36,6 +36,8 @@ class Surroundings:
     host_ip: str
     #: Allocatable of the node, which stands in for a limit that is not set.
     allocatable: Mapping[str, str]
+    #: Claims that are bound to a folder of this machine, by name.
+    claims: Mapping[str, str] = field(default_factory=dict)
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:

@@ -58,6 +58,7 @@ class References:
 
     config_maps: dict[str, bool] = field(default_factory=dict)
     secrets: dict[str, bool] = field(default_factory=dict)
+    claims: dict[str, None] = field(default_factory=dict)
 
     def need(self, kind: str, reference: Any) -> None:
         """Note `{name, optional}`; required by one place is required."""
@@ -79,6 +80,8 @@ def references(pod: RunnablePod) -> References:
             found.need("configMap", source.get("configMapKeyRef"))
             found.need("secret", source.get("secretKeyRef"))
     for volume in pod.spec.get("volumes") or ():
+        if claim := volume.get("persistentVolumeClaim"):
+            found.claims[str(claim.get("claimName", ""))] = None
         for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
             found.need("configMap", source.get("configMap"))
             found.need("secret", source.get("secret"))
@@ -98,8 +101,13 @@ def _volume(pod: RunnablePod, volume: JsonObject, around: Surroundings) -> Volum
         if host.get("type") in _CREATES:
             raise ConfigError(f"volume {name}: hostPath type {host['type']}: nothing is created outside of pods")
         return Volume(name, host_path=str(host["path"]))
-    if "persistentVolumeClaim" in volume or "ephemeral" in volume:
-        raise ConfigError(f"volume {name}: process nodes have no persistent volumes; use emptyDir or hostPath")
+    if claim := volume.get("persistentVolumeClaim"):
+        wanted = str(claim.get("claimName", ""))
+        if wanted not in around.claims:
+            raise ConfigError(f"volume {name}: claim {wanted} is not bound to a folder of this machine")
+        return Volume(name, host_path=around.claims[wanted], read_only=bool(claim.get("readOnly")))
+    if "ephemeral" in volume:
+        raise ConfigError(f"volume {name}: process nodes make no claims of their own; use emptyDir or a claim")
     if projected := volume.get("projected"):
         mode = projected.get("defaultMode", DEFAULT_MODE)
         parts = [file for source in projected.get("sources") or () for file in _files(pod, source, mode, around)]

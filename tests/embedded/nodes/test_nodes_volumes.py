@@ -4,6 +4,8 @@ import base64
 import json
 from pathlib import Path
 
+import pytest
+
 from flowbatch.api.kinds import CONFIG_MAP, SECRET
 from tests.embedded.nodes.conftest import Field
 
@@ -111,14 +113,20 @@ async def test_a_missing_config_map_waits_and_says_what_is_missing(field_: Field
     assert await field_.logs("waits") == '["now"]\n'
 
 
-async def test_an_unsupported_volume_is_refused_in_words(field_: Field):
-    spec = {
-        "containers": [{"name": "main", "command": ["true"]}],
-        "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "c"}}],
-    }
-    await field_.run_pod("claim", spec)
-    pod = await field_.until("claim", lambda status: status.get("containerStatuses"))
-    assert "no persistent volumes" in pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"persistentVolumeClaim": {"claimName": "c"}}, "claim c is not bound to a folder of this machine"),
+        ({"ephemeral": {}}, "make no claims of their own"),
+        ({"nfs": {"server": "s", "path": "/"}}, "do not know nfs volumes"),
+    ],
+)
+async def test_a_volume_that_cannot_be_mounted_is_refused_in_words(field_: Field, source: dict, said: str):
+    name = next(iter(source)).lower()
+    spec = {"containers": [{"name": "main", "command": ["true"]}], "volumes": [{"name": "disk", **source}]}
+    await field_.run_pod(name, spec)
+    pod = await field_.until(name, lambda status: status.get("containerStatuses"))
+    assert said in pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
 
 
 async def test_commands_expand_and_find_their_directory(field_: Field):

@@ -1,0 +1,72 @@
+"""Do the volumes of jobs hold what is written to them, for every pod, and go with their claims?"""
+
+import json
+import time
+from pathlib import Path
+
+from flowbatch.api.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM
+from flowbatch.cli.options import ClusterOptions
+from flowbatch.cli.session import connect, run_async
+
+
+def until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def there(here, kind, name=""):
+    """All objects of a kind, or one by name, on the cluster."""
+
+    async def ask():
+        async with connect(ClusterOptions(kubeconfig=Path(here.kubeconfig))) as session:
+            return await session.client.list(kind)
+
+    return [each for each in run_async(ask) if not name or each.metadata.name == name]
+
+
+SPEC = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+
+
+def test_a_job_brings_a_volume_along_that_all_of_its_pods_share_and_that_goes_with_it(
+    here, flowbatch, written, make_job, unique
+):
+    name = unique()
+    job = make_job(
+        name, "echo $VC_TASK_INDEX > /work/$VC_TASK_INDEX; until test -e /work/0 -a -e /work/1; do sleep 0.05; done"
+    )
+    job["spec"]["tasks"][0]["replicas"] = 2
+    job["spec"] |= {"plugins": {"env": []}, "volumes": [{"mountPath": "/work", "volumeClaim": SPEC}]}
+    code, out, _ = flowbatch("run", written(job))
+    assert code == 0, out
+    (claim,) = [each for each in there(here, PERSISTENT_VOLUME_CLAIM) if each.metadata.controller.name == name]
+    (volume,) = there(here, PERSISTENT_VOLUME, claim.spec.volume_name)
+    folder = Path(volume.spec.host_path.path)
+    assert sorted(each.name for each in folder.iterdir()) == ["0", "1"]
+    assert flowbatch("delete", f"job/{name}")[0] == 0
+    until(lambda: not there(here, PERSISTENT_VOLUME, volume.metadata.name) and not folder.exists())
+
+
+def test_a_claim_outlives_the_jobs_that_use_it(here, flowbatch, written, make_job, unique):
+    claim, first, second = unique("claim"), unique(), unique()
+    manifest = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim}, "spec": SPEC}
+    volumes = [{"mountPath": "/work", "volumeClaimName": claim}]
+    code, out, err = flowbatch("run", written(manifest, make_job(first, "echo kept > /work/it", volumes=volumes)))
+    assert code == 0, out + err
+    code, out, _ = flowbatch("run", written(make_job(second, "cat /work/it", volumes=volumes)))
+    assert code == 0
+    assert f"{second}-t-0: kept" in out
+
+
+def test_a_job_waits_in_words_for_a_claim_that_is_not_there(flowbatch, written, make_job, unique):
+    name = unique()
+    job = make_job(name, volumes=[{"mountPath": "/work", "volumeClaimName": "nobodys"}])
+    assert flowbatch("run", "-d", written(job))[0] == 0
+
+    def said():
+        _, out, _ = flowbatch("get", f"job/{name}", "-o", "json")
+        return "volume claim nobodys" in json.loads(out).get("status", {}).get("state", {}).get("message", "")
+
+    until(said)
+    assert flowbatch("delete", f"job/{name}")[0] == 0
