@@ -7,7 +7,7 @@ handle or a `LocalCluster` is first asked for.
 from typing import TYPE_CHECKING, Any
 
 from flowbatch.workload.vocabulary import Action, Event
-from flowbatch_dsl.data import Fetch, Store
+from flowbatch_dsl.data import Fetch, Store, Workspace
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.policies import On, Retry
 from flowbatch_dsl.recipes.ddp import ddp
@@ -81,6 +81,7 @@ __all__ = [
     "Task",
     "When",
     "Workflow",
+    "Workspace",
     "ddp",
     "flow",
     "gang",

@@ -50,6 +50,27 @@ class Store(_Stored, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "name", name_of(self.path))
 
 
+class _Placed(msgspec.Struct, frozen=True):
+    path: str
+
+
+class Workspace(_Placed, frozen=True, kw_only=True):
+    """`Workspace("/work", size="10Gi")`: a volume that all jobs of a workflow share, mounted at `path`.
+
+    It is made with the workflow and deleted with it; with `keep=True` it stays. `claim` names one that is there
+    already, in place of `size` and `storage_class`; together with `size`, it is the name of the one that is made.
+    """
+
+    size: str = ""
+    storage_class: str = ""
+    claim: str = ""
+    keep: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.claim and not self.size:
+            msgspec.structs.force_setattr(self, "size", "1Gi")
+
+
 def name_of(path: str) -> str:
     """The end of a path as a name that Kubernetes takes: "/data/Train_1.csv" is train-1-csv."""
     end = path.rstrip("/").rpartition("/")[2].lower()

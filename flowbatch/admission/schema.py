@@ -19,6 +19,7 @@ from flowbatch.workload.vocabulary import (
     OUTPUT_POLICIES,
     RESERVATION_POLICIES,
     RETAIN_POLICIES,
+    RETENTION_POLICIES,
     STEP_ENDS,
     STEP_OPERATORS,
 )
@@ -106,6 +107,7 @@ CONSTRAINTS: Mapping[tuple[type[Wire], str], JsonObject] = {
     (flow.StepCondition, "operator"): {"enum": list(STEP_OPERATORS)},
     (flow.StepItems, "maxParallel"): {"format": "int32", "minimum": 1},
     (flow.StepOutput, "index"): _COUNT,
+    (flow.FlowWorkspace, "retentionPolicy"): {"enum": list(RETENTION_POLICIES)},
     (flow.JobFlowSpec, "jobRetainPolicy"): {"enum": list(RETAIN_POLICIES)},
     (topology.HyperNodeSpec, "tier"): {"minimum": 0},
     (topology.HyperNodeSpec, "tierName"): {"maxLength": 253},

@@ -121,6 +121,21 @@ class Flow(Wire, frozen=True, kw_only=True):
     inputs: tuple[StepInput, ...] = ()
 
 
+class FlowWorkspace(Wire, frozen=True, kw_only=True):
+    """flowbatch: a volume that all jobs of the flow share, mounted into every container of theirs.
+
+    A claim of `claim`'s spec is made with the flow, and deleted with it unless `retention_policy` is Retain; without
+    `claim`, the one called `claim_name` is there already. A made one is called FLOW-workspace, if it has no name.
+    """
+
+    mount_path: str = ""
+    claim_name: str = ""
+    #: A PersistentVolumeClaimSpec, carried as plain JSON.
+    claim: JsonObject | None = None
+    #: Delete (the default) or Retain.
+    retention_policy: str = ""
+
+
 class JobFlowSpec(Wire, frozen=True, kw_only=True):
     """The steps, and what becomes of their jobs."""
 
@@ -129,6 +144,7 @@ class JobFlowSpec(Wire, frozen=True, kw_only=True):
     job_retain_policy: str = ""
     #: flowbatch: no new steps, and the jobs that run are suspended.
     suspend: bool = False
+    workspace: FlowWorkspace | None = None
 
 
 class JobRunningHistory(Wire, frozen=True, kw_only=True):

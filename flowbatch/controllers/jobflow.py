@@ -5,11 +5,12 @@ a moment for what else happens. Only what pays for a delete, and the end of the 
 """
 
 import asyncio
+import contextlib
 
 from flowbatch.api.batch import Job
 from flowbatch.api.core import Pod
 from flowbatch.api.flow import JobFlow, JobFlowStatus, JobTemplate
-from flowbatch.api.kinds import JOB, JOB_FLOW
+from flowbatch.api.kinds import JOB, JOB_FLOW, PERSISTENT_VOLUME_CLAIM
 from flowbatch.api.names import FLOW_STEP
 from flowbatch.controllers.bounded import each
 from flowbatch.controllers.caches import Caches, job_of_pod
@@ -25,10 +26,11 @@ from flowbatch.controllers.status_patches import StatusPatches
 from flowbatch.controllers.workqueue import WorkQueue
 from flowbatch.errors import FlowbatchError
 from flowbatch.kube.client import Client
-from flowbatch.kube.errors import ApiError
+from flowbatch.kube.errors import AlreadyExists, ApiError
 from flowbatch.workload.changes import Create
 from flowbatch.workload.flow.changes import FLOW_ENDS, FlowChanges
 from flowbatch.workload.flow.reconcile import reconcile, without_begun
+from flowbatch.workload.flow.workspace import claim_of
 
 #: The status of a flow with this many steps waits `phase_delay_s`; those of larger ones proportionally longer.
 SMALL_FLOW_STEPS = 100
@@ -48,6 +50,7 @@ class JobFlowController:
         served: frozenset[str],
         reach: Reach = straight,
     ) -> None:
+        self._client = client
         self._caches = caches
         self._recorder = recorder
         self._settings = settings
@@ -58,6 +61,8 @@ class JobFlowController:
         self.statuses = StatusPatches(client, JOB_FLOW)
         self._prober = Prober(reach, self.queue.add, settings.probe_period_s)
         self._children = FlowChildrenReader(client, caches, self._prober)
+        #: Uids of flows whose workspace has its claim.
+        self._furnished: set[str] = set()
         #: When a status that may wait has to be written.
         self._due: dict[str, float] = {}
         self.runner = Runner("jobflow", self.queue, self.reconcile, lanes=8, on_failure=self._tell)
@@ -83,6 +88,7 @@ class JobFlowController:
         self._expectations.forget(key)
         self.statuses.forget(key)
         self._children.forget(old)
+        self._furnished.discard(old.metadata.uid)
         self._due.pop(key, None)
         self.queue.forget(key)
 
@@ -142,6 +148,8 @@ class JobFlowController:
             flow = await self.statuses.write(flow, wanted, exact=True)
         await self._effects.delete_all(key, changes.deletes)
         await self._effects.patch_all(key, changes.patches)
+        if changes.creates:
+            await self._furnish(flow)
         problems = await self._make(flow, changes.creates)
         if problems:
             said = {step: str(problem)[:MESSAGE_CHARS] for step, problem in problems.items()}
@@ -156,6 +164,15 @@ class JobFlowController:
         if changes.wake_at is not None:
             waits.append(max(0.0, (changes.wake_at - self._settings.now()).total_seconds()))
         return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _furnish(self, flow: JobFlow) -> None:
+        """Make the claim of the flow's workspace, once; one of its name that is there already is as good."""
+        claim = claim_of(flow)
+        if claim is None or flow.metadata.uid in self._furnished:
+            return
+        with contextlib.suppress(AlreadyExists):
+            await self._client.create(PERSISTENT_VOLUME_CLAIM, claim)
+        self._furnished.add(flow.metadata.uid)
 
     async def _make(self, flow: JobFlow, creates: tuple[Create, ...]) -> dict[str, FlowbatchError]:
         """Make every job. Gives what is wrong with the jobs of which steps; passing trouble is raised."""

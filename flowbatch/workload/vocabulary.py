@@ -66,6 +66,8 @@ ITERATIONS = ("any", "all")
 #: How far a task must have come for those that depend on it; the default is Volcano's rule.
 RUNNING, READY, SUCCEEDED = "Running", "Ready", "Succeeded"
 DEPENDENCY_STATUSES = (RUNNING, READY, SUCCEEDED)
+#: Whether the claim of a workspace goes with its flow.
+RETENTION_POLICIES = ("Delete", "Retain")
 #: When an output is stored: if all containers of its pod succeeded, or however they ended.
 OUTPUT_POLICIES = ("OnSuccess", "Always")
 #: For which tasks room is held besides those that may start: all to come, as many as run at once at most, none.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flowbatch.api.meta import JsonObject
+from flowbatch_dsl.data import Workspace
 from flowbatch_dsl.frozen import thaw
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.manifest import given, job_manifest
@@ -80,9 +81,24 @@ def plain_flow(workflow: Workflow) -> JsonObject:
     spec = {
         "jobRetainPolicy": workflow.retain if workflow.retain != "retain" else None,
         "suspend": workflow.suspend or None,
+        "workspace": workspace_manifest(workflow.workspace),
         "flows": [entry(node, names[node.name]) for node in workflow.steps],
     }
     return {"apiVersion": API_VERSION, "kind": FLOW, "metadata": given(metadata), "spec": given(spec)}
+
+
+def workspace_manifest(workspace: Workspace | None) -> JsonObject:
+    """`spec.workspace`; nothing where there is none."""
+    if workspace is None:
+        return {}
+    said: JsonObject = given({"mountPath": workspace.path, "claimName": workspace.claim})
+    if workspace.size:
+        said["claim"] = {
+            **given({"storageClassName": workspace.storage_class}),
+            "accessModes": ["ReadWriteMany"],
+            "resources": {"requests": {"storage": workspace.size}},
+        }
+    return said | ({"retentionPolicy": "Retain"} if workspace.keep else {})
 
 
 def entry(node: Node, template: str) -> JsonObject:

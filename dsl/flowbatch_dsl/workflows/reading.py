@@ -8,11 +8,12 @@ import msgspec
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 from flowbatch_dsl import manifest as jobs
+from flowbatch_dsl.data import Workspace
 from flowbatch_dsl.job import Job
 from flowbatch_dsl.origin import Origin, remember
 from flowbatch_dsl.reading import read_job
 from flowbatch_dsl.strategic import difference, without_nulls
-from flowbatch_dsl.workflows.manifest import API_VERSION, FLOW, TEMPLATE, plain_entry, plain_flow
+from flowbatch_dsl.workflows.manifest import API_VERSION, FLOW, TEMPLATE, plain_entry, plain_flow, workspace_manifest
 from flowbatch_dsl.workflows.node import Each, End, Node, Operator, Output, When, renamed
 from flowbatch_dsl.workflows.workflow import Workflow, placed
 from flowbatch_dsl.yamltext import Document
@@ -107,10 +108,27 @@ def _workflow(value: JsonObject, nodes: list[Node], others: list[Any], origin: O
         annotations=_as(dict[str, str], metadata.get("annotations"), {}),
         retain="delete" if spec.get("jobRetainPolicy") == "delete" else "retain",
         suspend=spec.get("suspend") is True,
+        workspace=_workspace(spec.get("workspace")),
         objects=others,
     )
     rest = difference(_without_entries(plain_flow(workflow)), _without_entries(value))
     return placed(workflow.but(extra=rest) if rest else workflow, origin)
+
+
+def _workspace(value: Any) -> Workspace | None:
+    """The workspace, or None where it says something that Workspace has no field for."""
+    if not isinstance(value, dict):
+        return None
+    claim = _as(dict[str, Any], value.get("claim"), {})
+    size = _as(dict[str, Any], _as(dict[str, Any], claim.get("resources"), {}).get("requests"), {}).get("storage")
+    found = Workspace(
+        _as(str, value.get("mountPath"), ""),
+        size=_as(str, size, ""),
+        storage_class=_as(str, claim.get("storageClassName"), ""),
+        claim=_as(str, value.get("claimName"), ""),
+        keep=value.get("retentionPolicy") == "Retain",
+    )
+    return found if workspace_manifest(found) == value else None
 
 
 def _without_entries(value: JsonObject) -> JsonObject:

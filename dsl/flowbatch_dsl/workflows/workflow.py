@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from flowbatch_dsl.chained import Links
+from flowbatch_dsl.data import Workspace
 from flowbatch_dsl.frozen import freeze, sequence
 from flowbatch_dsl.origin import Origin, caller, origin_of, remember
 from flowbatch_dsl.workflows.graph import Graph, graph_of
@@ -29,6 +30,7 @@ class WorkflowChanges(TypedDict, total=False):
     namespace: str
     retain: Literal["retain", "delete"]
     suspend: bool
+    workspace: Workspace | None
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     objects: Sequence[Mapping[str, Any]]
@@ -45,7 +47,8 @@ class Workflow(_Headed, frozen=True, kw_only=True, dict=True):
 
     `graph` is what `>>` makes of jobs and Nodes, or a list of such graphs side by side; `steps` are its nodes. Each
     step's job runs as "NAME-STEP". `retain="delete"` removes the jobs once all of them completed. A workflow that is
-    made with `suspend=True` starts when it is resumed. `objects` are further manifests that are created with it.
+    made with `suspend=True` starts when it is resumed. `workspace` is a volume that all of its jobs share. `objects`
+    are further manifests that are created with it.
 
     `extra` is the way to everything else: a partial JobFlow manifest, merged over what the other fields make. A graph
     that could never run is refused here, when it is built: SpecErrors, with the line of your file.
@@ -54,6 +57,7 @@ class Workflow(_Headed, frozen=True, kw_only=True, dict=True):
     namespace: str = ""
     retain: Literal["retain", "delete"] = "retain"
     suspend: bool = False
+    workspace: Workspace | None = None
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
     objects: Sequence[Mapping[str, Any]] = ()

@@ -11,6 +11,7 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.api.names import CREATED_BY_FLOW, CREATED_BY_TEMPLATE, FLOW_ATTEMPT, FLOW_ITEM, FLOW_STEP
 from flowbatch.workload.flow.merging import merged
 from flowbatch.workload.flow.values import unexpanded
+from flowbatch.workload.flow.workspace import with_workspace
 from flowbatch.workload.rules.names import label_value_problem
 
 #: The variables of a step that runs over a list: the item as JSON, and its place.
@@ -43,6 +44,7 @@ def child_job(
         spec = merged(spec, step.patch.job_spec)
     if variables:
         spec = {**spec, "tasks": [_task_with(task, variables) for task in spec.get("tasks", ())]}
+    spec = with_workspace(flow, spec)
     meta = flow.metadata
     owner = {"apiVersion": JOB_FLOW.api_version, "kind": JOB_FLOW.kind, "name": meta.name, "uid": meta.uid}
     marks = {

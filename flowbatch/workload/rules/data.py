@@ -37,7 +37,7 @@ def _one(holder: JsonObject, where: str) -> Iterator[SpecError]:
                 yield SpecError(f"{path}.name", f"is the name of {seen[name]} already", name)
             seen.setdefault(name, path)
             yield from _url(text_of(item, "url"), f"{path}.url", fetched=field == "inputs")
-            yield from _path(text_of(item, "path"), f"{path}.path")
+            yield from mount_problem(text_of(item, "path"), f"{path}.path")
             if (secret := text_of(item, "secretName")) and (problem := names.subdomain_problem(secret)):
                 yield from names.named(f"{path}.secretName", secret, problem)
             yield from (_input if field == "inputs" else _output)(item, path)
@@ -62,7 +62,8 @@ def _url(url: str, path: str, *, fetched: bool) -> Iterator[SpecError]:
             )
 
 
-def _path(path: str, where: str) -> Iterator[SpecError]:
+def mount_problem(path: str, where: str) -> Iterator[SpecError]:
+    """What keeps something from being mounted at `path`."""
     parts = path.strip("/").split("/")
     if not path:
         yield SpecError(where, "is missing", None, "e.g. /data/train")

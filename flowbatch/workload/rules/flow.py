@@ -6,10 +6,11 @@ from typing import Any
 from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, did_you_mean
 from flowbatch.workload.rules import names, schema
+from flowbatch.workload.rules.data import mount_problem
 from flowbatch.workload.rules.reading import dict_of, dicts_of, list_of, text_of, texts_of, whole_of
 from flowbatch.workload.rules.table import Rule
 from flowbatch.workload.suspension import FLOW_FIELDS
-from flowbatch.workload.vocabulary import RETAIN_POLICIES, STEP_ENDS, STEP_OPERATORS, TASK_PHASES
+from flowbatch.workload.vocabulary import RETAIN_POLICIES, RETENTION_POLICIES, STEP_ENDS, STEP_OPERATORS, TASK_PHASES
 
 #: As many steps, and as many items of one step, as a flow may have: its status has to fit into one object.
 MOST_STEPS = 5000
@@ -65,6 +66,8 @@ def check_flow(manifest: JsonObject) -> Iterator[SpecError]:
     policy = text_of(spec, "jobRetainPolicy")
     if policy and policy not in RETAIN_POLICIES:
         yield SpecError("spec.jobRetainPolicy", "is not known", policy, did_you_mean(policy[:100], RETAIN_POLICIES))
+    if spec.get("workspace") is not None:
+        yield from _workspace(dict_of(spec, "workspace"), "spec.workspace")
     count = len(list_of(spec, "flows"))
     if count > MOST_STEPS:
         yield SpecError("spec.flows", f"are {count} steps: at most {MOST_STEPS}")
@@ -78,6 +81,19 @@ def check_flow(manifest: JsonObject) -> Iterator[SpecError]:
         yield from _items(step, f"{path}.forEach")
         yield from _results(step, path)
         yield from _patch(step, f"{path}.patch.jobSpec")
+
+
+def _workspace(workspace: JsonObject, path: str) -> Iterator[SpecError]:
+    yield from mount_problem(text_of(workspace, "mountPath"), f"{path}.mountPath")
+    claim = text_of(workspace, "claimName")
+    if claim:
+        yield from names.named(f"{path}.claimName", claim, names.subdomain_problem(claim))
+    elif workspace.get("claim") is None:
+        yield SpecError(path, "needs claimName, or a claim to make", None, "claim: {} asks for 1Gi of the usual class")
+    policy = text_of(workspace, "retentionPolicy")
+    if policy and policy not in RETENTION_POLICIES:
+        hint = did_you_mean(policy[:100], RETENTION_POLICIES)
+        yield SpecError(f"{path}.retentionPolicy", "is not known", policy, hint)
 
 
 def _names(step: JsonObject, path: str) -> Iterator[SpecError]:
@@ -211,6 +227,8 @@ def check_flow_served(manifest: JsonObject, served: frozenset[str] | None) -> It
     spec, refused = dict_of(manifest, "spec"), "is not served by this cluster's JobFlow CRD"
     if spec.get("suspend") is not None:
         yield SpecError("spec.suspend", refused, None, 'use the annotation flowbatch.dev/suspended: "true"')
+    if spec.get("workspace") is not None:
+        yield SpecError("spec.workspace", refused, None, "install flowbatch's CRDs")
     for index, step in dicts_of(spec, "flows"):
         for field in _STEP_FIELDS:
             if step.get(field) is not None:

@@ -262,7 +262,20 @@ FLOW = Fields(
         "inputs": ListOf(Fields({"name": TEXT, "from": TEXT})),
     }
 )
-JOB_FLOW = Fields({**_TOP, "spec": Fields({"flows": ListOf(FLOW), "jobRetainPolicy": TEXT, "suspend": FLAG})})
+_WORKSPACE = Fields(
+    {
+        "mountPath": TEXT,
+        "claimName": TEXT,
+        "claim": Fields(strict=False, nulls=True),
+        "retentionPolicy": TEXT,
+    }
+)
+JOB_FLOW = Fields(
+    {
+        **_TOP,
+        "spec": Fields({"flows": ListOf(FLOW), "jobRetainPolicy": TEXT, "suspend": FLAG, "workspace": _WORKSPACE}),
+    }
+)
 
 DECLARED_TASK = Fields(
     {

@@ -4,9 +4,10 @@ import json
 import time
 from pathlib import Path
 
-from flowbatch.api.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM
+from flowbatch.api.kinds import JOB_FLOW, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM
 from flowbatch.cli.options import ClusterOptions
 from flowbatch.cli.session import connect, run_async
+from flowbatch_dsl import Job, Task, Workflow, Workspace
 
 
 def until(true, seconds=60):
@@ -70,3 +71,18 @@ def test_a_job_waits_in_words_for_a_claim_that_is_not_there(flowbatch, written, 
 
     until(said)
     assert flowbatch("delete", f"job/{name}")[0] == 0
+
+
+def test_the_jobs_of_a_workflow_share_a_volume_that_goes_with_it_or_stays(here, unique):
+    for keep in (False, True):
+        name = unique("flow")
+        first = Job("first", tasks=[Task("t", ["sh", "-c", "echo shared > /work/it"])])
+        second = Job("second", tasks=[Task("t", ["cat", "/work/it"])])
+        run = Workflow(name, first >> second, workspace=Workspace("/work", keep=keep)).submit(here)
+        assert run.wait(timeout=60).phase == "Succeed"
+        assert [line.text for line in run.logs("second")] == ["shared"]
+        assert there(here, PERSISTENT_VOLUME_CLAIM, f"{name}-workspace")
+        run.cancel()
+        if keep:
+            until(lambda name=name: not there(here, JOB_FLOW, name))
+        until(lambda name=name, keep=keep: bool(there(here, PERSISTENT_VOLUME_CLAIM, f"{name}-workspace")) == keep)
