@@ -77,6 +77,14 @@ def test_a_suspended_job_makes_room_and_comes_back_without_a_retry(example: Exam
     assert said.endswith("Completed after 0 retries\n")
 
 
+def test_a_policy_tries_again_elsewhere_until_it_works(example: Example) -> None:
+    assert re.search(r"Completed on node-\d after 2 retries\n$", example("restart_policy"))
+
+
+def test_an_elastic_job_takes_the_room_as_it_comes(example: Example) -> None:
+    assert example("elastic").endswith("elastic: 2 workers\nelastic: 4 workers\n")
+
+
 def test_a_workflow_of_gangs_runs_side_by_side_and_reports(example: Example) -> None:
     said = example("workflow")
     assert "digits Completed" in said

@@ -13,7 +13,18 @@ from flowbatch.cli.load import python_values
 from flowbatch_dsl.yamltext import load_all
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-NAMES = ["mpi_pi", "ps_worker", "two_gangs", "suspend_resume", "workflow", "typed_flow", "sweep", "staged_data"]
+NAMES = [
+    "mpi_pi",
+    "ps_worker",
+    "two_gangs",
+    "suspend_resume",
+    "restart_policy",
+    "elastic",
+    "workflow",
+    "typed_flow",
+    "sweep",
+    "staged_data",
+]
 
 
 @pytest.fixture(autouse=True)
