@@ -119,7 +119,7 @@ async def start(kubeconfig: Path, jobs: int) -> Start:
         await controllers.wait_ready()
         memory.settle()
         job = controllers.running["job"]
-        while job.runner.reconciles < jobs:  # noqa: ASYNC110
+        while not job.queue.idle or job.queue.delayed:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         ended = time.monotonic()
         writes = job.effects.writes  # type: ignore[attr-defined]  # it is the job controller

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from flowbatch.api.batch import Job
 from flowbatch.api.bus import Command
 from flowbatch.api.core import Pod
@@ -33,8 +35,13 @@ class ChildrenReader:
 
     async def read(self, job: Job) -> Children:
         """Everything that `reconcile` wants to know. Raises ApiError, TransportError where it has to ask."""
-        meta = job.metadata
         missing = await self._missing_claims(job) if job.spec.volumes and job.status.state.phase in _MAKING else ()
+        seen = self.cached(job)
+        return replace(seen, missing_claims=frozenset(missing)) if missing else seen
+
+    def cached(self, job: Job) -> Children:
+        """The same as far as the caches know it."""
+        meta = job.metadata
         return Children(
             pod_group=self._caches.pod_groups.store.get(f"{meta.namespace}/{pod_group_name(job)}"),
             pods=self._pods(job),
@@ -42,7 +49,6 @@ class ChildrenReader:
             queue=self._caches.queues.store.get(job.spec.queue or DEFAULT_QUEUE),
             suspended_queue=self._suspended_queue(job),
             present=dict(self._present.get(meta.uid, {})),
-            missing_claims=frozenset(missing),
             priorities={each.metadata.name: each.value for each in self._caches.priority_classes.store.values()},
         )
 

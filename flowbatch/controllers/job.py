@@ -28,7 +28,7 @@ from flowbatch.errors import FlowbatchError
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import ApiError
 from flowbatch.workload.changes import Changes, Delete
-from flowbatch.workload.reconcile import reconcile
+from flowbatch.workload.reconcile import is_settled, reconcile
 from flowbatch.workload.suspension import suspended
 
 #: A job with this many pods settles for `settle_s` per burst; larger ones proportionally longer.
@@ -54,11 +54,14 @@ class JobController:
         self._children = ChildrenReader(caches, self.effects)
         self._pods: Counter[str] = Counter()
         self.runner = Runner("job", self.queue, self.reconcile, settings.lanes, on_failure=self._tell)
-        caches.jobs.on_change(self._job_changed)
+        #: What was there before us comes first; whether that is as it was left is asked job by job.
+        self._starting = True
         caches.pods.on_change(self._pod_changed)
         caches.pod_groups.on_change(self._group_changed)
         caches.commands.on_change(self._command_changed)
         caches.queues.on_change(self._queue_changed)
+        caches.jobs.on_change(self._job_changed)
+        self._starting = False
 
     async def run(self) -> None:
         """Work until cancelled; the caches are synced."""
@@ -68,7 +71,8 @@ class JobController:
 
     def _job_changed(self, old: Job | None, new: Job | None) -> None:
         if new is not None:
-            self.queue.add(new.metadata.key)
+            if not (self._starting and is_settled(new, self._children.cached(new))):
+                self.queue.add(new.metadata.key)
             return
         assert old is not None
         key = old.metadata.key
@@ -84,6 +88,8 @@ class JobController:
         if new is None:
             self.expectations.saw_gone(key, POD, present.metadata)
         self._count(key, (new is not None) - (old is not None))
+        if self._starting:
+            return
         if old is None or new is None or concerns_job(old, new):
             self.queue.add_after(key, self._settle_s(key))
 
@@ -96,6 +102,8 @@ class JobController:
         key = f"{present.metadata.namespace}/{owner.name}"
         if new is None:
             self.expectations.saw_gone(key, POD_GROUP, present.metadata)
+        if self._starting:
+            return
         if old is None or new is None or old.status.phase != new.status.phase:
             self.queue.add(key)
         else:
@@ -112,6 +120,8 @@ class JobController:
         self.queue.add(key)
 
     def _queue_changed(self, old: Queue | None, new: Queue | None) -> None:
+        if self._starting:
+            return
         present = new or old
         assert present is not None
         same_state = old is not None and new is not None and old.status.state == new.status.state

@@ -19,6 +19,7 @@ from flowbatch.workload.reconcile.answers import answer_all
 from flowbatch.workload.reconcile.deadlines import expire, keep_deadline
 from flowbatch.workload.reconcile.group import drop_group
 from flowbatch.workload.reconcile.orders import follow_orders
+from flowbatch.workload.reconcile.settled import is_settled
 from flowbatch.workload.reconcile.summary import summary
 from flowbatch.workload.reconcile.turn import Turn
 from flowbatch.workload.reconcile.upkeep import keep_up
@@ -27,7 +28,7 @@ from flowbatch.workload.rules import check_job
 from flowbatch.workload.staging.outcome import note_data
 from flowbatch.workload.staging.pod import IMAGE
 
-__all__ = ["Children", "needs_keys", "reconcile"]
+__all__ = ["Children", "is_settled", "needs_keys", "reconcile"]
 
 #: New, Pending, Running, an end: no job makes more moves at once.
 _MOST_MOVES = 5

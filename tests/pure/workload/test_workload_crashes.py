@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowbatch.workload.reconcile import is_settled
 from tests.jobworld import JobWorld, a_job, a_task, running
 
 RESTART = [{"event": "PodFailed", "action": "RestartJob"}, {"event": "PodEvicted", "action": "RestartPod"}]
@@ -110,8 +111,12 @@ def test_whatever_happens_the_invariants_of_a_job_hold(kind, steps):
     ended: str = ""
     for verb, which in steps:
         play(world, verb, which)
+        if is_settled(world.job, world.children()):
+            changes = world.changes()
+            assert (changes.empty, changes.wake_at) == (True, None), "what is settled at a glance is settled"
         world.settle()
         assert world.changes().empty, "settled means no writes"
+        assert not is_settled(world.job, world.children()) or world.changes().wake_at is None
         assert world.retries <= (world.job.spec.max_retry or 3), "J2: no more attempts than were paid for"
         suspended = world.job.metadata.annotations.get("flowbatch.dev/suspended") == "true"
         if suspended and world.phase in ("Aborting", "Aborted"):
