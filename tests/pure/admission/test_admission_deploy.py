@@ -4,17 +4,24 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from flowbatch import __version__
+from flowbatch.admission.caches import Caches as WebhookCaches
 from flowbatch.admission.configurations import configurations, text
 from flowbatch.admission.crds import crds
 from flowbatch.admission.policies import policies
 from flowbatch.admission.rotation import Place
 from flowbatch.cli import VERBS
+from flowbatch.controllers.caches import Caches as ControllerCaches
+from flowbatch.informer import Informer
+from flowbatch.kube.client import Client
+from flowbatch.kube.config import ClusterConfig
 from flowbatch.runtime.settings import load_settings
+from flowbatch.scheduler.caches import Caches as SchedulerCaches
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 PROGRAMS = ("scheduler", "controllers", "webhook")
@@ -100,3 +107,33 @@ def test_no_program_may_what_none_needs():
 def test_leases_are_named():
     named = [rule for _, _, rule in rights() if rule["resources"] == ["leases"] and "update" in rule["verbs"]]
     assert sorted(rule["resourceNames"][0] for rule in named) == ["flowbatch-controllers", "flowbatch-scheduler"]
+
+
+def watched(name):
+    """The kinds that a program keeps in memory, from the informers that it makes."""
+    nobody: Any = Client(ClusterConfig("http://127.0.0.1:1"))
+    if name == "scheduler":
+        scheduler = SchedulerCaches.of(nobody)
+        return {each.kind for each in (*scheduler.required, *scheduler.optional)}
+    if name == "controllers":
+        held = [
+            each if isinstance(each, tuple) else (each,)
+            for each in vars(ControllerCaches(nobody, ["volcano"])).values()
+        ]
+        return {one.kind for each in held for one in each if isinstance(one, Informer)}
+    return {each.kind for each in WebhookCaches(nobody).informers.values()}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_what_a_program_watches_it_may_read(name):
+    rules = of("ClusterRole")[f"flowbatch-{name}"]["rules"]
+    allowed = {
+        (group, resource)
+        for rule in rules
+        if {"get", "list", "watch"} <= set(rule["verbs"])
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    kinds = watched(name)
+    assert len(kinds) > 3
+    assert {(kind.group, kind.plural) for kind in kinds} - allowed == set()
