@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from flowbatch.api.cron import CronJob
 from flowbatch.api.flow import JobFlow
 from flowbatch.api.kinds import CRON_JOB, JOB, JOB_FLOW
-from flowbatch.cli.job import find_named, view_job
+from flowbatch.cli.job import NoSuchJob, find_named, view_job
 from flowbatch.cli.output import age, duration, print_table
 from flowbatch.cli.session import Session
+from flowbatch.errors import did_you_mean
 from flowbatch.workload.explain import explain
-from flowbatch.workload.flow.changes import FLOW_ENDS, PROBING, RUNNING, SKIPPED
-from flowbatch.workload.flow.picture import headline, lines, statuses
+from flowbatch.workload.flow.changes import FLOW_ENDS, PROBING, RUNNING, SKIPPED, WAITING
+from flowbatch.workload.flow.graph import compiled
+from flowbatch.workload.flow.picture import headline, lines, statuses, told, waits_for
 from flowbatch.workload.suspension import suspended
 
 FLOW_PREFIXES = ("jobflow/", "jobflows/", "jf/", "jobflow.flow.volcano.sh/")
@@ -66,13 +68,38 @@ async def print_why(session: Session, flow: JobFlow) -> None:
     if suspended(flow) and flow.status.state.phase not in FLOW_ENDS:
         print(f"  resume it: flowbatch resume jobflow/{flow.metadata.name}")
         return
-    told = 0
+    explained = 0
     for step in statuses(flow):
         if step.state != SKIPPED and (step.state == PROBING or step.reason):
             print(f"  step {step.name}: {step.message or step.reason}")
-        elif step.state == RUNNING and step.items is None and told < MOST_EXPLAINED:
-            told += 1
+        elif step.state == RUNNING and step.items is None and explained < MOST_EXPLAINED:
+            explained += 1
             await _print_job(session, f"{flow.metadata.name}-{step.name}", step.name)
+
+
+def print_waiting(flow: JobFlow) -> None:
+    """What steps that have not begun wait for."""
+    graph, steps = compiled(flow.spec), statuses(flow)
+    waiting = [at for at, step in enumerate(steps) if step.state in ("", WAITING) and not step.reason]
+    if graph.problem or suspended(flow):
+        return
+    for at in waiting[:MOST_EXPLAINED]:
+        print(f"  step {steps[at].name}: {waits_for(graph, steps, at) or 'about to begin'}")
+    if len(waiting) > MOST_EXPLAINED:
+        print(f"  and {len(waiting) - MOST_EXPLAINED} more steps wait")
+
+
+async def print_step(session: Session, flow: JobFlow, name: str) -> None:
+    """Why one step is where it is. Raises NoSuchJob."""
+    steps = statuses(flow)
+    found = [at for at, step in enumerate(steps) if step.name == name]
+    if not found:
+        hint = did_you_mean(name, [step.name for step in steps])
+        raise NoSuchJob(f'no step "{name}" in workflow {flow.metadata.name}; {hint}')
+    step = steps[found[0]]
+    print(f"{step.state or WAITING}: {told(compiled(flow.spec), steps, found[0])}".removesuffix(": "))
+    if step.state == RUNNING and step.items is None:
+        await _print_job(session, f"{flow.metadata.name}-{step.name}", step.name)
 
 
 async def _print_job(session: Session, name: str, step: str) -> None:

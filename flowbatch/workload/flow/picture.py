@@ -76,8 +76,8 @@ def _layer(graph: Graph, steps: Sequence[StepStatus], layer: list[int]) -> Itera
     drawn = [_line(graph, steps, at) for at in shown]
     left = Counter(steps[at].state for at in set(layer) - set(shown))
     if left:
-        told = ", ".join(f"{count} {state}" for state, count in sorted(left.items()))
-        drawn.append(Line("", "", f"and {sum(left.values())} more", "", told=told))
+        counted = ", ".join(f"{count} {state}" for state, count in sorted(left.items()))
+        drawn.append(Line("", "", f"and {sum(left.values())} more", "", told=counted))
     for place, line in enumerate(drawn):
         branch = " " if len(drawn) == 1 else "┌" if place == 0 else "└" if place == len(drawn) - 1 else "├"
         yield replace(line, branch=branch)
@@ -85,12 +85,12 @@ def _layer(graph: Graph, steps: Sequence[StepStatus], layer: list[int]) -> Itera
 
 def _line(graph: Graph, steps: Sequence[StepStatus], at: int) -> Line:
     step = steps[at]
-    told = _told(graph, steps, at)
     state = step.state or WAITING
-    return Line("", MARKS.get(state, " "), step.name, state, step.start_time, step.end_time, told)
+    return Line("", MARKS.get(state, " "), step.name, state, step.start_time, step.end_time, told(graph, steps, at))
 
 
-def _told(graph: Graph, steps: Sequence[StepStatus], at: int) -> str:
+def told(graph: Graph, steps: Sequence[StepStatus], at: int) -> str:
+    """What there is to say of a step beside its state."""
     step = steps[at]
     if step.state == WAITING and not step.reason:
         return waits_for(graph, steps, at)

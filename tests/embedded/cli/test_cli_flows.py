@@ -64,7 +64,11 @@ def test_a_workflow_is_shown_suspended_resumed_and_deleted(flowbatch, written, u
     assert "waits for left, right" in drawn[3]
     wide = until(name, command=("get", "jobflow", "-o", "wide"))
     assert "✓load > ▶left,▶right > ·merge" in wide
-    until("step left: running: 1 of 1 pods", command=("why", f"jobflow/{name}"))
+    said = until("step left: running: 1 of 1 pods", command=("why", f"jobflow/{name}"))
+    assert "step merge: waits for left, right" in said
+    assert flowbatch("why", f"jobflow/{name}/merge")[1] == "Waiting: waits for left, right\n"
+    assert "running: 1 of 1 pods" in flowbatch("why", f"jobflow/{name}/left")[1]
+    assert 'did you mean "left"?' in flowbatch("why", f"jobflow/{name}/lefft")[2]
     assert flowbatch("suspend", f"jobflow/{name}")[1] == f"jobflow/{name} suspended\n"
     assert flowbatch("suspend", f"jobflow/{name}")[1] == f"jobflow/{name} already suspended\n"
     until("Suspended", command=("get", "jf", name))
