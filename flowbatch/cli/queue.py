@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from flowbatch.api.kinds import COMMAND, QUEUE, manifest
 from flowbatch.api.meta import JsonObject, ObjectMeta
-from flowbatch.api.scheduling import Guarantee, Quantities, Queue, QueueSpec
+from flowbatch.api.scheduling import Guarantee, OwnerLimit, Quantities, Queue, QueueSpec
 from flowbatch.cli.get import get
 from flowbatch.cli.job import find_queue, named
 from flowbatch.cli.options import ClusterOptions, ListOptions
@@ -34,6 +34,11 @@ def create(
     deserved: Annotated[list[str] | None, Parameter(negative="")] = None,
     guarantee: Annotated[list[str] | None, Parameter(negative="")] = None,
     reclaimable: bool = True,
+    borrowing: Annotated[list[str] | None, Parameter(negative="")] = None,
+    lending: Annotated[list[str] | None, Parameter(negative="")] = None,
+    limit: Annotated[list[str] | None, Parameter(negative="")] = None,
+    dequeue_strategy: str = "",
+    suspended: bool = False,
     options: ClusterOptions | None = None,
 ) -> int:
     """Create a queue.
@@ -56,6 +61,16 @@ def create(
         Room no other queue may use.
     reclaimable
         Whether others may reclaim room from it.
+    borrowing
+        What it may hold at most beyond what it deserves.
+    lending
+        What others may hold at most of what it deserves.
+    limit
+        What users or namespaces may hold in it, e.g. --limit user=ann,cpu=8,jobs=4 or --limit namespace=*,memory=64Gi.
+    dequeue_strategy
+        traverse: a job that cannot go on lets others pass; fifo: it holds them up.
+    suspended
+        Suspend its jobs, and those of the queues below it.
     """
     spec = QueueSpec(
         weight=weight,
@@ -65,6 +80,11 @@ def create(
         deserved=_quantities("--deserved", deserved),
         guarantee=Guarantee(resource=_quantities("--guarantee", guarantee)),
         reclaimable=reclaimable,
+        borrowing_limit=_quantities("--borrowing", borrowing) if borrowing else None,
+        lending_limit=_quantities("--lending", lending) if lending else None,
+        limits=tuple(_owner_limit(each) for each in limit or ()),
+        dequeue_strategy=dequeue_strategy,
+        suspend=suspended,
     )
     body = manifest(Queue(metadata=ObjectMeta(name=name), spec=spec))
     if problems := rules.check_queue(body):
@@ -175,3 +195,24 @@ def _quantities(flag: str, given: list[str] | None) -> Quantities:
         if pair:
             found[resource] = value
     return found
+
+
+def _owner_limit(given: str) -> OwnerLimit:
+    """`user=ann,user=bob,cpu=8,jobs=4`: of each of these users or namespaces, so much."""
+    owners: dict[str, list[str]] = {"user": [], "namespace": []}
+    jobs: int | None = None
+    rest: list[str] = []
+    for pair in given.split(","):
+        key, _, value = pair.partition("=")
+        if key in owners and value:
+            owners[key].append(value)
+        elif key == "jobs" and value.isdigit():
+            jobs = int(value)
+        else:
+            rest.append(pair)
+    if not any(owners.values()):
+        raise SpecError("--limit", "names nobody", given, "e.g. user=ann,cpu=8,jobs=4")
+    resources = _quantities("--limit", rest)
+    return OwnerLimit(
+        namespaces=tuple(owners["namespace"]), users=tuple(owners["user"]), resources=resources, jobs=jobs
+    )

@@ -51,6 +51,20 @@ def test_a_file_may_bring_the_queue_its_job_names(flowbatch, written, make_job, 
     assert f"queue/{room} exists already; it is left as it is" in err
 
 
+def test_a_queue_is_made_with_all_that_it_may_be(flowbatch, unique):
+    name = unique("queue")
+    limits = ("--limit", "user=ann,user=bob,cpu=8,jobs=4", "--limit", "namespace=*,memory=1Gi")
+    bounds = ("--deserved", "cpu=6", "--borrowing", "cpu=2", "--lending", "cpu=4", "--dequeue-strategy", "fifo")
+    assert flowbatch("queue", "create", name, *bounds, *limits, "--suspended")[0] == 0
+    spec = json.loads(flowbatch("get", f"queue/{name}", "-o", "json")[1])["spec"]
+    assert (spec["borrowingLimit"], spec["lendingLimit"]) == ({"cpu": "2"}, {"cpu": "4"})
+    assert (spec["dequeueStrategy"], spec["suspend"]) == ("fifo", True)
+    assert spec["limits"] == [
+        {"users": ["ann", "bob"], "resources": {"cpu": "8"}, "jobs": 4},
+        {"namespaces": ["*"], "resources": {"memory": "1Gi"}},
+    ]
+
+
 def test_a_name_that_is_taken_creates_nothing(flowbatch, written, make_job, unique):
     taken, other = unique(), unique()
     assert flowbatch("run", "-d", written(make_job(taken)))[0] == 0
@@ -84,6 +98,9 @@ def test_standard_input_is_a_dash(flowbatch, make_job, unique, monkeypatch):
         (("queue", "open", "defalt"), 1, 'did you mean "default"?'),
         (("queue", "delete", "nope"), 1, 'no queue "nope"'),
         (("queue", "create", "a", "--capability", "cpu"), 2, "expected RESOURCE=QUANTITY"),
+        (("queue", "create", "a", "--limit", "cpu=4"), 2, "names nobody"),
+        (("queue", "create", "a", "--limit", "user=ann,jobs=few"), 2, "spec.limits"),
+        (("queue", "create", "a", "--dequeue-strategy", "lifo"), 2, "is not a strategy"),
         (("queue", "close"), 2, "name at least one queue"),
         (("suspend",), 2, "name at least one job"),
         (("delete",), 2, "name at least one job"),
