@@ -69,10 +69,10 @@ def run(
         return EXIT_INTERRUPTED
 
 
-def _way_back(kind: str, name: str) -> str:
-    if kind:
-        return f"Look: kubectl get {kind} {name} -o yaml   Stop: kubectl delete {kind} {name}"
-    return f"Follow: flowbatch logs -f {name}   Stop: flowbatch delete {name}"
+def _way_back(how: str, name: str) -> str:
+    """How to look after what goes on, and how to stop it."""
+    kind = "jobflow/" if how.endswith("jobflow/") else ""
+    return f"Follow: flowbatch {how}{name}   Stop: flowbatch delete {kind}{name}"
 
 
 async def _run(
@@ -83,8 +83,8 @@ async def _run(
         if problems := [each for manifest in manifests for each in check(manifest, file, served)]:
             raise SpecErrors(problems, file)
         jobs, flows = await submit(session, manifests)
-        hints += [_way_back("jobflow", flow.metadata.name) for flow in flows]
-        hints += [_way_back("", job.metadata.name) for job in jobs]
+        hints += [_way_back("why jobflow/", flow.metadata.name) for flow in flows]
+        hints += [_way_back("logs -f ", job.metadata.name) for job in jobs]
         if detach or not hints:
             return 0
         # Two live views at once would write over each other.
@@ -154,7 +154,7 @@ def _taken(flow: JsonObject) -> FlowbatchError:
     name = flow["metadata"].get("name")
     return FlowbatchError(
         f"workflow {name} exists already; nothing was created\n"
-        f"look: kubectl get jobflow {name} -o yaml   delete it: kubectl delete jobflow {name}"
+        f"look: flowbatch describe jobflow/{name}   delete it: flowbatch delete jobflow/{name}"
     )
 
 

@@ -13,6 +13,7 @@ from flowbatch.cli.job import find_job, find_queue, named
 from flowbatch.cli.options import NamespaceOptions
 from flowbatch.cli.session import Session, connect, run_async
 from flowbatch.kube.schema import served_fields
+from flowbatch.workload.flow.anew import resume_patch
 from flowbatch.workload.suspension import FLOW_FIELDS, QUEUE_FIELD, SUSPEND_FIELD, suspended, suspension_patch
 
 
@@ -34,7 +35,8 @@ def resume(*jobs: str, options: NamespaceOptions | None = None) -> int:
     Parameters
     ----------
     jobs
-        Names of the jobs; queue/NAME, jobflow/NAME, cronjob/NAME. Jobs that were suspended by themselves stay so.
+        Names of the jobs; queue/NAME, jobflow/NAME, cronjob/NAME. Jobs that were suspended by themselves stay so. A
+        workflow that failed goes on from what completed: what failed is run once more.
     """
     return run_async(lambda: _set(named(jobs), False, options or NamespaceOptions()))
 
@@ -51,6 +53,10 @@ async def _set_one(session: Session, name: str, to: bool, served: frozenset[str]
     kind, field, found = await _find(session, name)
     meta = found.metadata
     shown, word = f"{kind.kind.lower()}/{meta.name}", "suspended" if to else "resumed"
+    if not to and isinstance(found, JobFlow) and found.status.state.phase == "Failed":
+        await session.client.patch(kind, meta.name, resume_patch(found, served), meta.namespace)
+        print(f"{shown} resumed: what failed is run once more")
+        return
     is_so = found.spec.suspend if isinstance(found, CronJob) else suspended(found)
     if is_so == to:
         print(f"{shown} already {word}" if to else f"{shown} is not suspended")

@@ -229,6 +229,12 @@ def test_functions_of_a_script_are_found_wherever_it_lies(here: LocalCluster, tm
     assert failed.returncode == 1
     assert "unlucky-boom-main-0: ValueError: no luck" in failed.stdout
     assert "unlucky: failed: step boom" in failed.stdout
+    resumed = in_other_folder(here, tmp_path, "-m", "flowbatch", "resume", "jobflow/unlucky")
+    assert resumed.stdout == "jobflow/unlucky resumed: what failed is run once more\n", resumed.stderr
+    with pytest.raises(FlowFailed) as caught:
+        FlowRun.attach("unlucky", cluster=here).wait(timeout=100)
+    assert caught.value.step == "boom"
+    assert FlowRun.attach("unlucky", cluster=here).status().step("boom").attempts == 2
     again = in_other_folder(here, tmp_path, "-m", "flowbatch", "run", "mine.py:scripted")
     assert again.returncode == 1
     assert "workflow scripted exists already" in again.stderr
