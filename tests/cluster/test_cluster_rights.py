@@ -15,6 +15,7 @@ from tests.admissionworld import cron, flow, queue
 from tests.apiserver.rig import free_ports
 from tests.cluster import world
 from tests.cluster.conftest import own_namespace, plane
+from tests.cluster.test_cluster_device_claims import claiming, thing
 from tests.cluster.world import ROOT, Cluster, flowbatch_program, wait_for
 
 pytestmark = [
@@ -89,6 +90,7 @@ def test_every_program_can_do_its_work(shipped: Cluster, ports: dict[str, int]) 
         stop_and_go(here)
         queues(here)
         runs_of_others(here)
+        devices(here)
         here.kubectl("delete", "vcjob", "--all", "--wait=true")
     assert {name: forbidden(port) for name, port in ports.items()} == {name: [] for name in ports}
 
@@ -113,6 +115,20 @@ def stop_and_go(here: Cluster) -> None:
     stored = {**made, "metadata": {"name": "stored"}}
     here.apply(json.dumps({**stored, "spec": {**sleeper(), "volumes": [{"mountPath": "/x", "volumeClaim": claim}]}}))
     here.until(lambda: bool(here.get("pvc")["items"]), "the job's claim")
+
+
+def devices(here: Cluster) -> None:
+    """Claims are given devices, which needs a right of its own."""
+    node = min(each["metadata"]["name"] for each in here.get("nodes")["items"])
+    pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+    request = {"name": "gpu", "exactly": {"deviceClassName": "gpu.test"}}
+    published = {"driver": "gpu.test", "pool": pool, "nodeName": node, "devices": [{"name": "gpu-0"}]}
+    here.apply(thing("DeviceClass", "gpu.test", {}))
+    here.apply(thing("ResourceSlice", "gpus", published))
+    here.apply(thing("ResourceClaimTemplate", "one-gpu", {"spec": {"devices": {"requests": [request]}}}))
+    here.apply(claiming("claims", 1, {"name": "gpu", "resourceClaimTemplateName": "one-gpu"}))
+    here.wait_phase("claims", "Running")
+    here.kubectl("delete", "resourceslice/gpus", "deviceclass/gpu.test")
 
 
 def queues(here: Cluster) -> None:
