@@ -47,6 +47,8 @@ class Orders:
     def bind(self, gang: Gang, task: Task) -> None:
         """Its place is decided: tell it."""
         self._counters.binds += 1
+        if gang.queue is not None:
+            self._state.serve(gang.queue)
         node = task.node
         assert node is not None
         steps: list[Step] = []

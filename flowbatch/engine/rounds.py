@@ -82,4 +82,6 @@ class Rounds:
         parts: list[KeyPart] = [head.key[0]]
         for order in self._policy.queue_order:
             parts.extend(self._guard.call(order, order.key, (0,), queue, self._view))
-        return (*parts, queue.fact.created if queue.fact else 0, name)
+        # Of two that are alike the one comes first that has waited longer since its last turn; strictly, the older.
+        turn = 0 if self._policy.strict_turns else queue.served_at
+        return (*parts, turn, queue.fact.created if queue.fact else 0, name)

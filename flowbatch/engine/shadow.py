@@ -152,6 +152,10 @@ class Shadow:
         for gang in places_of(real):
             questions.release(gang)
         self._place(ordered)
+        for uid in ordered:
+            task = state.tasks.get(uid)
+            if task is not None and task.gang is not None and task.gang.queue is not None:
+                state.serve(task.gang.queue)
         failed = [EvictFailed(each.uid, "shadow") for each in plan.decisions if isinstance(each, Evict)]
         self.engine.observe(failed)
 

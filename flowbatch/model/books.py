@@ -22,7 +22,7 @@ from flowbatch.model.owners import Kind
 from flowbatch.model.peers import Peers
 from flowbatch.model.pieces import Pieces
 from flowbatch.model.ports import HostPorts
-from flowbatch.model.queues import QueueTree
+from flowbatch.model.queues import Queue, QueueTree
 from flowbatch.model.quotas import Quotas
 from flowbatch.model.resources import Axes, Request, Sums
 from flowbatch.model.shapes import Shape, ShapeTable
@@ -76,6 +76,14 @@ class Books:
         self.group_use: GroupUse | None = None
         #: Room that is kept for gangs which have waited long.
         self.windows = Windows(self.table)
+
+        #: Orders to bind so far.
+        self.orders = 0
+
+    def serve(self, queue: Queue) -> None:
+        """A pod of `queue` has got its place: others that are alike come first now."""
+        self.orders += 1
+        queue.served_at = self.orders
 
     # -- objects by name
 

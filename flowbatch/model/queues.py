@@ -74,6 +74,8 @@ class Queue:
     memory: Memory | None = None
     #: What it may hold before others may reclaim, as the policy divides the cluster now; None where no policy does.
     share: Sums | None = None
+    #: When one of its pods last got a place, as the number of that order; 0 for never.
+    served_at: int = 0
 
     @property
     def weight(self) -> int:

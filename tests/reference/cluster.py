@@ -47,6 +47,8 @@ class Cluster:
         self.pods: dict[str, PodSeen] = {}
         #: Room held for members to come: gang -> (node, shape) for each of them.
         self.rooms: dict[str, list[tuple[str, ShapeSpec]]] = {}
+        #: Queue -> the number of the last placement of one of its pods.
+        self.served: dict[str, int] = {}
         for fact in facts:
             self.tell(fact)
 

@@ -96,6 +96,7 @@ class Judge:
         self.cluster.rooms.pop(gang, None)
         for bind, pod in zip(binds, placed, strict=True):
             self._put(pod, bind.node)
+            self.cluster.served[self.cluster.gangs[gang].queue] = len(self.bound) + 1
             self.bound.append((bind.uid, bind.node))
         if gang in rooms:
             if rooms[gang] != before:

@@ -58,10 +58,10 @@ class Reference:
         return (not self.urgent(gang), *self.queue_key(fact.queue), *self.gang_key(gang))
 
     def queue_key(self, name: str) -> tuple[object, ...]:
-        """Priority, then who has got less of its share."""
+        """Priority, then who has got less of its share, then who has waited longer for its last turn."""
         queue = self.cluster.queues[name]
         served = dominant(own(self.cluster, name), self.share.get(name, self.cluster.total()))
-        return (-queue.priority, served, queue.created, name)
+        return (-queue.priority, served, self.cluster.served.get(name, 0), queue.created, name)
 
     def gang_key(self, gang: str) -> tuple[object, ...]:
         """Priority, then those without their minimum, then who holds less, then the older."""

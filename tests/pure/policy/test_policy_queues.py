@@ -1,10 +1,12 @@
 """Who gets how much, and who comes first?"""
 
+from dataclasses import replace
+
 import pytest
 
 from flowbatch.model.blockers import NeedsQuota
 from flowbatch.policy.ordering import dominant_share
-from flowbatch.policy.presets import FIFO
+from flowbatch.policy.presets import DEFAULT, FIFO
 from flowbatch.policy.share import fill
 from tests.textcluster import binds, bound, confirm, cycle, engine_with, finish, gangs_bound, queue
 
@@ -181,3 +183,26 @@ def test_moving_a_gang_moves_what_it_holds():
     cycle(engine)
     names = engine.state.queues.by_name
     assert (names["default"].allocated, names["q"].allocated[1]) == ({}, 1000)
+
+
+def test_of_two_equal_queues_with_one_place_each_has_every_other_turn():
+    jobs = [f"gang {queue}{i}: 1x cpu=1, queue {queue}" for i in range(3) for queue in ("old", "new")]
+    engine = engine_with("1 node: cpu=1", "queue old:", "queue new:", *jobs)
+    turns = []
+    for step in range(6):
+        (name,) = bound(cycle(engine, 1_000 + step))
+        turns.append(name[:3])
+        finish(engine, [name])
+    assert turns == ["new", "old", "new", "old", "new", "old"], "the first turn is by name"
+
+
+def test_where_turns_are_strict_the_older_of_two_equal_queues_goes_first():
+    jobs = [f"gang {queue}{i}: 1x cpu=1, queue {queue}" for i in range(3) for queue in ("old", "new")]
+    policy = replace(DEFAULT, strict_turns=True)
+    engine = engine_with("1 node: cpu=1", "queue old:", "queue new:", *jobs, policy=policy)
+    turns = []
+    for step in range(6):
+        (name,) = bound(cycle(engine, 1_000 + step))
+        turns.append(name[:3])
+        finish(engine, [name])
+    assert turns == ["new"] * 3 + ["old"] * 3
