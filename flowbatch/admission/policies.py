@@ -142,7 +142,9 @@ def files() -> dict[str, str]:
     for each in policies():
         by_manner["mutating.yaml" if each["kind"].startswith("Mutating") else "validating.yaml"].append(each)
     written = {name: head + yaml.safe_dump_all(each, sort_keys=False, width=120) for name, each in by_manner.items()}
-    listing = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(written)}
+    # Filling in is for clusters that have it (Kubernetes 1.36); elsewhere the other file must still be applied whole.
+    every_cluster = ["validating.yaml"]
+    listing = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": every_cluster}
     return {**written, "kustomization.yaml": head + yaml.safe_dump(listing, sort_keys=False)}
 
 
