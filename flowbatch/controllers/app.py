@@ -9,6 +9,7 @@ import structlog
 from flowbatch.controllers.caches import Caches, wait_synced
 from flowbatch.controllers.command import CommandController
 from flowbatch.controllers.cronjob import CronJobController
+from flowbatch.controllers.hypernode import HyperNodeController
 from flowbatch.controllers.job import JobController
 from flowbatch.controllers.jobflow import JobFlowController
 from flowbatch.controllers.jobtemplate import JobTemplateController
@@ -63,13 +64,13 @@ class Controllers:
     @property
     def informers(self) -> list[Informer[Any]]:
         """The informers that run, for health checks."""
-        return self.caches.for_controllers(self.settings.enabled)
+        return self.caches.for_controllers(self.settings.running)
 
     async def run(self) -> None:
         """Run until cancelled. What is half done then is finished by the next run: nothing is kept in memory only."""
         served = await self._served()
         async with asyncio.TaskGroup() as group:
-            optional = self.caches.optional(self.settings.enabled)
+            optional = self.caches.optional(self.settings.running)
             for informer in (*self.informers, *optional):
                 group.create_task(informer.run())
             group.create_task(self.recorder.run())
@@ -115,4 +116,6 @@ class Controllers:
             made["jobflow"] = JobFlowController(client, caches, recorder, settings, served, self._reach)
         if "jobtemplate" in settings.enabled:
             made["jobtemplate"] = JobTemplateController(client, caches, settings)
+        if "hypernode" in settings.running:
+            made["hypernode"] = HyperNodeController(client, caches, settings)
         return made

@@ -5,20 +5,23 @@ Secrets, services and config maps are not watched: reading all of them is a righ
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 from flowbatch.api.batch import Job
 from flowbatch.api.bus import Command
-from flowbatch.api.core import Namespace, Pod, PriorityClass
+from flowbatch.api.core import Namespace, Node, Pod, PriorityClass
 from flowbatch.api.cron import CronJob
 from flowbatch.api.flow import JobFlow, JobTemplate
 from flowbatch.api.kinds import (
     COMMAND,
     CRON_JOB,
+    HYPER_NODE,
     JOB,
     JOB_FLOW,
     JOB_TEMPLATE,
     NAMESPACE,
+    NODE,
     POD,
     POD_GROUP,
     PRIORITY_CLASS,
@@ -28,6 +31,7 @@ from flowbatch.api.kinds import (
 from flowbatch.api.meta import ObjectMeta
 from flowbatch.api.names import CREATED_BY_TEMPLATE, DEFAULT_QUEUE, GROUP_NAME, JOB_NAME, VOLCANO_GROUP_NAME
 from flowbatch.api.scheduling import PodGroup, Queue
+from flowbatch.api.topology import HyperNode
 from flowbatch.controllers.expectations import metadata_of
 from flowbatch.informer import Informer
 from flowbatch.kube.client import Client
@@ -77,6 +81,20 @@ class Caches:
             COMMAND.kind: (self.commands,),
         }
 
+        self._make: Callable[[Kind[Any]], Informer[Any]] = lambda kind: informer(client, kind)
+
+    @cached_property
+    def nodes(self) -> Informer[Node]:
+        """Every node: much to keep, so only where somebody asks."""
+        return self._make(NODE)
+
+    @cached_property
+    def hyper_nodes(self) -> Informer[HyperNode]:
+        """The same; their kind may be missing."""
+        made = self._make(HYPER_NODE)
+        self._watched[HYPER_NODE.kind] = (made,)
+        return made
+
     def for_controllers(self, enabled: frozenset[str]) -> list[Informer[Any]]:
         """The informers that these controllers read."""
         needed: list[Informer[Any]] = [self.jobs, self.queues, self.commands] if enabled else []
@@ -88,6 +106,8 @@ class Caches:
             needed.append(self.priority_classes)
         if "podgroup" in enabled:
             needed += [*self.bare_pods, self.namespaces]
+        if "hypernode" in enabled:
+            needed.append(self.nodes)
         return needed
 
     def optional(self, enabled: frozenset[str]) -> list[Informer[Any]]:
@@ -97,6 +117,8 @@ class Caches:
             kinds.append(self.job_flows)
         if enabled & {"jobflow", "jobtemplate"}:
             kinds.append(self.job_templates)
+        if "hypernode" in enabled:
+            kinds.append(self.hyper_nodes)
         return kinds
 
     def queues_from(self, name: str) -> list[str]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowbatch.api.names import SCHEDULER_NAME
+from flowbatch.workload.discovery import TopologyType
 from flowbatch.workload.staging.pod import IMAGE
 
 #: Every controller that can be switched off by name.
-CONTROLLERS = ("job", "podgroup", "queue", "command", "cronjob", "jobflow", "jobtemplate")
+CONTROLLERS = ("job", "podgroup", "queue", "command", "cronjob", "jobflow", "jobtemplate", "hypernode")
 
 
 def wall_clock() -> datetime:
@@ -45,7 +46,16 @@ class Settings:
     orphan_command_s: float = 60.0
     #: What runs the program that fetches inputs and stores outputs; process nodes need none.
     staging_image: str = IMAGE
+    #: Labels of nodes from which HyperNodes are made; without any that controller does not run. How long a burst of
+    #: labels is awaited.
+    discovery: tuple[TopologyType, ...] = ()
+    discovery_settle_s: float = 1.0
     now: Callable[[], datetime] = wall_clock
+
+    @property
+    def running(self) -> frozenset[str]:
+        """Those of the enabled controllers that have something to do."""
+        return self.enabled if self.discovery else self.enabled - {"hypernode"}
 
     def __post_init__(self) -> None:
         unknown = sorted(self.enabled - set(CONTROLLERS))

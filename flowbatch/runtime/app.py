@@ -215,9 +215,12 @@ class Program:
         from flowbatch.controllers.reach import straight
         from flowbatch.controllers.settings import CONTROLLERS
         from flowbatch.controllers.settings import Settings as ControllersSettings
+        from flowbatch.workload.discovery import read_discovery
         from flowbatch.workload.staging.pod import IMAGE
 
         chosen = self.settings.controllers
+        # What is wrong with it was told when the settings were read.
+        discovery, _ = read_discovery(chosen.network_topology_discovery, "controllers.networkTopologyDiscovery")
         return Controllers(
             self.client,
             settings=ControllersSettings(
@@ -225,6 +228,7 @@ class Program:
                 lanes=chosen.lanes,
                 scheduler_names=self.settings.scheduler.names,
                 staging_image=chosen.staging_image or IMAGE,
+                discovery=discovery,
             ),
             informer=informer,
             reach=reach or straight,

@@ -18,6 +18,7 @@ from flowbatch.errors import SpecError, SpecErrors, did_you_mean
 from flowbatch.runtime.files import read_file
 from flowbatch.runtime.logs import LogFormat, LogLevel
 from flowbatch.scheduler.statuses import Pace
+from flowbatch.workload.discovery import read_discovery
 
 ENVIRONMENT_PREFIX: Final = "FLOWBATCH_"
 
@@ -50,6 +51,8 @@ class ControllerSettings(Section, frozen=True):
     lanes: int = 16
     #: The image of the containers that fetch inputs and store outputs; empty for flowbatch's own of this version.
     staging_image: str = ""
+    #: Volcano's sources of HyperNodes; of them flowbatch has `label`.
+    network_topology_discovery: tuple[dict[str, Any], ...] = ()
 
 
 class ElectionSettings(Section, frozen=True):
@@ -211,7 +214,7 @@ def _overlay(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
 
 def decode_settings(tree: Mapping[str, Any], subject: str = "settings") -> Settings:
     """`tree` as Settings. Raises SpecErrors with every problem."""
-    problems = [*_problems(Settings, tree, ""), *_twice(tree)]
+    problems = [*_problems(Settings, tree, ""), *_twice(tree), *_discovery(tree)]
     if problems:
         # One error for all of it; loaded here because numpy comes with it, and the controllers need none.
         from flowbatch.runtime.policies import problems_in
@@ -227,6 +230,15 @@ def _twice(tree: Mapping[str, Any]) -> Iterator[SpecError]:
     words = volcano_words(tree)
     if words and isinstance(scheduler, Mapping) and scheduler.get("policy"):
         yield SpecError("scheduler.policy", f"is said already, by {' and '.join(words)} at the top of the file")
+
+
+def _discovery(tree: Mapping[str, Any]) -> Iterator[SpecError]:
+    controllers = tree.get("controllers")
+    if isinstance(controllers, Mapping):
+        _, problems = read_discovery(
+            controllers.get("networkTopologyDiscovery"), "controllers.networkTopologyDiscovery"
+        )
+        yield from problems
 
 
 def _problems(section: type[msgspec.Struct], tree: object, path: str) -> Iterator[SpecError]:

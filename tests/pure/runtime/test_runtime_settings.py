@@ -48,3 +48,17 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(SpecErrors):
         load_settings(tmp_path / "none.yaml", environment={})
+
+
+def test_mistakes_in_the_discovery_of_hypernodes_are_named_too(tmp_path):
+    types = "{fabric: [{nodeLabel: leaf}, {nodeLabel: leaf}]}"
+    source = f"{{source: label, enabled: true, config: {{networkTopologyTypes: {types}}}}}"
+    path = write(tmp_path, f"controllers: {{networkTopologyDiscovery: [{source}, {{source: ufm, enabled: true}}]}}\n")
+    with pytest.raises(SpecErrors) as caught:
+        load_settings(path, environment={})
+    inside = "controllers.networkTopologyDiscovery[0].config.networkTopologyTypes.fabric"
+    assert {each.path for each in caught.value} == {
+        inside,
+        f"{inside}[1].nodeLabel",
+        "controllers.networkTopologyDiscovery[1].source",
+    }
