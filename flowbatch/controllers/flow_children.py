@@ -31,7 +31,7 @@ class FlowChildrenReader:
     def graph(self, flow: JobFlow) -> Graph:
         """The graph of the flow's spec, read once a generation."""
         known = self._graphs.get(flow.metadata.uid)
-        if known is not None and known[0] == flow.metadata.generation and known[1].steps == flow.spec.flows:
+        if known is not None and known[0] == flow.metadata.generation:
             return known[1]
         graph = compiled(flow.spec)
         self._graphs[flow.metadata.uid] = flow.metadata.generation, graph

@@ -12,7 +12,7 @@ from flowbatch.controllers.reach import Reach
 from flowbatch.workload.flow.changes import Ask
 
 #: Questions out at once.
-MOST_ASKED = 32
+MOST_ASKED = 64
 
 
 class Prober:
@@ -51,16 +51,16 @@ class Prober:
                 self._some.clear()
                 await self._some.wait()
             self._some.clear()
-            for key in list(self._open):
-                await self._ask(key)
+            await self._ask_all()
             try:
                 # A new question is asked at once; the old ones may be asked once more with it.
                 await asyncio.wait_for(self._some.wait(), self._period_s)
             except TimeoutError:
                 continue
 
-    async def _ask(self, key: str) -> None:
-        asks = tuple(dict.fromkeys(self._open.get(key, ())))
+    async def _ask_all(self) -> None:
+        """Every open question once, however many flows ask it; a slow pod keeps no other flow waiting."""
+        asks = dict.fromkeys(ask for each_asks in self._open.values() for ask in each_asks)
         found: dict[Ask, str] = {}
 
         async def one(ask: Ask) -> None:
@@ -68,8 +68,9 @@ class Prober:
             self.asked += 1
 
         await each(asks, one, MOST_ASKED)
-        if key not in self._open:
-            return
-        if found != self._answers.get(key):
-            self._answers[key] = found
-            self._told(key)
+        for key, wanted in self._open.items():
+            # Questions that came meanwhile are asked in the next round.
+            answers = {ask: found[ask] for ask in wanted if ask in found}
+            if answers != self._answers.get(key):
+                self._answers[key] = answers
+                self._told(key)

@@ -89,9 +89,8 @@ def _tally(before: StepStatus, step: Flow, total: int) -> Tally:
     outputs = {}
     for output in step.outputs:
         known = before.outputs.get(output.name)
-        outputs[output.name] = (
-            list(known) if isinstance(known, list | tuple) and len(known) == total else [None] * total
-        )
+        kept = list(known)[:total] if isinstance(known, list | tuple) else []
+        outputs[output.name] = [*kept, *([None] * (total - len(kept)))]
     completed, failed = ranges.read(counts.completed_indexes, total), ranges.read(counts.failed_indexes, total)
     return Tally(completed, failed, dict(counts.attempts), outputs)
 

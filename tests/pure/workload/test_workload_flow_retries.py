@@ -138,6 +138,17 @@ def test_values_come_together_in_the_order_of_the_items_and_outlive_their_jobs()
     assert world.variables("after")["ALL"] == '["a","b","c"]'
 
 
+def test_a_list_that_grows_while_it_is_run_over_keeps_what_was_given():
+    world = looping(range(2))
+    world.end("l-1", v="b")
+    step = world.flow.spec.flows[0]
+    longer = replace(step, for_each=replace(step.for_each, items=(0, 1, 2)))
+    world.flow = replace(world.flow, spec=replace(world.flow.spec, flows=(longer, *world.flow.spec.flows[1:])))
+    world.settle()
+    assert world.made == ["f-l-0", "f-l-1", "f-l-2"]
+    assert world.step("l").outputs == {"v": [None, "b", None]}
+
+
 def test_no_more_than_so_many_run_at_once():
     world = looping(range(5), most=2)
     assert world.made == ["f-l-0", "f-l-1"]
