@@ -6,7 +6,9 @@ really ordered takes its place. So each comparison starts from the same state, a
 *now*.
 
 A gang that only the shadow would place is a *wish*: counted once, and remembered until it is really placed, which tells
-how much sooner it would have run. Whoever must be asked outside is not asked twice: the shadow supposes a yes.
+how much sooner it would have run. One for which only the shadow would evict is a wish as well, as if those who are told
+to go left at once; in reality they stay, and so they do in the shadow's books from then on. Whoever must be asked
+outside is not asked twice: the shadow supposes a yes.
 """
 
 from collections import deque
@@ -16,11 +18,13 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from flowbatch.engine.decisions import Ask, Bind, Evict, Plan, Tick
+from flowbatch.engine.candidates import EVICTABLE
+from flowbatch.engine.decisions import Ask, Bind, Evict, Nominate, Plan, Tick
 from flowbatch.engine.engine import Engine
 from flowbatch.engine.events import Answered, Event, EvictFailed, GangGone, PodSeen, PolicyDropped, StepFailed
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import GangId, Instant, NodeName, PodUid
+from flowbatch.model.lifecycle import Stimulus
 from flowbatch.model.shapes import Shape
 from flowbatch.model.trial import Trial
 from flowbatch.policy.policy import Policy
@@ -44,7 +48,7 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     | would wait | reality places it, the shadow would not, and `why` |
     | elsewhere | both place it, on different nodes |
     | order | both place it, but not in the same order among the gangs of this cycle |
-    | would evict | the shadow evicts for it, reality does not |
+    | would evict | the shadow has pods leave for it, `why` names them, and reality does not; then as "would place" |
     """
 
     at: Instant
@@ -112,12 +116,31 @@ class Shadow:
                 self.wishes[gang] = Wish(now, places)
                 found.append(Difference(now, gang, "would place", shadow=places))
         found += [Difference(now, gang, "order") for gang in out_of_order(list(ours), list(theirs))]
-        spared = {each.uid: None for each in real.decisions if isinstance(each, Evict)}
-        evictions = [each for each in plan.decisions if isinstance(each, Evict) and each.uid not in spared]
+        return found + self._evicted(now, real, plan)
+
+    def _evicted(self, now: Instant, real: Plan, plan: Plan) -> list[Difference]:
+        """Whom only the shadow tells to go; whoever it is for would have its places, once."""
+        evictions = only_in(plan, real)
+        kept = self._nominated(plan)
+        found: list[Difference] = []
         for beneficiary in dict.fromkeys(each.beneficiary or GangId("") for each in evictions):
             names = ", ".join(each.name for each in evictions if (each.beneficiary or "") == beneficiary)
-            found.append(Difference(now, beneficiary, "would evict", why=names))
+            places = kept.get(beneficiary, ())
+            if beneficiary in self.wishes:
+                continue
+            if beneficiary and len(self.wishes) < MOST_WISHES:
+                self.wishes[beneficiary] = Wish(now, places)
+            found.append(Difference(now, beneficiary, "would evict", shadow=places, why=names))
         return found
+
+    def _nominated(self, plan: Plan) -> dict[GangId, Places]:
+        """Where those would go for whom others are told to."""
+        places: dict[GangId, list[tuple[str, NodeName]]] = {}
+        for each in plan.decisions:
+            task = self.engine.state.tasks.get(each.uid) if isinstance(each, Nominate) else None
+            if isinstance(each, Nominate) and each.node and task is not None and task.gang is not None:
+                places.setdefault(task.gang.id, []).append((each.name, each.node))
+        return {gang: tuple(found) for gang, found in places.items()}
 
     def _placed(
         self, now: Instant, gang: GangId, real: Places, shadow: Places | None, *, more: bool
@@ -156,8 +179,19 @@ class Shadow:
             task = state.tasks.get(uid)
             if task is not None and task.gang is not None and task.gang.queue is not None:
                 state.serve(task.gang.queue)
-        failed = [EvictFailed(each.uid, "shadow") for each in plan.decisions if isinstance(each, Evict)]
-        self.engine.observe(failed)
+        wished = only_in(plan, real)
+        self.engine.observe([EvictFailed(each.uid, "shadow") for each in wished])
+        for gang in dict.fromkeys(each.beneficiary for each in wished if each.beneficiary is not None):
+            questions.refuse(gang, "shadow", "others would leave for it now", now)
+        for order in only_in(real, plan):
+            self._send_away(order, now)
+
+    def _send_away(self, order: Evict, now: Instant) -> None:
+        """Somebody has really been told to go."""
+        task = self.engine.state.tasks.get(order.uid)
+        if task is not None and task.state in EVICTABLE:
+            self.engine.state.move(task, Stimulus.EVICT)
+            task.told_at = now
 
     def _place(self, ordered: dict[PodUid, NodeName]) -> None:
         state = self.engine.state
@@ -180,6 +214,12 @@ class Shadow:
             with Trial(state) as trial:
                 trial.place(gang, shape, [task for task, _ in found], rows, counts.astype(np.int64))
                 trial.keep()
+
+
+def only_in(one: Plan, other: Plan) -> list[Evict]:
+    """Whom only the first of two plans tells to go."""
+    both = {each.uid: None for each in other.decisions if isinstance(each, Evict)}
+    return [each for each in one.decisions if isinstance(each, Evict) and each.uid not in both]
 
 
 def binds_of(plan: Plan) -> list[Bind]:

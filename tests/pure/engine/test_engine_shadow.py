@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from flowbatch.engine.decisions import Bind
-from flowbatch.engine.events import BindFailed, GangGone, Synced
+from flowbatch.engine.events import BindFailed, EvictFailed, GangGone, PodGone, Synced
 from flowbatch.engine.shadow import Shadow, out_of_order, places_of
 from flowbatch.model.blockers import NeedsTime
 from flowbatch.policy.extender import Extender
-from flowbatch.policy.presets import DEFAULT, SPREAD
+from flowbatch.policy.presets import DEFAULT, PREEMPTING, SPREAD
 from tests.factworld import World, digest
 from tests.props import test_props_walk
-from tests.textcluster import TICK, confirm, cycle, engine_with, facts, finish, gang, seen_again
+from tests.textcluster import TICK, confirm, cycle, engine_with, evicted, facts, finish, gang, seen_again
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,42 @@ def test_a_binding_that_fails_is_taken_back_in_the_shadow_too():
     (bind,) = [each for each in plan.decisions if isinstance(each, Bind)]
     both.tell(BindFailed(bind.uid, bind.node, "conflict"))
     assert both.shadow.engine.state.used.get(1, 0) == 0
+
+
+def test_a_gang_for_which_only_the_shadow_evicts_is_a_wish_told_once():
+    both = Both("1 node: cpu=2", "gang low: 2x cpu=1, min 0", shadow=PREEMPTING)
+    both.confirm(both.cycle()[0])
+    both.tell(*gang("high", "1x cpu=1, priority 9", 5))
+    _, (told,) = both.cycle(2_000)
+    assert (told.kind, told.gang, told.why) == ("would evict", "ns/high", "low-0")
+    assert told.shadow == (("high-0", "n1"),)
+    assert all(both.cycle(now)[1] == [] for now in (3_000, 40_000, 400_000)), "told once"
+    assert both.shadow.engine.state.leaving == {}
+    both.tell(PodGone("low-1"))
+    _, (told,) = both.cycle(401_000)
+    assert (told.kind, told.ms) == ("sooner", 399_000)
+
+
+def test_who_is_really_told_to_go_leaves_in_the_shadow_too():
+    both = Both("1 node: cpu=2", "gang low: 2x cpu=1, min 0", real=PREEMPTING)
+    both.confirm(both.cycle()[0])
+    both.tell(*gang("high", "1x cpu=1, priority 9", 5))
+    plan, _ = both.cycle(2_000)
+    (gone,) = evicted(plan)
+    assert list(both.shadow.engine.state.leaving) == [gone]
+    both.tell(EvictFailed(gone, "budget"))
+    assert both.shadow.engine.state.leaving == {}
+
+
+def test_the_same_evictions_are_no_difference():
+    both = Both("1 node: cpu=2", "gang low: 2x cpu=1, min 0", real=PREEMPTING, shadow=PREEMPTING)
+    both.confirm(both.cycle()[0])
+    both.tell(*gang("high", "1x cpu=1, priority 9", 5))
+    plan, found = both.cycle(2_000)
+    assert found == []
+    both.tell(PodGone(*evicted(plan)))
+    assert both.cycle(3_000)[1] == []
+    assert both.shadow.alike == 2
 
 
 def test_extenders_are_not_asked_twice():
