@@ -83,7 +83,7 @@ class DevicesGiven(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a step of kind "devices" says: (request, driver, pool, device) for a claim, and who may use it.
 
     `nodes` are the terms of which a node must pass one; none: every node will do. Without `given`, the claim has its
-    devices already and is only to be reserved.
+    devices already and is only to be reserved. Without `uid`, the engine knows the claim only from its pod.
     """
 
     claim: str
@@ -103,10 +103,10 @@ class DeviceClaimSteps:
         claims, steps = view.device_claims, []
         for claim in filter(None, task.fact.device_claims):
             fact = claims.claims.get(claim)
-            if fact is None or (fact.given is not None and task.uid in fact.reserved):
+            if fact is not None and fact.given is not None and task.uid in fact.reserved:
                 continue
-            said = DevicesGiven(claim, fact.uid, task.fact.name, task.uid)
-            if fact.given is None and claim in claims.decided:
+            said = DevicesGiven(claim, fact.uid if fact is not None else "", task.fact.name, task.uid)
+            if (fact is None or fact.given is None) and claim in claims.decided:
                 given = tuple((each.request, each.driver, each.pool, each.device) for each in claims.given(claim))
                 said = msgspec.structs.replace(said, given=given, nodes=_nodes(claim, view))
             steps.append(Step("devices", claim, msgspec.json.encode(said).decode()))

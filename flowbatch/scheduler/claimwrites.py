@@ -62,10 +62,11 @@ class ClaimWrites:
         """Write what the step says. Raises NoSuchStep where it makes no sense, and what sending raises."""
         said = _read(step)
         claim = self.claim_of(said.claim)
-        if claim is None or claim.metadata.uid != said.uid:
+        if claim is None or said.uid not in ("", claim.metadata.uid):
             claim = await self._look(said)
         if claim is None:
             raise NoSuchStep(f"resourceclaim {said.claim} is gone")
+        said = msgspec.structs.replace(said, uid=claim.metadata.uid)
         if said.given is not None and PROTECTION not in claim.metadata.finalizers:
             await self._write(protect_request(said))
         written = await self._write(reserve_request(said, claim, self.class_of))
@@ -88,7 +89,7 @@ class ClaimWrites:
             found = _decoded(await self._sender.send(get_object(RESOURCE_CLAIM, name, namespace)))
         except NotFound:
             return None
-        return found if found is not None and found.metadata.uid == said.uid else None
+        return found if found is not None and said.uid in ("", found.metadata.uid) else None
 
     async def take_back(self, steps: Sequence[Step]) -> None:
         """Undo these, last first, as far as they were done; what cannot be undone now is left to whoever finds it."""
@@ -148,7 +149,7 @@ def _decoded(body: bytes) -> ResourceClaim | None:
 
 def _patch(said: DevicesGiven, body: JsonObject, *, status: bool, content: PatchContent = "strategic") -> Request:
     namespace, _, name = said.claim.partition("/")
-    body["metadata"] = {"uid": said.uid, **body.get("metadata", {})}
+    body["metadata"] = {**({"uid": said.uid} if said.uid else {}), **body.get("metadata", {})}
     return patch_object(
         RESOURCE_CLAIM, name, body, namespace, subresource="status" if status else None, content=content
     )

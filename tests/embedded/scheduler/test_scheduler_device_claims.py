@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import anyio
+import msgspec
 import pytest
 
-from flowbatch.api.kinds import DEVICE_CLASS, NODE, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, RESOURCE_SLICE
+from flowbatch.api.kinds import DEVICE_CLASS, NODE, QUEUE, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, RESOURCE_SLICE
 from flowbatch.embedded.controllers import EmbeddedControllers
 from flowbatch.embedded.faults import Fault, Rule, Rules
+from flowbatch.engine.decisions import Step
+from flowbatch.policy.deviceclaims import DevicesGiven
+from flowbatch.scheduler.claimwrites import ClaimWrites
 from flowbatch.scheduler.requests import NoSuchStep
 from tests.embedded.scheduler.conftest import Cluster
 
@@ -305,3 +309,43 @@ async def test_devices_on_a_node_that_went_are_taken_back_and_the_pod_goes_elsew
     async with cluster.scheduler():
         assert await cluster.until_bound("g-", 1, timeout_s=30) == {"g-0": "n1"}
         assert [names(claim) for claim in (await claims(cluster)).values()] == [["n1/gpu-0"]]
+
+
+async def test_a_queue_counts_devices_of_a_class_and_says_how_many_it_holds(cluster):
+    await cluster.node("n0", cpu="8")
+    await device_class(cluster)
+    await pool(cluster, "n0", 4)
+    await template(cluster, wanting(2))
+    body = {"apiVersion": QUEUE.api_version, "kind": "Queue", "metadata": {"name": "q"}}
+    await cluster.user.create(QUEUE, {**body, "spec": {"capability": {"deviceclass/gpu": "3"}}})
+    async with cluster.scheduler():
+        await cluster.group("g", 1, queue="q")
+        await cluster.pod("g-0", "g", **OWN)
+        await cluster.until_bound("g-", 1)
+        await cluster.group("h", 1, queue="q")
+        await cluster.pod("h-0", "h", **OWN)
+        told = await cluster.until_condition("h", "Unschedulable")
+        assert 'short 1 deviceclass/gpu in queue "q" (capability; it holds 2 deviceclass/gpu)' in told.message
+
+        async def allocated():
+            return (await cluster.user.get(QUEUE, "q")).status.allocated.get("deviceclass/gpu")
+
+        assert await cluster.until(allocated) == "2"
+        await cluster.finish("g-0")
+        await cluster.until_bound("h-", 1)
+
+
+async def test_a_step_for_a_claim_that_only_its_pod_has_named_is_written_to_the_one_of_that_name(cluster):
+    await shared_claim(cluster, "data", wanting())
+    await cluster.pod("p", **using("data"))
+    writes, uid = ClaimWrites(cluster.user), (await cluster.pods())["p"].metadata.uid
+    said = DevicesGiven("default/data", "", "p", uid, (("r", DRIVER, "n0", "gpu-0"),))
+    step = Step("devices", "default/data", msgspec.json.encode(said).decode())
+    await writes.do(step)
+    assert names((await claims(cluster))["data"]) == ["n0/gpu-0"]
+    await writes.take_back([step])
+    claim = (await claims(cluster))["data"]
+    assert (claim.status.allocation, claim.metadata.finalizers) == (None, ())
+    gone = msgspec.structs.replace(said, uid="another")
+    with pytest.raises(NoSuchStep, match="is gone"):
+        await writes.do(Step("devices", "x", msgspec.json.encode(gone).decode()))

@@ -542,3 +542,13 @@ def test_a_decision_holds_where_it_was_made_though_the_device_goes_before_it_is_
     assert bound(cycle(world)) == {"g-0": "n1"}
     world.observe([DeviceSliceGone("slice-n1"), *sharing("gang h: 2x cpu=1", "data")])
     assert set(bound(cycle(world)).values()) == {"n1"}
+
+
+def test_a_pod_that_comes_before_its_claim_is_not_bound_without_devices() -> None:
+    events = owning("gang g: 1x cpu=1", ask("1 gpu"))
+    world = engine(
+        *slices("n1: a"), device_class(), *[each for each in events if not isinstance(each, DeviceClaimSeen)]
+    )
+    plan = cycle(world)
+    assert given(plan) == {"ns/g-0-gpu": ["pool-n1/a"]}
+    assert json.loads(binds(plan)[0].before[0].value)["uid"] == ""
