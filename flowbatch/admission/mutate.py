@@ -6,7 +6,8 @@ Never refuses: what cannot be read is left as it is, and the rules refuse it.
 from collections.abc import Sequence
 
 from flowbatch.admission.neighbours import namespace_queue
-from flowbatch.admission.resource_groups import ResourceGroup, placed
+from flowbatch.admission.placing import placed
+from flowbatch.admission.resource_groups import ResourceGroup
 from flowbatch.admission.world import World, name_of
 from flowbatch.api.kinds import JOB, POD, POD_GROUP, QUEUE
 from flowbatch.api.meta import JsonObject

@@ -1,24 +1,18 @@
 """Where the pods of certain namespaces, or with a certain annotation, belong: node labels, tolerations, affinity and
 scheduler name that such pods get when they are made (Volcano: `resourceGroups` of its admission configuration).
+
+Settings, and nothing else: every program reads them, only the webhook acts on them (`placing`).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-
-from flowbatch.api.meta import JsonObject
-from flowbatch.workload.rules.reading import dict_of, list_of, text_of
-
-RESOURCE_GROUP = "volcano.sh/resource-group"
-#: What Kubernetes writes into a pod that names no scheduler.
-UNNAMED_SCHEDULER = "default-scheduler"
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Which pods: those in one of these namespaces, or with one of these annotations ("name: value")."""
 
-    key: str = ""
+    key: Literal["", "namespace", "annotation"] = ""
     value: tuple[str, ...] = ()
 
 
@@ -34,47 +28,10 @@ class ResourceGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     #: An Affinity, as an object or, as Volcano has it, as JSON text.
     affinity: str | dict[str, Any] = ""
 
-
-def placed(pod: JsonObject, namespace: str, groups: Sequence[ResourceGroup]) -> JsonObject:
-    """The pod with what the first group that means it gives; the pod itself, if none does."""
-    for group in groups:
-        if _meant(group, pod, namespace):
-            return {**pod, "spec": _spec(dict_of(pod, "spec"), group)}
-    return pod
-
-
-def _meant(group: ResourceGroup, pod: JsonObject, namespace: str) -> bool:
-    annotations = dict_of(pod, "metadata", "annotations")
-    match group.object.key:
-        case "namespace":
-            return namespace in group.object.value
-        case "annotation":
-            pairs = (each.partition(":") for each in group.object.value)
-            return any(text_of(annotations, key.strip()) == value.strip() != "" for key, _, value in pairs)
-        case _:
-            return text_of(annotations, RESOURCE_GROUP) == group.resource_group != ""
-
-
-def _spec(spec: JsonObject, group: ResourceGroup) -> JsonObject:
-    full = dict(spec)
-    if group.labels:
-        full["nodeSelector"] = {**dict_of(spec, "nodeSelector"), **group.labels}
-    affinity = _affinity(group)
-    if affinity and not spec.get("affinity"):
-        full["affinity"] = affinity
-    new = [each for each in group.tolerations if each not in list_of(spec, "tolerations")]
-    if new:
-        full["tolerations"] = [*list_of(spec, "tolerations"), *new]
-    if group.scheduler_name and text_of(spec, "schedulerName") in ("", UNNAMED_SCHEDULER):
-        full["schedulerName"] = group.scheduler_name
-    return full
-
-
-def _affinity(group: ResourceGroup) -> Mapping[str, Any]:
-    if isinstance(group.affinity, dict):
-        return group.affinity
-    try:
-        read = msgspec.json.decode(group.affinity) if group.affinity else {}
-    except msgspec.DecodeError:
-        return {}
-    return read if isinstance(read, dict) else {}
+    def __post_init__(self) -> None:
+        """Text that is no Affinity is a mistake of the settings, and told as one."""
+        if isinstance(self.affinity, str) and self.affinity:
+            try:
+                msgspec.json.decode(self.affinity, type=dict[str, Any])
+            except msgspec.MsgspecError as problem:
+                raise ValueError(f"affinity is no JSON object: {problem}") from None

@@ -59,6 +59,7 @@ class Door:
 
     async def mutation(self, question: Question) -> JsonObject:
         """What is filled in."""
+        await self._caches.listed()
         return mutation(question, self._caches.view(), self.groups)
 
     async def verdict(self, question: Question) -> JsonObject:

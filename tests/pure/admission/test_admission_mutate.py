@@ -6,6 +6,8 @@ import pytest
 
 from flowbatch.admission.mutate import mutated
 from flowbatch.admission.resource_groups import Match, ResourceGroup
+from flowbatch.errors import SpecErrors
+from flowbatch.runtime.settings import decode_settings
 from tests.admissionworld import Stored, job, namespace, pod, pod_group, queue, task
 
 NOBODY = Stored()
@@ -150,3 +152,18 @@ def test_a_scheduler_that_is_named_stays_and_kubernetes_default_is_nobodys_choic
     group = {"volcano.sh/resource-group": "cpu"}
     assert spec_of(scheduler="default-scheduler", annotations=group)["schedulerName"] == "volcano"
     assert spec_of(scheduler="mine", annotations=group)["schedulerName"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ({"resourceGroup": "a", "object": {"key": "label"}}, "Invalid enum value 'label'"),
+        ({"resourceGroup": "a", "affinity": "{"}, "affinity is no JSON object"),
+        ({"resourceGroup": "a", "affinity": "[]"}, "affinity is no JSON object"),
+        ({"name": "a"}, "unknown field"),
+    ],
+)
+def test_groups_that_cannot_be_read_are_a_mistake_of_the_settings(group, said):
+    with pytest.raises(SpecErrors, match=r"webhook\.resourceGroups") as told:
+        decode_settings({"webhook": {"resourceGroups": [group]}})
+    assert said in str(told.value)
