@@ -6,6 +6,7 @@ A layer holds the steps whose longest way from a beginning is equally long, so e
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 
 import msgspec
 from msgspec.structs import replace
@@ -20,6 +21,11 @@ MARKS = {COMPLETED: "✓", RUNNING: "▶", PROBING: "?", WAITING: "·", FAILED: 
 #: Of a layer of more steps, those that only wait or have completed are counted.
 MOST_SHOWN = 16
 _QUIET = (WAITING, COMPLETED)
+#: A longer picture leaves out the middle of long runs, of which so many steps are then shown.
+MOST_LINES = 100
+_RUN_SHOWN = 4
+#: In one line, no more than so many layers, half of them from each end.
+_MOST_LAYERS = 8
 _NAMES_SHOWN = 3
 _OUTPUT_CHARS = 60
 #: A column of `get -o wide` names so many steps of one layer.
@@ -55,11 +61,26 @@ def lines(flow: JobFlow) -> list[Line]:
     steps = statuses(flow)
     if graph.problem:
         return [Line("", "", each.name, each.state) for each in steps]
-    drawn = [line for layer in layers(graph) for line in _layer(graph, steps, layer)]
+    drawn = _collapsed([line for layer in layers(graph) for line in _layer(graph, steps, layer)])
     if not suspended(flow):
         return drawn
     held = [each.state == RUNNING and not each.told for each in drawn]
     return [replace(each, told="suspended") if is_held else each for each, is_held in zip(drawn, held, strict=True)]
+
+
+def _collapsed(drawn: list[Line]) -> list[Line]:
+    """A picture of a screen or so as it is; of a longer one, long runs of steps of one quiet state by their ends."""
+    if len(drawn) <= MOST_LINES:
+        return drawn
+    found: list[Line] = []
+    for state, group in groupby(drawn, key=lambda line: line.state):
+        run = list(group)
+        if state not in _QUIET or len(run) <= _RUN_SHOWN + 2:
+            found += run
+            continue
+        left = Line(" ", "", f"and {len(run) - _RUN_SHOWN} more", "", told=f"{len(run) - _RUN_SHOWN} {state}")
+        found += [*run[: _RUN_SHOWN - 1], left, run[-1]]
+    return found
 
 
 def statuses(flow: JobFlow) -> list[StepStatus]:
@@ -121,14 +142,24 @@ def summary(flow: JobFlow) -> str:
     graph, steps = compiled(flow.spec), statuses(flow)
     if graph.problem:
         return graph.problem
-    return " > ".join(_brief([steps[at] for at in layer]) for layer in layers(graph)) or "no steps"
+    found = layers(graph)
+    shown = [_brief([steps[at] for at in layer]) for layer in found]
+    if len(found) > _MOST_LAYERS:
+        half = _MOST_LAYERS // 2
+        middle = [steps[at] for layer in found[half:-half] for at in layer]
+        shown = [*shown[:half], f"{len(found) - 2 * half} layers({_counted(middle)})", *shown[-half:]]
+    return " > ".join(shown) or "no steps"
 
 
 def _brief(layer: Sequence[StepStatus]) -> str:
     if len(layer) <= _FEW:
         return ",".join(f"{MARKS.get(each.state, '')}{each.name}" for each in layer)
-    counts = Counter(each.state or WAITING for each in layer)
-    return f"{len(layer)} steps(" + " ".join(f"{MARKS[state]}{counts[state]}" for state in MARKS if counts[state]) + ")"
+    return f"{len(layer)} steps({_counted(layer)})"
+
+
+def _counted(steps: Sequence[StepStatus]) -> str:
+    counts = Counter(each.state or WAITING for each in steps)
+    return " ".join(f"{mark}{counts[state]}" for state, mark in MARKS.items() if counts[state])
 
 
 def headline(flow: JobFlow) -> str:

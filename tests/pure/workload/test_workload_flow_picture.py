@@ -62,6 +62,19 @@ def test_a_wide_layer_shows_what_is_going_on_and_counts_the_rest():
     assert headline(world.flow) == "failed: step s995: job f-s995 failed"
 
 
+def test_a_long_chain_shows_both_ends_of_what_is_quiet_and_all_that_is_going_on():
+    world = FlowWorld(*(a_step(f"s{at}", *([f"s{at - 1}"] if at else [])) for at in range(300)))
+    world.settle()
+    for at in range(150):
+        world.end(f"s{at}")
+    assert [line.name for line in lines(world.flow)] == [
+        *("s0", "s1", "s2", "and 146 more", "s149"),
+        "s150",
+        *("s151", "s152", "s153", "and 145 more", "s299"),
+    ]
+    assert summary(world.flow) == ("✓s0 > ✓s1 > ✓s2 > ✓s3 > 292 layers(✓146 ▶1 ·145) > ·s296 > ·s297 > ·s298 > ·s299")
+
+
 def test_a_flow_that_nobody_has_looked_at_or_that_is_broken_can_be_drawn():
     assert drawn(FlowWorld(a_step("a"))) == [" · a"]
     assert summary(FlowWorld().flow) == "no steps"
