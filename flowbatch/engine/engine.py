@@ -99,7 +99,7 @@ class Engine:
         self._ledgers = Ledgers.of(policy, self.state, self._view, self.guard)
         self._orders.adopt(policy)
         self._reservations = Reservations(ground, Wishes(ground))
-        self._lineup.adopt(policy, self.placement, Parking(self.state, self._fits, self.counters), self._reservations)
+        self._lineup.adopt(ground, Parking(self.state, self._fits, self.counters), self._reservations)
         self._relieving = Relieving(
             ground, self._lineup, self._evictions, self._holds, self._berths, self._orders, self._reservations
         )

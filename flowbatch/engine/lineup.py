@@ -4,31 +4,29 @@ A gang with new facts is *sorted* anew: its phase, what its queue must keep for 
 attempt could not place is *laid down* with all that ask for the same.
 """
 
-from msgspec import structs
-
-from flowbatch.engine.candidates import WAYS, pushes
+from flowbatch.engine.candidates import WAYS
 from flowbatch.engine.counters import Counters
+from flowbatch.engine.ground import Ground
 from flowbatch.engine.guard import Guard
+from flowbatch.engine.lanekeys import LaneKeys
 from flowbatch.engine.lanes import Entry, Lane
 from flowbatch.engine.outbox import Outbox
 from flowbatch.engine.outcome import Outcome
 from flowbatch.engine.parking import Parking
 from flowbatch.engine.pending import Pending
 from flowbatch.engine.phases import UNKNOWN_AFTER_MS, is_short, next_phase
-from flowbatch.engine.placement import Placement
+from flowbatch.engine.promises import promise, take_back
 from flowbatch.engine.questions import Questions
 from flowbatch.engine.reservations import Reservations
-from flowbatch.engine.standing import Demand, LaneKey, demand, missing, owners_of
+from flowbatch.engine.standing import Demand, LaneKey, demand, missing
 from flowbatch.model.blockers import Behind, Blocker, Refused
 from flowbatch.model.changes import StateChanges
 from flowbatch.model.gangs import Gang
 from flowbatch.model.ids import GangId, Instant
-from flowbatch.model.resources import Sums, add, positive_difference
+from flowbatch.model.resources import Sums, positive_difference
 from flowbatch.model.state import ClusterState
 from flowbatch.model.view import View
 from flowbatch.policy.contract import Key, KeyPart
-from flowbatch.policy.policy import Policy
-from flowbatch.policy.quota import quota_names, quota_needs
 
 
 class LineUp:
@@ -46,12 +44,12 @@ class LineUp:
         #: When gangs that lack members will have lacked them for too long.
         self._short: dict[GangId, Instant] = {}
 
-    def adopt(self, policy: Policy, placement: Placement, parking: Parking, reservations: Reservations) -> None:
+    def adopt(self, ground: Ground, parking: Parking, reservations: Reservations) -> None:
         """Under another policy every line is empty again."""
-        self._policy = policy
-        self._evicts = any(action in WAYS for action in policy.actions)
+        self._policy = policy = ground.policy
         self._reclaims = any(action in WAYS and WAYS[action].across for action in policy.actions)
-        self._placement = placement
+        self._placement = ground.placement
+        self._lane_keys = LaneKeys(ground, self.questions)
         self._parking = parking
         self._reservations = reservations
         #: Gangs before the enqueue gate, and gangs to be placed.
@@ -157,14 +155,12 @@ class LineUp:
         self._state.count_wanted(gang)
         lacking = missing(gang)
         if lacking is not None:
-            self._state.set_awaited(gang, {})
-            self._state.set_promises(gang, {}, {})
-            self._state.promise_quota(gang_id, {})
+            take_back(self._state, gang)
             self.blockers[gang_id] = lacking
             return
         gang.phase = next_phase(gang, self.blockers.get(gang_id), self._view.now)
         self._watch_short(gang)
-        self._promise(gang)
+        promise(self._state, gang)
         if gang.admitted:
             self._line_up(gang)
             return
@@ -195,36 +191,6 @@ class LineUp:
             gang.short_since = self._view.now
             self._short[gang.id] = Instant(self._view.now + UNKNOWN_AFTER_MS)
 
-    def _promise(self, gang: Gang) -> None:
-        inqueue: Sums = {}
-        elastic: Sums = {}
-        if gang.minimum:
-            minimum = dict(gang.minimum)
-            if gang.phase == "Inqueue":
-                taken = dict(gang.allocated)
-                for task in gang.tasks.values() if gang.gated else ():
-                    if task.fact.gated:
-                        add(taken, task.shape.request)
-                inqueue = positive_difference(minimum, taken)
-            if gang.allocated:
-                elastic = positive_difference({a: n for a, n in gang.allocated.items() if a in minimum}, minimum)
-        self._state.set_promises(gang, inqueue, elastic)
-        if self._state.quotas:
-            self._promise_quota(gang)
-
-    def _promise_quota(self, gang: Gang) -> None:
-        """What its namespace's quotas must keep for pods it has not made yet."""
-        unmade: dict[str, int] = {}
-        if gang.phase == "Inqueue" and len(gang.tasks) < gang.min_members:
-            unmade = quota_needs(gang)
-            names = self._state.axes.names
-            for task in gang.tasks.values() if unmade else ():
-                for axis, amount in task.shape.request:
-                    for name in quota_names(names[axis]):
-                        unmade[name] = unmade.get(name, 0) - amount
-            unmade = {name: units for name, units in unmade.items() if units > 0}
-        self._state.promise_quota(gang.id, unmade)
-
     def _line_up(self, gang: Gang) -> None:
         assert gang.queue is not None
         what: Demand | Blocker | None = demand(gang)
@@ -235,27 +201,9 @@ class LineUp:
         if what is None:
             self.blockers.pop(gang.id, None)
         elif isinstance(what, Demand):
-            lane_key = what.lane(gang, gang.queue.name)
-            own = self._policy.admission and not all(getattr(each, "alike", False) for each in self._policy.admission)
-            if own or self._placement.unknowable or gang.id in self.questions.advice:
-                lane_key = LaneKey(lane_key.queue, "place", solo=gang.id)
-            if self._evicts and gang.fact is not None and gang.fact.preempts:
-                alone = gang.id if what.surplus and pushes(gang) else lane_key.solo
-                lane_key = structs.replace(lane_key, rank=gang.priority, solo=alone)
-            if self._policy.reserving:
-                lane_key = self._promising(gang, what, lane_key)
-            if gang.queue.fifo and not what.surplus:
-                lane_key = LaneKey(gang.queue.name, "place", fifo=True)
-            self._put(self.place, gang, lane_key, what)
+            self._put(self.place, gang, self._lane_keys.to_place(gang, what), what)
         else:
             self.blockers[gang.id] = what
-
-    def _promising(self, gang: Gang, what: Demand, key: LaneKey) -> LaneKey:
-        """Where room is kept for some, who has a promise stands alone, and others with whom promises to end as soon."""
-        if gang.id in self._state.windows.by_gang:
-            return structs.replace(key, solo=gang.id)
-        end = self._state.windows.end_of(gang)
-        return key if end is None else structs.replace(key, estimate_ms=end - self._state.windows.now)
 
     def _foreseen(self, gang: Gang) -> Sums:
         """Where queues take back what is theirs, they ask for what stands at the gate too, without pods."""
@@ -269,21 +217,7 @@ class LineUp:
         if asked is not None:
             self.blockers[gang.id] = asked
             return
-        gates = (*self._policy.enqueue, *self._policy.waivable)
-        alike = all(getattr(each, "alike", False) for each in gates) and not self._hurried(gang)
-        key = LaneKey(
-            gang.queue.name, "enqueue", minimum=gang.minimum, solo=None if alike else gang.id, owners=owners_of(gang)
-        )
-        if self._evicts and gang.fact is not None and gang.fact.preempts:
-            key = structs.replace(key, rank=gang.priority)
-        if gang.queue.fifo:
-            key = LaneKey(gang.queue.name, "enqueue", fifo=True)
-        self._put(self.gate, gang, key, None)
-
-    def _hurried(self, gang: Gang) -> bool:
-        """The clock opens some gates for it, at a moment of its own."""
-        permits = self._policy.permits if self._policy.waivable else ()
-        return any(self._guard.call(each, each.due, None, gang, self._view) is not None for each in permits)
+        self._put(self.gate, gang, self._lane_keys.at_gate(gang), None)
 
     def _put(self, stage: Pending, gang: Gang, lane_key: LaneKey, what: Demand | None) -> None:
         entry = stage.put(gang, lane_key, self._gang_key(gang, what), what)
