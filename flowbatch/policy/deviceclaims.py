@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from flowbatch.model.devicepools import reaches
 from flowbatch.model.gangs import Task
 from flowbatch.model.nodes import Node
 from flowbatch.model.shapes import LabelTest, Shape, Term
@@ -92,6 +93,8 @@ class DevicesGiven(msgspec.Struct, frozen=True, omit_defaults=True):
     pod_uid: str
     given: tuple[tuple[str, str, str, str], ...] | None = None
     nodes: tuple[_Selector, ...] = ()
+    #: It has devices that the node does not reach: the engine heard of that after it chose the node, or will.
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,11 @@ class DeviceClaimSteps:
         claims, steps = view.device_claims, []
         for claim in filter(None, task.fact.device_claims):
             fact = claims.claims.get(claim)
-            if fact is not None and fact.given is not None and task.uid in fact.reserved:
+            there = fact is None or fact.given is None or not fact.terms or reaches(fact.terms, node)
+            if there and fact is not None and fact.given is not None and task.uid in fact.reserved:
                 continue
-            said = DevicesGiven(claim, fact.uid if fact is not None else "", task.fact.name, task.uid)
+            uid = fact.uid if fact is not None else ""
+            said = DevicesGiven(claim, uid, task.fact.name, task.uid, elsewhere=not there)
             if (fact is None or fact.given is None) and claim in claims.decided:
                 given = tuple((each.request, each.driver, each.pool, each.device) for each in claims.given(claim))
                 said = msgspec.structs.replace(said, given=given, nodes=_nodes(claim, view))

@@ -61,6 +61,8 @@ class ClaimWrites:
     async def do(self, step: Step) -> None:
         """Write what the step says. Raises NoSuchStep where it makes no sense, and what sending raises."""
         said = _read(step)
+        if said.elsewhere:
+            raise NoSuchStep(f"resourceclaim {said.claim} has devices that the node does not reach")
         claim = self.claim_of(said.claim)
         if claim is None or said.uid not in ("", claim.metadata.uid):
             claim = await self._look(said)

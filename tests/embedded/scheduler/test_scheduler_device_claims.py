@@ -346,6 +346,9 @@ async def test_a_step_for_a_claim_that_only_its_pod_has_named_is_written_to_the_
     await writes.take_back([step])
     claim = (await claims(cluster))["data"]
     assert (claim.status.allocation, claim.metadata.finalizers) == (None, ())
+    elsewhere = msgspec.structs.replace(said, elsewhere=True)
+    with pytest.raises(NoSuchStep, match="does not reach"):
+        await writes.do(Step("devices", "x", msgspec.json.encode(elsewhere).decode()))
     gone = msgspec.structs.replace(said, uid="another")
     with pytest.raises(NoSuchStep, match="is gone"):
         await writes.do(Step("devices", "x", msgspec.json.encode(gone).decode()))

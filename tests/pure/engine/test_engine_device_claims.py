@@ -552,3 +552,11 @@ def test_a_pod_that_comes_before_its_claim_is_not_bound_without_devices() -> Non
     plan = cycle(world)
     assert given(plan) == {"ns/g-0-gpu": ["pool-n1/a"]}
     assert json.loads(binds(plan)[0].before[0].value)["uid"] == ""
+
+
+def test_a_pod_whose_claim_was_given_devices_meanwhile_is_not_bound_elsewhere() -> None:
+    world = engine(*slices("n1: a", "n2: a"), device_class(), *owning("gang g: 1x cpu=1 @zone:a", ask("1 gpu")))
+    # The pod itself will be told anew; here it has not been yet.
+    world.observe([claim("g-0-gpu", ask("1 gpu"), "pool-n2/a", "n2", reserved=("g-0",), own=True)])
+    (step,) = [step for bind in binds(cycle(world)) for step in bind.before]
+    assert json.loads(step.value)["elsewhere"] is True
