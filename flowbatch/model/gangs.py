@@ -63,6 +63,12 @@ class Task:
         return self.state is TaskState.RELEASING
 
     @property
+    def own_cpus(self) -> bool:
+        """It holds cpus of its own on its node, whether anybody knows which or not."""
+        ask = self.shape.spec.numa
+        return self.cpus is not None and ask is not None and bool(ask.cpus)
+
+    @property
     def uid(self) -> PodUid:
         """The pod's uid."""
         return self.fact.uid

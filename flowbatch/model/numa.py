@@ -50,7 +50,7 @@ class NumaTable:
 
     def concerns(self, shape: Shape) -> bool:
         """Where pods of `shape` fit depends on cpus of their own, somewhere."""
-        return self.on and shape.spec.numa is not None and bool(self._layouts)
+        return self.on and shape.spec.numa is not None and bool(shape.spec.numa.cpus and self._layouts)
 
     @property
     def widest(self) -> int:
@@ -138,7 +138,7 @@ class NumaTable:
     def bears(self, row: Row, cpus: int) -> bool:
         """Whoever holds `cpus` there, as the books say now, shares none of them; of an unknown set nobody can tell."""
         held = self._held.get(row, {})
-        if row not in self._layouts:
+        if not self.on or row not in self._layouts:
             return True
         return bool(cpus) and held.get(cpus, 0) <= 1 and not any(cpus & each for each in held if each != cpus)
 

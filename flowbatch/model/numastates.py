@@ -64,7 +64,7 @@ class NumaStates:
         for number in np.unique(numbers[known[numbers] < 0]).tolist():
             state = self._states[number]
             assert state is not None
-            known[number] = fitting(state.layout, state.free, state.slack, ask.cpus) if ask.cpus else ENDLESS
+            known[number] = fitting(state.layout, state.free, state.slack, ask.cpus)
         result: Ints = known[numbers]
         return result
 

@@ -58,7 +58,7 @@ class Pieces:
     @staticmethod
     def counted(task: Task) -> bool:
         """It is on a node and holds some there that are counted."""
-        return task.node is not None and (bool(task.devices) or task.cpus is not None)
+        return task.node is not None and (bool(task.devices) or task.own_cpus)
 
     def suppose_gone(self, task: Task, sign: int = 1) -> None:
         """As if the task had given back all of its own; sign -1 ends that."""
@@ -77,4 +77,4 @@ class Pieces:
         if task.node is None:
             return fine
         fine = fine and (not task.devices or self._devices.bears(task.node.row, task.devices))
-        return fine and (task.cpus is None or self._numa.bears(task.node.row, task.cpus))
+        return fine and (not task.own_cpus or self._numa.bears(task.node.row, task.cpus or 0))

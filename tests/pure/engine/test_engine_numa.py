@@ -394,6 +394,27 @@ def test_whose_cpus_are_taken_does_not_stay_though_amounts_would_allow_it():
     assert sorted(held(engine, *victims)) in (["0-1", "2-3"], ["4-5", "6-7"])
 
 
+@pytest.mark.parametrize("low", ["cpu=2 like restricted", "cpu=2 own 2"])
+def test_no_more_go_than_must_where_nobody_is_aligned_or_has_cpus(low):
+    """Guaranteed pods without cpus of their own, and those of whom nobody knows theirs while the plugin is off."""
+    policy = read_volcano(
+        {"actions": "allocate, preempt", "tiers": [{"plugins": [{"name": "priority"}, {"name": "gang"}]}]}
+    )
+    policy = policy if "own" in low else PREEMPTING
+    lines = ("node n1: cpu=8", "numa n1: restricted 2x 4", f"gang low: 4x {low}, min 1")
+    engine = running(*lines, policy=policy)
+    tasks = engine.state.gangs[GangId("ns/low")].tasks.values()
+    assert all(engine.state.pieces.bear(each) for each in tasks)
+    engine.observe(gang("high", "1x cpu=2, priority 90", 20))
+    assert len(evicted(cycle(engine, 5_000))) == 1
+
+
+def test_guaranteed_pods_without_cpus_of_their_own_may_be_promised_a_window():
+    engine = aware(*ONE, "gang g: 1x cpu=2 like single-numa-node")
+    (task,) = engine.state.gangs[GangId("ns/g")].pending.values()
+    assert not engine.state.pieces.matter(task.shape)
+
+
 def test_room_that_aligns_nobody_wakes_nobody():
     engine = running(*ONE, "gang low: 3x cpu=2 own 2", "gang other: 2x cpu=1", policy=AWARE)
     engine.observe(gang("g", "1x cpu=1 own 4", 20))
