@@ -15,6 +15,8 @@ from flowbatch.engine.wishes import Wishes, counts, predictable
 from flowbatch.model.blockers import Blocker, NeedsCapacity, NeedsDevices, NeedsPeers, NeedsTopology, NeedsVolume
 from flowbatch.model.gangs import Gang, Task
 from flowbatch.model.ids import GangId, Instant, Row
+from flowbatch.model.shapes import Shape
+from flowbatch.model.table import Ints
 from flowbatch.model.windows import Window, ends_at
 
 
@@ -32,6 +34,8 @@ class Reservations:
         self._timeline = Timeline(ground.state)
         #: What each gang with a window asked for when it was made.
         self._asked: dict[GangId, Demand] = {}
+        #: Rows of its window that were open then to those of its shapes that have to do with others.
+        self._open_to: dict[GangId, list[tuple[Shape, Ints]]] = {}
         for gang_id in list(ground.state.windows.by_gang):
             self.drop(gang_id)
 
@@ -63,6 +67,9 @@ class Reservations:
             return False
         window.closed = closed
         self._asked[gang.id] = what
+        with self._fits.seen_by(gang):
+            social = [shape for shape, _ in counts(what) if shape.stake is not None]
+            self._open_to[gang.id] = [(shape, window.rows[self._wishes.admits(shape)[window.rows]]) for shape in social]
         self._state.windows.by_gang[gang.id] = window
         return True
 
@@ -70,6 +77,7 @@ class Reservations:
         """Nothing is kept for it any more: those who were kept out are told."""
         window = self._state.windows.by_gang.pop(gang_id, None)
         self._asked.pop(gang_id, None)
+        self._open_to.pop(gang_id, None)
         if window is not None:
             self._state.changes.freed.update((Row(row), None) for row in window.rows.tolist())
 
@@ -123,10 +131,9 @@ class Reservations:
         return self._kept_out(window) or (window.pieces and self._shared(window))
 
     def _kept_out(self, window: Window) -> bool:
-        """Somebody has come who keeps its pods from a row of it."""
-        asked = [shape for shape, _ in counts(self._asked[window.gang.id]) if shape.stake is not None]
+        """Somebody has come who keeps its pods from a row of it that was open to them."""
         with self._fits.seen_by(window.gang):
-            return any(not self._wishes.admits(shape)[window.rows].all() for shape in asked)
+            return any(not self._wishes.admits(shape)[rows].all() for shape, rows in self._open_to[window.gang.id])
 
     def _shared(self, window: Window) -> bool:
         """Somebody has devices or cpus of his own there who is not expected to be gone."""

@@ -400,6 +400,16 @@ def test_a_window_from_which_others_keep_its_pods_is_made_anew():
     assert held_nodes(engine, "big") == ["n1", "n4"]
 
 
+def test_a_window_is_kept_where_a_node_is_for_one_of_two_tasks_only():
+    engine = ending(30, 90, lines=("node n1: cpu=2 zone:a", "node n2: cpu=2 zone:b", "node n3: cpu=2"))
+    engine.observe([pod("far", shape("cpu=1 apart[host app=x]"), node="n3", phase="Running")])
+    waits(engine, "1x one cpu=2 #app=x @zone:a, 1x two cpu=2 @zone:b")
+    assert held_nodes(engine, "big") == ["n1", "n2"]
+    for later in range(5):
+        cycle(engine, NOW + later)
+    assert engine.counters.windows_sought == 1
+
+
 def test_nothing_of_it_costs_anything_where_no_policy_asks_for_it():
     engine = engine_of("2 nodes: cpu=2", "gang a: 1x cpu=2", policy=DEFAULT)
     engine.observe(gang("big", "2x cpu=2", NOW - 20_000))
