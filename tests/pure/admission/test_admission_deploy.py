@@ -118,10 +118,10 @@ def watched(name):
         scheduler = SchedulerCaches.of(nobody)
         return {each.kind for each in (*scheduler.required, *scheduler.optional)}
     if name == "controllers":
-        held = [
-            each if isinstance(each, tuple) else (each,)
-            for each in vars(ControllerCaches(nobody, ["volcano"])).values()
-        ]
+        caches = ControllerCaches(nobody, ["volcano"])
+        assert caches.nodes, "made when somebody asks"
+        assert caches.hyper_nodes
+        held = [each if isinstance(each, tuple) else (each,) for each in vars(caches).values()]
         return {one.kind for each in held for one in each if isinstance(one, Informer)}
     return {each.kind for each in WebhookCaches(nobody).informers.values()}
 
