@@ -48,10 +48,10 @@ def _no_rules(path: str, rules: Any) -> list[SpecError]:
 
 def _no_data(path: str, inputs: Any, outputs: Any) -> list[SpecError]:
     found = [
-        _no_spec(f"{path}.inputs[{i}]", "an Fetch", each) for i, each in enumerate(inputs) if type(each) is not Fetch
+        _no_spec(f"{path}.inputs[{i}]", "a Fetch", each) for i, each in enumerate(inputs) if type(each) is not Fetch
     ]
     wrong = [(i, each) for i, each in enumerate(outputs) if type(each) is not Store]
-    return found + [_no_spec(f"{path}.outputs[{i}]", "an Store", each) for i, each in wrong]
+    return found + [_no_spec(f"{path}.outputs[{i}]", "a Store", each) for i, each in wrong]
 
 
 def _no_policies(path: str, policies: Any) -> list[SpecError]:

@@ -5,7 +5,8 @@ and what those fields make of themselves. The same code settles a spec that was 
 equal specs compare equal and a round trip through YAML changes nothing.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from msgspec.structs import force_setattr
 
@@ -22,6 +23,7 @@ from flowbatch_dsl.strategic import difference, identical, without_nulls
 from flowbatch_dsl.task import Task
 from flowbatch_dsl.yamltext import Document
 
+T = TypeVar("T")
 #: Written by the cluster, never by people: a job that carries them could not be created again.
 _SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields")
 _POLICY_FIELDS = {"event", "events", "exitCode", "action", "timeout"}
@@ -219,36 +221,35 @@ def _inputs(value: Any) -> list[Fetch]:
     """The inputs, or none where one says something that Fetch has no field for."""
     from flowbatch_dsl.manifest import data_input
 
-    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-    found = [
-        Fetch(
-            _one(str, item, "url", ""),
-            _one(str, item, "path", ""),
-            name=_one(str, item, "name", ""),
-            digest=_one(str, item, "digest", ""),
-            secret=_one(str, item, "secretName", ""),
-        )
-        for item in items
-    ]
-    return found if identical([data_input(each) for each in found], value) else []
+    def read(text: Callable[[str], str]) -> Fetch:
+        return Fetch(text("url"), text("path"), digest=text("digest"), **_named(text))
+
+    return _all_or_none(value, read, data_input)
 
 
 def _outputs(value: Any) -> list[Store]:
     """The outputs, or none where one says something that Store has no field for."""
     from flowbatch_dsl.manifest import data_output
 
-    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-    found = [
-        Store(
-            _one(str, item, "path", ""),
-            _one(str, item, "url", ""),
-            name=_one(str, item, "name", ""),
-            policy=_one(str, item, "policy", ""),
-            secret=_one(str, item, "secretName", ""),
-        )
-        for item in items
-    ]
-    return found if identical([data_output(each) for each in found], value) else []
+    def read(text: Callable[[str], str]) -> Store:
+        policy: Any = text("policy")
+        return Store(text("path"), text("url"), policy=policy, **_named(text))
+
+    return _all_or_none(value, read, data_output)
+
+
+def _named(text: Callable[[str], str]) -> dict[str, str]:
+    return {"name": text("name"), "secret": text("secretName")}
+
+
+def _all_or_none(value: Any, read: Callable[[Callable[[str], str]], T], write: Callable[[T], JsonObject]) -> list[T]:
+    """What `read` makes of each item, if `write` makes the very items of it again."""
+
+    def text_of(item: dict[str, Any]) -> Callable[[str], str]:
+        return lambda field: _one(str, item, field, "")
+
+    found = [read(text_of(item)) for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return found if identical([write(each) for each in found], value) else []
 
 
 def _plugins(value: Any) -> dict[str, Any]:
