@@ -34,6 +34,8 @@ os.environ["FLOWBATCH_TEST_FOLDER"] = f"{tempfile.gettempdir()}/flowbatch-flows-
 from tests.embedded.dsl import realsteps
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.timeout(300)
+
 small = Resources(cpu="100m", memory="32Mi")
 
 
