@@ -10,6 +10,7 @@ import pytest
 
 from flowbatch.api.kinds import JOB, JOB_FLOW, JOB_TEMPLATE
 from flowbatch.errors import FlowbatchError, SpecErrors
+from flowbatch.following.flows import flow_finished
 from flowbatch_dsl import (
     AsyncFlowRun,
     AsyncRun,
@@ -189,6 +190,7 @@ async def test_a_failed_run_that_is_resumed_is_waited_for_at_once(stage: Stage) 
     assert (await run.status()).phase == "Pending"
     waiting = asyncio.create_task(run.wait(timeout=60))
     found = await stage.client.get(JOB_FLOW, run.name, run.namespace)
+    assert not flow_finished(found), "who follows it would stop"
     heard = {"anew": found.metadata.annotations["flowbatch.dev/anew"], "state": {"phase": "Succeed"}}
     await stage.client.patch(JOB_FLOW, run.name, {"status": heard}, run.namespace, subresource="status")
     assert (await waiting).phase == "Succeed"

@@ -145,6 +145,11 @@ def test_a_file_with_nothing_but_a_flow_that_needs_arguments_says_how_to_bind_th
         load(written(tmp_path, FLOWS, "flows.py"))
 
 
+def test_a_flow_that_needs_arguments_does_not_keep_the_rest_of_the_file_from_running(tmp_path):
+    text = FLOWS + 'alone = Job("alone", tasks=[Task("main", ["true"])])\n'
+    assert named(load(written(tmp_path, text, "flows.py"))) == ["alone"]
+
+
 def test_what_is_submitted_tells_pods_where_the_functions_are(tmp_path, monkeypatch):
     written(tmp_path, WORKFLOWS, "workflows.py")
     monkeypatch.chdir(tmp_path)
