@@ -7,12 +7,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowbatch.workload.reconcile import is_settled
-from tests.jobworld import JobWorld, a_job, a_task, running
+from tests.jobworld import TEMPLATE, JobWorld, a_job, a_task, running
 
 RESTART = [{"event": "PodFailed", "action": "RestartJob"}, {"event": "PodEvicted", "action": "RestartPod"}]
 
 
+def ending(name: str, replicas: int, **more: Any) -> dict[str, Any]:
+    """A task whose pods can succeed."""
+    return a_task(name, replicas, **more) | {"template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}}
+
+
 def scenario_jobs() -> dict[str, Any]:
+    done = {"name": ["a"], "status": "Succeeded"}
     pair = (a_task("a", 2), a_task("b", 2, dependsOn={"name": ["a"]}))
     return {
         "plain": a_job(*pair, plugins={"svc": [], "ssh": []}, maxRetry=4),
@@ -22,6 +28,10 @@ def scenario_jobs() -> dict[str, Any]:
         "completes": a_job(
             a_task("a", 2, policies=[{"event": "TaskCompleted", "action": "CompleteJob"}]), a_task("b", 2)
         ),
+        "again": a_job(*pair, policies=RESTART, maxRetry=4, retry={"backoffSeconds": 60, "avoidFailedNodes": True}),
+        "phases": a_job(ending("a", 2), ending("b", 2, dependsOn=done), reservationPolicy="Phase", policies=RESTART),
+        "peak": a_job(ending("a", 2), ending("b", 2, dependsOn=done), reservationPolicy="Peak"),
+        "deadline": a_job(*pair, activeDeadlineSeconds=100, policies=RESTART),
         "timed": a_job(*pair, policies=[{"event": "PodFailed", "action": "RestartJob", "timeout": "30s"}]),
     }
 
