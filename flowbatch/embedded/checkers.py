@@ -19,6 +19,7 @@ from flowbatch.api import names
 from flowbatch.api.meta import JsonObject
 from flowbatch.api.quantity import parse
 from flowbatch.embedded.apiserver.store import Collection, Event, ObjectStore
+from flowbatch.embedded.dependencies import Dependencies
 
 PODS, NODES, JOBS = "/pods", "/nodes", "batch.volcano.sh/jobs"
 GROUPS, QUEUES = "scheduling.volcano.sh/podgroups", "scheduling.volcano.sh/queues"
@@ -73,6 +74,9 @@ class Checkers:
         self._partial: dict[str, datetime] = {}
         #: (job uid, task, index) -> uid of the live pod in this place.
         self._places: dict[tuple[str, str, str], str] = {}
+        #: Jobs by uid.
+        self._jobs: dict[str, JsonObject] = {}
+        self._dependencies = Dependencies()
         self._failures: dict[tuple[str, str, str], int] = defaultdict(int)
         self._resumes: dict[str, int] = defaultdict(int)
         self._suspended: dict[str, datetime] = {}
@@ -114,6 +118,7 @@ class Checkers:
             self._broken("S4", version, f"pod {_key(pod)} was bound to {self._bound[uid]} and now to {node}")
         if before is None and after is not None:
             self._born(after, version)
+        self._judge_dependencies(before, after, version)
         live = after is not None and _phase(after) not in _ENDED
         if node and live and uid not in self._held:
             self._taken(pod, uid, node, version)
@@ -198,6 +203,15 @@ class Checkers:
             self._broken("J1", version, f"pod {_key(pod)} is a second live one in place {place[1:]}")
         self._places[place] = pod["metadata"]["uid"]
 
+    def _judge_dependencies(self, before: JsonObject | None, after: JsonObject | None, version: int) -> None:
+        place = _place(after or before or {"metadata": {}})
+        job = self._jobs.get(place[0]) if place is not None else None
+        if place is None or job is None:
+            return
+        if before is None and (story := self._dependencies.born(job, place)):
+            self._broken("J5", version, story)
+        self._dependencies.saw(job, place, after)
+
     def _ended(self, before: JsonObject | None, after: JsonObject | None, uid: str, version: int) -> None:
         pod = after or before
         assert pod is not None
@@ -212,7 +226,7 @@ class Checkers:
             self._judge_attempts(pod, place, version)
 
     def _judge_attempts(self, pod: JsonObject, place: tuple[str, str, str], version: int) -> None:
-        job = next((each for each in self._all(JOBS) if each["metadata"]["uid"] == place[0]), None)
+        job = self._jobs.get(place[0])
         if job is None:
             return
         tasks = {each["name"]: each for each in _read(job, "spec", "tasks") or ()}
@@ -224,7 +238,9 @@ class Checkers:
         key = _key(after or before or {})
         if after is None:
             self._suspended.pop(key, None)
+            self._jobs.pop((before or {"metadata": {}})["metadata"].get("uid", ""), None)
             return
+        self._jobs[after["metadata"]["uid"]] = after
         old = str(_read(before, "status", "state", "phase") or "") if before is not None else ""
         new = str(_read(after, "status", "state", "phase") or "")
         if old != new:
