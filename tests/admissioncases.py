@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from tests.admissionworld import command, cron, flow, hyper_node, job, pod_group, queue, task
+from tests.admissionworld import command, cron, flow, hyper_node, job, pod_group, queue, task, template
 
 Change = Callable[[Any], None]
 
@@ -140,6 +140,16 @@ JOB: list[Mutation] = [
     wrong("spec.tasks.1.name", "worker"),
     *_policies("spec"),
     *_policies(T),
+    wrong(f"{T}.dependsOn", {"name": ["other"], "status": "Sleeping"}),
+    wrong("spec.reservationPolicy", "half"),
+    wrong("spec.activeDeadlineSeconds", 0),
+    wrong("spec.ttlSecondsAfterSuspended", -1),
+    # flowbatch's own fields, where they depend on each other.
+    wrong("spec.retry", {"maxBackoffSeconds": 5}, cel=False),
+    wrong("spec.retry", {"memoryIncreasePercent": 50}, cel=False),
+    wrong("spec.inputs", [{"name": "a", "url": "not a url", "path": "/a"}], cel=False),
+    wrong("spec.outputs", [{"name": "a", "url": "file:///data/x", "path": "relative"}], cel=False),
+    wrong("spec.policies", [{"event": "PodFailed", "action": "RestartPartition"}], cel=False),
     # What a pod would be refused for, circles, arguments: the table alone.
     wrong("spec.runningEstimate", "1 day", cel=False),
     wrong("spec.plugins", {"mpi": []}, cel=False),
@@ -156,6 +166,8 @@ JOB: list[Mutation] = [
     wrong(f"{T}.topologyPolicy", "single-numa-node", cel=False),
     Mutation("spec.tasks = a circle of two", _circle, cel=False),
 ]
+#: A template's name is not its jobs' name.
+TEMPLATE = [each for each in JOB if not each.name.startswith("metadata")]
 PATH, WEIGHTS = "volcano.sh/hierarchy", "volcano.sh/hierarchy-weights"
 QUEUE: list[Mutation] = [
     wrong("spec.weight", -1),
@@ -240,6 +252,7 @@ def _queue(draw: random.Random) -> dict[str, Any]:
 #: (how often, a valid manifest, its mutations)
 KINDS: list[tuple[int, Callable[[random.Random], Any], list[Mutation]]] = [
     (60, _job, JOB),
+    (8, lambda draw: template("t", tasks=[task(), task("other")]), TEMPLATE),
     (12, _queue, QUEUE),
     (8, lambda draw: pod_group(minMember=draw.randint(1, 4)), POD_GROUP),
     (8, lambda draw: hyper_node("s1", {"type": "Node", "selector": {"exactMatch": {"name": "n1"}}}), HYPER_NODE),

@@ -28,7 +28,7 @@ from flowbatch.kube.errors import Forbidden, Invalid
 from flowbatch.kube.request import Request
 from tests.admissioncases import specs
 from tests.admissionsuites import ROWS
-from tests.admissionworld import command, cron, flow, hyper_node, job, pod, pod_group, queue, task
+from tests.admissionworld import command, cron, flow, hyper_node, job, pod, pod_group, queue, task, template
 from tests.apiserver.rig import free_ports
 from tests.cluster.conftest import plane
 from tests.cluster.world import Cluster, program, wait_for
@@ -49,6 +49,7 @@ KNOWN_TO_POLICIES = (
     hyper_node("h", {"type": "HyperNode", "selector": {"labelMatch": {"matchLabels": {"a": "b"}}}}),
     command("Stop"),
     cron("n" * 53),
+    template("t", queue="root"),
     flow({"name": "a", "dependsOn": {"targets": ["a"]}}),
     pod(annotations={"volcano.sh/jdb-min-available": "0"}),
 )

@@ -81,12 +81,14 @@ _JOB_CHECKS: tuple[Check, ...] = (
     check_plugins,
     check_volumes,
     check_pods,
+    check_retries,
+    check_data,
 )
 
 
 def check_job(manifest: JsonObject, *, served: frozenset[str] | None = None) -> list[SpecError]:
     """Every problem of a Job. `served`: the optional fields that the cluster's schema has (None: not known, all)."""
-    checks = (*_JOB_CHECKS, check_retries, check_data, lambda raw: check_served(raw, served))
+    checks = (*_JOB_CHECKS, lambda raw: check_served(raw, served))
     return _check(manifest, JOB, schema.JOB, job.JOB_RULES, checks)
 
 

@@ -8,10 +8,12 @@ from flowbatch.workload.rules.update import JOB_FIELDS, TASK_FIELDS
 from flowbatch.workload.vocabulary import (
     ACTIONS,
     ANY_EVENT,
+    DEPENDENCY_STATUSES,
     EVENTS,
     ITERATIONS,
     MAX_REPLICAS,
     POD_PENDING,
+    RESERVATION_POLICIES,
     TOPOLOGY_POLICIES,
 )
 
@@ -113,8 +115,8 @@ _COUNTS = (
         "minPartitions must not exceed totalPartitions",
     ),
 )
-_NAMES = (
-    Sentence("spec.tasks", unique("variables.names"), "must not have a name twice"),
+#: What the job's own name has to do with it; a template's jobs are named later.
+_OWN_NAMES = (
     Sentence(
         "metadata.name",
         f"object.metadata.name.size() <= {LABEL_CHARS}",
@@ -128,6 +130,9 @@ _NAMES = (
         ),
         f"makes a pod name of more than {LABEL_CHARS} characters",
     ),
+)
+_NAMES = (
+    Sentence("spec.tasks", unique("variables.names"), "must not have a name twice"),
     Sentence(
         "spec.queue",
         f"!has(variables.spec.queue) || variables.spec.queue != '{ROOT_QUEUE}'",
@@ -141,6 +146,12 @@ _NAMES = (
     Sentence(
         f"{_TASKS}.topologyPolicy",
         _each_task(f"!has(t.topologyPolicy) || t.topologyPolicy in {among(['', *TOPOLOGY_POLICIES])}"),
+        "is not known",
+    ),
+    Sentence(
+        "spec.reservationPolicy",
+        "!has(variables.spec.reservationPolicy) || "
+        f"variables.spec.reservationPolicy in {among(['', *RESERVATION_POLICIES])}",
         "is not known",
     ),
     Sentence(
@@ -179,6 +190,14 @@ _DEPENDENCIES = (
             f"!has(t.dependsOn) || !has(t.dependsOn.iteration) || t.dependsOn.iteration in {among(['', *ITERATIONS])}"
         ),
         "must be any or all",
+    ),
+    Sentence(
+        f"{_TASKS}.dependsOn.status",
+        _each_task(
+            "!has(t.dependsOn) || !has(t.dependsOn.status) || "
+            f"t.dependsOn.status in {among(['', *DEPENDENCY_STATUSES])}"
+        ),
+        "is not known",
     ),
 )
 _OBJECTS = (
@@ -249,15 +268,23 @@ _OF_TASKS = [
     for path, holds, message in _policies("t.policies", f"{_TASKS}.policies")
 ]
 
+_ANY_JOB = (
+    *_COUNTS,
+    *_NAMES,
+    *(Sentence(*each) for each in _policies("variables.policies", "spec.policies")),
+    *_OF_TASKS,
+    *_DEPENDENCIES,
+    *_OBJECTS,
+)
 JOB_POLICY = Policy(
     JOB_VARIABLES,
     (
-        *_COUNTS,
-        *_NAMES,
-        *(Sentence(*each) for each in _policies("variables.policies", "spec.policies")),
-        *_OF_TASKS,
-        *_DEPENDENCIES,
-        *_OBJECTS,
+        *_ANY_JOB,
+        *_OWN_NAMES,
         *_CHANGES,
     ),
+)
+#: A CRD of jobs says the first one itself.
+JOB_TEMPLATE_POLICY = Policy(
+    JOB_VARIABLES, (Sentence("spec.tasks", "variables.tasks.size() > 0", "must have at least one task"), *_ANY_JOB)
 )

@@ -12,7 +12,7 @@ from flowbatch.api.names import (
 from flowbatch.workload.rules.cron import NAME_CHARS as CRON_NAME_CHARS
 from flowbatch.workload.rules.names import LABEL_CHARS
 from flowbatch.workload.rules.sentences import NOT_NEGATIVE, Policy, Sentence, among, amounts, listed, one_tier, unique
-from flowbatch.workload.rules.sentences_job import JOB_POLICY
+from flowbatch.workload.rules.sentences_job import JOB_POLICY, JOB_TEMPLATE_POLICY
 from flowbatch.workload.vocabulary import CONCURRENCY_POLICIES, ORDERS, QUEUE_STATES, RETAIN_POLICIES
 
 _SPEC = ("spec", "has(object.spec) ? object.spec : {}")
@@ -239,6 +239,7 @@ POLICIES = {
     "HyperNode": HYPER_NODE_POLICY,
     "Command": COMMAND_POLICY,
     "CronJob": CRON_JOB_POLICY,
+    "JobTemplate": JOB_TEMPLATE_POLICY,
     "JobFlow": JOB_FLOW_POLICY,
     "Pod": POD_POLICY,
 }

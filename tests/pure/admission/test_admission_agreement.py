@@ -78,7 +78,7 @@ def test_the_dsl_and_the_controller_agree_about_jobs(reader):
 
 def test_every_kind_that_has_rules_is_asked_about():
     asked = {spec.manifest["kind"] for spec in CASES}
-    assert asked >= {kind for _, kind in rules.CHECKS} - {"JobTemplate", "Numatopology"}
+    assert asked >= {kind for _, kind in rules.CHECKS} - {"Numatopology"}
     assert len(CASES) > sum(len(known) for _, _, known in KINDS)
 
 
