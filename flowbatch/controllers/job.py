@@ -129,8 +129,8 @@ class JobController:
         same_place = old is not None and new is not None and old.spec.parent == new.spec.parent
         if same_state and same_level and same_place:
             return
-        below = same_level and (same_place or new is None)
-        for name in [present.metadata.name] if below else self._caches.queues_from(present.metadata.name):
+        alone = same_level and (same_place or new is None)
+        for name in [present.metadata.name] if alone else self._caches.queues_from(present.metadata.name):
             for job in self._caches.jobs.store.index("queue", name):
                 self.queue.add_after(job.metadata.key, self._settings.settle_s)
 

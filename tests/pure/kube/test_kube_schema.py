@@ -3,7 +3,8 @@
 import pytest
 
 from flowbatch.api.kinds import JOB
-from flowbatch.kube.schema import has_field, schema_of_definition, schema_of_openapi
+from flowbatch.kube.schema import FLOWBATCH_FIELDS, has_field, schema_of_definition, schema_of_openapi
+from flowbatch.workload.rules.served import ADDED
 
 SCHEMA = {"properties": {"spec": {"properties": {"suspend": {"type": "boolean"}}}}}
 
@@ -34,3 +35,8 @@ def test_discovery_names_schemas_by_group_version_and_kind():
     document = {"components": {"schemas": {"other": {}, "sh.volcano.batch.v1alpha1.Job": named}}}
     assert schema_of_openapi(document, JOB) == named
     assert schema_of_openapi({}, JOB) is None
+
+
+def test_what_is_looked_for_in_a_schema_is_what_the_rules_refuse_without_it():
+    served = {name: ".".join(path) for name, (kind, path) in FLOWBATCH_FIELDS.items() if kind is JOB}
+    assert served == {name: path for name, (path, _) in ADDED.items()}

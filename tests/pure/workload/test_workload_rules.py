@@ -363,3 +363,19 @@ def test_a_field_that_the_cluster_does_not_serve_is_refused_by_name():
 @pytest.mark.parametrize("manifest", [None, [], "x", 7, {}])
 def test_what_is_no_manifest_at_all_is_refused_too(manifest):
     assert check_job(manifest)
+
+
+ADDED_PLACES = {
+    "spec.retry": {"backoffSeconds": 1},
+    "spec.activeDeadlineSeconds": 1,
+    "spec.ttlSecondsAfterSuspended": 1,
+    "spec.reservationPolicy": "Phase",
+    "spec.tasks.0.retry": {"backoffSeconds": 1},
+}
+
+
+@pytest.mark.parametrize("path", ADDED_PLACES)
+def test_each_added_field_is_refused_where_it_would_be_pruned(path):
+    job = at(good(), path, ADDED_PLACES[path])
+    assert check_job(job) == []
+    assert [problem.path for problem in check_job(job, served=frozenset())] == [path.replace(".0.", "[0].")]
