@@ -37,6 +37,7 @@ class FlowWorld:
         given = templates if templates is not None else dict.fromkeys(names, SPEC)
         self.templates = {name: self._template(name, body) for name, body in given.items()}
         self.jobs: dict[str, Job] = {}
+        self.gone: dict[str, Job] = {}
         self.pods: dict[str, list[Pod]] = {}
         self.left: dict[str, str] = {}
         self.messages: dict[Message, str | None] = {}
@@ -61,6 +62,7 @@ class FlowWorld:
                 jobs=self.jobs,
                 template=self.templates.get,
                 messages=self.messages,
+                gone=self.gone,
                 answers=self.answers,
                 pods=lambda job: self.pods.get(job, []),
             )
@@ -136,6 +138,10 @@ class FlowWorld:
 
     def fail(self, *jobs: str) -> None:
         self.end(*jobs, phase="Failed")
+
+    def vanish(self, job: str) -> None:
+        """A job that has ended goes before anybody has looked: its ttl was short."""
+        self.gone[f"f-{job}"] = self.jobs.pop(f"f-{job}")
 
     # What a test asks ---------------------------------------------------------------------------------------------
 

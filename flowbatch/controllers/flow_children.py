@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flowbatch.api.batch import Job
 from flowbatch.api.core import Pod
 from flowbatch.api.flow import JobFlow, JobTemplate
 from flowbatch.api.kinds import POD
@@ -10,7 +11,8 @@ from flowbatch.controllers.caches import Caches
 from flowbatch.controllers.prober import Prober
 from flowbatch.kube.client import Client
 from flowbatch.kube.errors import NotFound
-from flowbatch.workload.flow.changes import Ask, FlowChildren, Message
+from flowbatch.workload.cron.runs import FINISHED
+from flowbatch.workload.flow.changes import FLOW_ENDS, Ask, FlowChildren, Message
 from flowbatch.workload.flow.graph import Graph, compiled
 
 
@@ -25,6 +27,8 @@ class FlowChildrenReader:
         self._graphs: dict[str, tuple[int, Graph]] = {}
         #: By flow uid: what the pods of its jobs left. A job that is over leaves nothing more.
         self._messages: dict[str, dict[Message, str | None]] = {}
+        #: By flow uid: jobs that had ended when they went, by name.
+        self._gone: dict[str, dict[str, Job]] = {}
         #: Keys of jobs that are probed, and of the flows that want to know.
         self.probed: dict[str, str] = {}
 
@@ -40,6 +44,8 @@ class FlowChildrenReader:
     def of(self, flow: JobFlow) -> FlowChildren:
         """Everything that `reconcile` wants to know, as far as it is known."""
         namespace = flow.metadata.namespace
+        if flow.status.state.phase in FLOW_ENDS:
+            self._gone.pop(flow.metadata.uid, None)
         jobs = self._caches.jobs.store.index("controller", flow.metadata.uid)
 
         def template(name: str) -> JobTemplate | None:
@@ -52,10 +58,16 @@ class FlowChildrenReader:
         return FlowChildren(
             jobs={job.metadata.name: job for job in jobs},
             template=template,
+            gone=self._gone.get(flow.metadata.uid, {}),
             messages=self._messages.get(flow.metadata.uid, {}),
             answers=self._prober.answers(flow.metadata.key),
             pods=pods,
         )
+
+    def went(self, flow_uid: str, job: Job) -> None:
+        """A job of a flow is gone; what it came to may not have been looked at."""
+        if job.status.state.phase in FINISHED:
+            self._gone.setdefault(flow_uid, {})[job.metadata.name] = job
 
     async def read(self, flow: JobFlow, messages: Sequence[Message], limit: int) -> None:
         """Read what pods left, from the server: the cache may be behind the news that their job is over."""
@@ -88,5 +100,6 @@ class FlowChildrenReader:
         """The flow is gone."""
         self._graphs.pop(flow.metadata.uid, None)
         self._messages.pop(flow.metadata.uid, None)
+        self._gone.pop(flow.metadata.uid, None)
         self._prober.want(flow.metadata.key, ())
         self.probed = {job: key for job, key in self.probed.items() if key != flow.metadata.key}

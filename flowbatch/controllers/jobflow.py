@@ -108,6 +108,7 @@ class JobFlowController:
         key = f"{present.metadata.namespace}/{owner.name}"
         if new is None:
             self._expectations.saw_gone(key, JOB, present.metadata)
+            self._children.went(owner.uid, present)
         if old is None or new is None or old.status.state != new.status.state or old.metadata != new.metadata:
             self.queue.add(key)
         else:

@@ -39,7 +39,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def attempt(turn: Turn, step: Flow, item: int | None, begun: int, variables: dict[str, str]) -> Outcome:
     """Take one job further; `begun` is the number of attempts that the status knows of."""
-    job = turn.children.jobs.get(job_name(turn.flow, step, item))
+    job = _job(turn, job_name(turn.flow, step, item), begun)
     due = max(begun, 1) if job is None else max(begun, attempt_of(job))
     if job is None:
         return _make(turn, step, item, begun, due, variables)
@@ -54,6 +54,16 @@ def attempt(turn: Turn, step: Flow, item: int | None, begun: int, variables: dic
     if job.metadata.deletion_timestamp is None:
         turn.follow_suspension(job)
     return Outcome(RUNNING, due)
+
+
+def _job(turn: Turn, name: str, begun: int) -> Job | None:
+    """The job of this name; one that is gone counts if it was the latest attempt, for then nothing is left to do."""
+    job = turn.children.jobs.get(name)
+    if job is None:
+        last = turn.children.gone.get(name)
+        if last is not None and attempt_of(last) >= begun:
+            return last
+    return job
 
 
 def _make(turn: Turn, step: Flow, item: int | None, begun: int, due: int, variables: dict[str, str]) -> Outcome:

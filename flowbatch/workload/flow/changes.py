@@ -47,6 +47,8 @@ class FlowChildren(msgspec.Struct, frozen=True):
     #: The jobs that the flow controls, by name.
     jobs: Mapping[str, Job]
     template: Callable[[str], JobTemplate | None]
+    #: Jobs that had ended and have gone since, as they were last seen: a ttl may be shorter than anybody's look.
+    gone: Mapping[str, Job] = {}
     #: What pods left; None for one that left nothing, or is gone. What is missing here has not been read yet.
     messages: Mapping[Message, str | None] = {}
     #: Answers: "" for yes, else why not. What is missing here has not been asked yet.

@@ -223,6 +223,19 @@ async def test_bad_graphs_are_refused_with_every_problem(flows):
     assert "spec.flows[3].dependsOn.targets[0]" in told
 
 
+async def test_jobs_that_are_deleted_as_soon_as_they_end_are_not_run_again(flows):
+    await flows.world.start()
+    await flows.template(ttlSecondsAfterFinished=0)
+    await flows.submit(step("a"), step("b", "a"), step("c", "b"))
+    for name in ("f-a", "f-b", "f-c"):
+        await flows.end(name)
+    await flows.until_phase("Succeed")
+    await flows.until_jobs()
+    await flows.world.settled()
+    assert {each.attempts for each in (await flows.get()).status.steps} == {1}
+    assert flows.world.requests()["create jobs"] == 3
+
+
 class Listener:
     """A real server on this machine, at whose address the stage's pods are said to be."""
 

@@ -104,6 +104,23 @@ def test_a_flow_that_is_suspended_tries_again_when_it_is_resumed():
     assert world.made == ["f-a", "f-a"]
 
 
+def test_a_job_that_ended_and_went_before_anybody_looked_has_ended_all_the_same():
+    world = FlowWorld(a_step("a"), a_step("b", "a", retry={"limit": 1, "backoffSeconds": 0}))
+    world.settle()
+    world.phase("a", "Completed")
+    world.vanish("a")
+    world.settle()
+    assert world.made == ["f-a", "f-b"]
+    world.phase("b", "Failed")
+    world.vanish("b")
+    world.settle()
+    assert (world.made, world.step("b").attempts) == (["f-a", "f-b", "f-b"], 2), "the next attempt, and only that"
+    world.phase("b", "Failed")
+    world.vanish("b")
+    world.settle()
+    assert (len(world.made), world.flow_phase) == (3, "Failed")
+
+
 # Loops ----------------------------------------------------------------------------------------------------------------
 
 
