@@ -22,7 +22,7 @@ from flowbatch.workload.staging.sidecar import STORE
 
 FETCH, VOLUME = "flowbatch-fetch", "flowbatch-data"
 #: What runs the staging program where the controllers are not told otherwise.
-IMAGE = f"flowbatch/flowbatch:{__version__}"
+IMAGE = f"flowbatch:{__version__}"
 EXIT_PATH = "/flowbatch/exit"
 #: Time for the last bytes, where the template does not say how long its containers may take to end.
 GRACE_SECONDS = 300
