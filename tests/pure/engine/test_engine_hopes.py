@@ -9,7 +9,7 @@ def test_whoever_comes_first_has_the_room_whether_asleep_or_awake():
     engine = running("1 node: cpu=4", "gang old: 1x cpu=4")
     more(engine, "gang late: 1x cpu=4", "gang first: 1x cpu=3, priority 5")
     finish(engine, ["old-0"])
-    assert gangs_bound(more(engine, "gang newcomer: 1x cpu=3, priority 3")) == {"first": 1}
+    assert gangs_bound(more(engine, "gang newcomer: 1x cpu=2, priority 3")) == {"first": 1}
 
 
 def test_a_lane_whose_first_gang_went_hopes_on_while_there_is_room():
