@@ -17,7 +17,7 @@ from flowbatch.workload.reconcile.kills import (
     restart_targets,
     terminate_job,
 )
-from flowbatch.workload.reconcile.lessons import learn
+from flowbatch.workload.reconcile.lessons import holds_back, learn
 from flowbatch.workload.reconcile.turn import Turn
 from flowbatch.workload.vocabulary import (
     JOB_UPDATED,
@@ -52,6 +52,9 @@ def answer_all(turn: Turn) -> None:
 def _due(turn: Turn, happening: Happening) -> tuple[Happening, Answer] | None:
     """`happening` with its answer if that is to be given now; else its timer is running, or nobody cares."""
     if happening.event in _LASTING and happening.key in turn.ledger.fired:
+        return None
+    if happening.event == UNKNOWN and holds_back(turn):
+        # The gang is short because we wait before we try again: nobody's trouble, now and until it has ended.
         return None
     reply = _reply(turn, happening)
     if reply is None:

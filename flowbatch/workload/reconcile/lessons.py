@@ -35,6 +35,11 @@ def hold_back(turn: Turn, scopes: Mapping[str, str]) -> None:
         turn.remember(holds=holds)
 
 
+def holds_back(turn: Turn) -> bool:
+    """Whether any pods wait for their next try."""
+    return any(held_until(turn, scope) is not None for scope in turn.ledger.holds)
+
+
 def held_until(turn: Turn, scope: str) -> datetime | None:
     """Until when no pod of `scope` is to be made; None if nothing holds it back."""
     due = turn.ledger.holds.get(scope)

@@ -96,6 +96,25 @@ def test_only_the_restarted_pod_waits():
     assert world.alive == ["j-worker-0", "j-worker-1", "j-worker-2"]
 
 
+def test_a_gang_that_is_short_for_its_back_off_is_no_event():
+    policies = [{"exitCode": 3, "action": "RestartPod"}]
+    catch_all = [{"event": "*", "action": "AbortJob"}]
+    world = running(a_job(a_task(replicas=3, policies=policies), policies=catch_all, retry={"backoffSeconds": 60}))
+    world.finish("j-worker-1", code=3)
+    restarted(world)
+    world.set_group("Unknown")
+    world.settle()
+    world.pass_time(60)
+    world.settle()
+    assert (world.phase, "j-worker-1" in world.alive) == ("Pending", True)
+    world.run()
+    world.set_group("Running")
+    world.settle()
+    world.set_group("Unknown")
+    restarted(world)
+    assert world.phase == "Aborted", "what comes later is an event again"
+
+
 def test_the_tasks_own_rules_stand_in_place_of_the_jobs():
     tasks = (a_task("a", 1, retry={"backoffSeconds": 5}), a_task("b", 1))
     world = running(a_job(*tasks, policies=RESTART_POD, retry={"backoffSeconds": 60}))
