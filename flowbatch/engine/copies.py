@@ -19,6 +19,8 @@ FORBIDDEN = (1 << 31) - 1
 CLOSED = FORBIDDEN - 1
 #: As many as are told apart.
 MOST = CLOSED - 1
+#: One row in so many is kept for nodes to come: few, because each is there for every shape.
+SPARE = 8
 
 
 class Copies:
@@ -29,8 +31,9 @@ class Copies:
         self.totals: Ints = np.zeros(FIRST_SLOTS, np.int64)
 
     def grow(self, slots: int, rows: int) -> None:
-        """Make room for so many; new rows are closed until somebody says otherwise."""
-        more = [max(0, most - now) for most, now in zip((slots, rows), self._counts.shape, strict=True)]
+        """Make room for so many, and some rows beyond; new rows are closed until somebody says otherwise."""
+        known_slots, known_rows = self._counts.shape
+        more = max(0, slots - known_slots), rows + rows // SPARE - known_rows if rows > known_rows else 0
         if any(more):
             self._counts = np.pad(self._counts, [(0, each) for each in more], constant_values=CLOSED)
             self.totals = np.pad(self.totals, (0, more[0]))

@@ -117,7 +117,7 @@ class RoomWatches:
 
     def _grow(self) -> None:
         slots = self._asked.slots
-        self._copies.grow(slots, self._state.table.ready.size)
+        self._copies.grow(slots, self._state.table.size)
         more = slots - self._least.size
         if more:
             for name in ("_least", "_joint", "_particular", "_won", "_some", "_versions"):
