@@ -41,6 +41,9 @@ PACE = Pace(settle_s=0.1, count_s=0.4, reword_s=1.0, queue_s=0.2, pod_s=0.2)
 REST_S = 20.0
 QUIET_S = 1.5
 
+#: A write may wait so long in the server before it takes effect.
+LONGEST_DELAY_S = 0.3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -96,7 +99,7 @@ class Trouble:
             (0.03, Fault("status", code=429, reason="TooManyRequests", retry_after_s=0)),
             (conflict, Fault("status", code=409, reason="Conflict")),
             (0.02, Fault("status", code=500)),
-            (0.15, Fault("delay", seconds=self.rng.random() * 0.3)),
+            (0.15, Fault("delay", seconds=self.rng.random() * LONGEST_DELAY_S)),
         )
 
 
@@ -180,7 +183,9 @@ class World:
             self._made += 1
         elif step == "kill":
             await self.stop(hard=self.rng.random() < 0.5)
-            await asyncio.sleep(self.rng.random() * 0.3)
+            # What the last program has sent may still wait in the server. A Lease keeps a successor from leading until
+            # that is over; one that led at once would decide without a binding that is yet to come.
+            await asyncio.sleep(LONGEST_DELAY_S + self.rng.random() * 0.3)
             self.start()
         else:
             other = self.rng.choice(("suspend", "suspend", "resume", "resume", "delete", "scale", "scale", "evict",
