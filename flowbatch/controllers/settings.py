@@ -1,20 +1,16 @@
 """What an operator may turn: frozen values, units in the names."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from flowbatch.api.names import SCHEDULER_NAME
+from flowbatch.controllers.clock import SteadyClock
 from flowbatch.workload.discovery import TopologyType
 from flowbatch.workload.staging.pod import IMAGE
 
 #: Every controller that can be switched off by name.
 CONTROLLERS = ("job", "podgroup", "queue", "command", "cronjob", "jobflow", "jobtemplate", "hypernode")
-
-
-def wall_clock() -> datetime:
-    """The time of day; programs use it, tests hand in their own."""
-    return datetime.now(UTC)  # noqa: TID251  (the default of a program's setting)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +46,7 @@ class Settings:
     #: labels is awaited.
     discovery: tuple[TopologyType, ...] = ()
     discovery_settle_s: float = 1.0
-    now: Callable[[], datetime] = wall_clock
+    now: Callable[[], datetime] = field(default_factory=SteadyClock)
 
     @property
     def running(self) -> frozenset[str]:

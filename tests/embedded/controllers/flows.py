@@ -8,7 +8,7 @@ import msgspec
 from flowbatch.api.flow import JobFlow, StepStatus
 from flowbatch.api.kinds import EVENT, JOB, JOB_FLOW, JOB_TEMPLATE, POD
 from flowbatch.api.timestamps import format_time
-from flowbatch.controllers.settings import wall_clock
+from flowbatch.controllers.clock import wall_clock
 from flowbatch.kube.errors import NotFound
 from tests.embedded.controllers.stage import World, task
 

@@ -18,7 +18,8 @@ from flowbatch.api.kinds import COMMAND, JOB, POD, POD_GROUP, QUEUE
 from flowbatch.api.scheduling import PodGroup
 from flowbatch.api.timestamps import format_time
 from flowbatch.controllers.app import Controllers
-from flowbatch.controllers.settings import Settings, wall_clock
+from flowbatch.controllers.clock import wall_clock
+from flowbatch.controllers.settings import Settings
 from flowbatch.embedded.apiserver import ApiServer
 from flowbatch.embedded.controllers import EmbeddedControllers
 from flowbatch.informer import Informer

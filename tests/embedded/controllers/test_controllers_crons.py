@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from flowbatch.api.kinds import CRON_JOB, EVENT, JOB
-from flowbatch.controllers.settings import wall_clock
+from flowbatch.controllers.clock import wall_clock
 from flowbatch.kube.errors import ApiError, NotFound
 from tests.embedded.controllers.stage import task
 
