@@ -17,8 +17,8 @@ from flowbatch.workload.convert.pieces import (
     priority_of,
 )
 from flowbatch.workload.roles.pod import variable
+from flowbatch.workload.roles.ssh import DEFAULT_PATH
 
-SSH_PATH = "/root/.ssh"
 _IMPLEMENTATIONS = {"OpenMPI": "openmpi", "Intel": "intel", "MPICH": "mpich"}
 
 
@@ -38,7 +38,7 @@ def convert_mpi_job(fields: Fields) -> JsonObject:
     if workers:
         tasks.append(_worker(worker, workers))
     spec.lose("runLauncherAsWorker", "no rank runs beside the launcher: add one to the workers' replicas")
-    path = spec.text("sshAuthMountPath", SSH_PATH)
+    path = spec.text("sshAuthMountPath", DEFAULT_PATH)
     _clean_up(run)
     whole = {
         "minAvailable": 1 + workers,
@@ -56,7 +56,7 @@ def convert_mpi_job(fields: Fields) -> JsonObject:
 
 def mpi_plugins(path: str, implementation: str, slots: object, launcher: str, worker: str) -> JsonObject:
     """The plugins that stand in for an MPI operator; `path` is where the keys for ssh are mounted."""
-    ssh = [] if path == SSH_PATH else [f"--ssh-key-file-path={path}"]
+    ssh = [] if path == DEFAULT_PATH else [f"--ssh-key-file-path={path}"]
     flavor = _IMPLEMENTATIONS.get(implementation, "")
     roles = [f"--master={launcher}", f"--worker={worker}", "--port=22"]
     return {"svc": [], "ssh": ssh, "mpi": [*roles, f"--flavor={flavor}", f"--slots={slots}"]}

@@ -10,9 +10,10 @@ from flowbatch.api.meta import JsonObject
 from flowbatch.errors import SpecError, SpecErrors
 from flowbatch.workload.convert.fields import Fields
 from flowbatch.workload.convert.job_set import convert_job_set
-from flowbatch.workload.convert.mpi_job import SSH_PATH, mpi_plugins, serve_ssh
+from flowbatch.workload.convert.mpi_job import mpi_plugins, serve_ssh
 from flowbatch.workload.convert.pieces import field_variable, give_env, objects
 from flowbatch.workload.roles.pod import variable
+from flowbatch.workload.roles.ssh import DEFAULT_PATH
 
 RUNTIMES = (
     ("trainer.kubeflow.org/v1alpha1", "ClusterTrainingRuntime"),
@@ -126,7 +127,7 @@ def _meet(job: JsonObject, policy: Fields, trainer: Fields) -> None:
     if policy.has("mpi"):
         mpi = policy.inside("mpi")
         mpi.lose("runLauncherAsNode", "no rank runs beside the launcher")
-        path, slots = mpi.text("sshAuthMountPath", SSH_PATH), asked or mpi.raw("numProcPerNode") or 1
+        path, slots = mpi.text("sshAuthMountPath", DEFAULT_PATH), asked or mpi.raw("numProcPerNode") or 1
         implementation = mpi.text("mpiImplementation", "OpenMPI")
         job["spec"]["plugins"] = mpi_plugins(path, implementation, slots, LAUNCHER, node["name"])
         if (launcher := tasks.get(LAUNCHER)) is not None:

@@ -1,5 +1,6 @@
 """Ranks over two tasks: masters first, if the job has any, workers after them; rank 0 is where all others report."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -15,16 +16,16 @@ from flowbatch.workload.roles.pod import add_env, add_port, containers_of, varia
 _ROLES = ("master", "worker")
 
 
-class Ranked(Quiet):
+class Ranked(Quiet, ABC):
     """A plugin that tells each pod its rank, how many there are, and where rank 0 is; the port is rank 0's."""
 
     flags: ClassVar[Mapping[str, Flag]] = {role: role for role in _ROLES}
     needs: ClassVar[tuple[str, ...]] = ("svc",)
     port_name: ClassVar[str] = ""
 
+    @abstractmethod
     def variables(self, host: str, port: int, rank: int, size: int) -> Mapping[str, object]:
         """What a pod is told, as environment variables."""
-        raise NotImplementedError
 
     def on_pod(self, pod: JsonObject, job: Job, task: TaskSpec, index: int, flags: Parsed) -> None:
         """Sets the variables; pods of other tasks take no part."""
