@@ -41,15 +41,20 @@ class ChildrenReader:
 
     def cached(self, job: Job) -> Children:
         """The same as far as the caches know it."""
-        meta = job.metadata
+        return replace(
+            self.glance(job),
+            queue=self._caches.queues.store.get(job.spec.queue or DEFAULT_QUEUE),
+            present=dict(self._present.get(job.metadata.uid, {})),
+            priorities={each.metadata.name: each.value for each in self._caches.priority_classes.store.values()},
+        )
+
+    def glance(self, job: Job) -> Children:
+        """As much as it takes to see that nothing is to be done: asked of every job when the controllers start."""
         return Children(
-            pod_group=self._caches.pod_groups.store.get(f"{meta.namespace}/{pod_group_name(job)}"),
+            pod_group=self._caches.pod_groups.store.get(f"{job.metadata.namespace}/{pod_group_name(job)}"),
             pods=self._pods(job),
             commands=self._commands(job),
-            queue=self._caches.queues.store.get(job.spec.queue or DEFAULT_QUEUE),
             suspended_queue=self._suspended_queue(job),
-            present=dict(self._present.get(meta.uid, {})),
-            priorities={each.metadata.name: each.value for each in self._caches.priority_classes.store.values()},
         )
 
     async def keys(self, job: Job) -> SshKeys | None:
@@ -77,9 +82,12 @@ class ChildrenReader:
 
     def _pods(self, job: Job) -> tuple[Pod, ...]:
         found = self._caches.pods.store.index("job", job.metadata.key)
-        return tuple(pod for pod in found if (own := pod.metadata.controller) and own.uid == job.metadata.uid)
+        uid = job.metadata.uid
+        return tuple([pod for pod in found if _belongs(pod, uid)])
 
     def _commands(self, job: Job) -> tuple[Command, ...]:
+        if not len(self._caches.commands.store):
+            return ()
         key = target_key(JOB.kind, job.metadata.namespace, job.metadata.name)
         found = self._caches.commands.store.index("target", key)
         return tuple(each for each in found if each.target and each.target.uid in ("", job.metadata.uid))
@@ -106,3 +114,11 @@ class ChildrenReader:
         """The job is gone."""
         self._present.pop(uid, None)
         self._keys.pop(uid, None)
+
+
+def _belongs(pod: Pod, uid: str) -> bool:
+    """Whether its controller is the one with this uid: asked of every pod, so without anything in between."""
+    for owner in pod.metadata.owner_references:
+        if owner.controller:
+            return owner.uid == uid
+    return False

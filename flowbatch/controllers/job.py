@@ -5,7 +5,6 @@ the effects go out: what pays for an action before the action, and an order's Co
 """
 
 import asyncio
-from collections import Counter
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -52,14 +51,13 @@ class JobController:
         self.effects = Effects(client, self.expectations, settings.writes_per_job)
         self._statuses = StatusWriter(self.effects, settings, self._monotonic)
         self._children = ChildrenReader(caches, self.effects)
-        self._pods: Counter[str] = Counter()
         self.runner = Runner("job", self.queue, self.reconcile, settings.lanes, on_failure=self._tell)
         #: What was there before us comes first; whether that is as it was left is asked job by job.
         self._starting = True
-        caches.pods.on_change(self._pod_changed)
-        caches.pod_groups.on_change(self._group_changed)
+        caches.pods.on_change(self._pod_changed, replay=False)
+        caches.pod_groups.on_change(self._group_changed, replay=False)
         caches.commands.on_change(self._command_changed)
-        caches.queues.on_change(self._queue_changed)
+        caches.queues.on_change(self._queue_changed, replay=False)
         caches.jobs.on_change(self._job_changed)
         self._starting = False
 
@@ -71,7 +69,7 @@ class JobController:
 
     def _job_changed(self, old: Job | None, new: Job | None) -> None:
         if new is not None:
-            if not (self._starting and is_settled(new, self._children.cached(new))):
+            if not (self._starting and is_settled(new, self._children.glance(new))):
                 self.queue.add(new.metadata.key)
             return
         assert old is not None
@@ -87,9 +85,6 @@ class JobController:
         key = job_of_pod(present)
         if new is None:
             self.expectations.saw_gone(key, POD, present.metadata)
-        self._count(key, (new is not None) - (old is not None))
-        if self._starting:
-            return
         if old is None or new is None or concerns_job(old, new):
             self.queue.add_after(key, self._settle_s(key))
 
@@ -102,8 +97,6 @@ class JobController:
         key = f"{present.metadata.namespace}/{owner.name}"
         if new is None:
             self.expectations.saw_gone(key, POD_GROUP, present.metadata)
-        if self._starting:
-            return
         if old is None or new is None or old.status.phase != new.status.phase:
             self.queue.add(key)
         else:
@@ -120,8 +113,6 @@ class JobController:
         self.queue.add(key)
 
     def _queue_changed(self, old: Queue | None, new: Queue | None) -> None:
-        if self._starting:
-            return
         present = new or old
         assert present is not None
         same_state = old is not None and new is not None and old.status.state == new.status.state
@@ -136,13 +127,8 @@ class JobController:
 
     def _settle_s(self, key: str) -> float:
         """How long to let a burst of pod changes go on: one pass over 5,000 pods is not to follow each of them."""
-        size = max(1.0, self._pods[key] / SMALL_JOB_PODS)
+        size = max(1.0, self._caches.pods.store.count("job", key) / SMALL_JOB_PODS)
         return min(self._settings.settle_s * size, self._settings.settle_longest_s)
-
-    def _count(self, key: str, more: int) -> None:
-        self._pods[key] += more
-        if not self._pods[key]:
-            del self._pods[key]
 
     # Setting it right ----------------------------------------------------------------------------------------------
 

@@ -51,8 +51,9 @@ class Informer(Generic[T]):
             timing=timing,
         )
 
-    def on_change(self, handler: Handler[T]) -> None:
-        """Call `handler(old, new)` after each change; objects that are already there come at once as `(None, it)`.
+    def on_change(self, handler: Handler[T], *, replay: bool = True) -> None:
+        """Call `handler(old, new)` after each change; objects that are already there come at once as `(None, it)`,
+        unless `replay` is false.
 
         A handler that raises is counted and logged; the store and the other handlers go on.
         """
@@ -64,7 +65,7 @@ class Informer(Generic[T]):
                 metrics.HANDLER_FAILURES.labels(self.kind.plural).inc()
                 log.exception("a handler of %s failed", self.kind.plural)
 
-        self.store.subscribe(guarded)
+        self.store.subscribe(guarded, replay=replay)
 
     async def run(self) -> None:
         """Follow the API server until cancelled."""

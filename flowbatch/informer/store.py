@@ -51,17 +51,22 @@ class Store(Generic[T]):
         objects = self._objects
         return [objects[key] for key in self._indexes[name].keys_of(value)]
 
+    def count(self, name: str, value: str) -> int:
+        """How many objects index `name` puts under `value`."""
+        return self._indexes[name].count(value)
+
     def __len__(self) -> int:
         return len(self._objects)
 
     def __contains__(self, key: object) -> bool:
         return key in self._objects
 
-    def subscribe(self, handler: Handler[T]) -> None:
-        """Call `handler` after each change from now on, and now once for every object that is there."""
+    def subscribe(self, handler: Handler[T], *, replay: bool = True) -> None:
+        """Call `handler` after each change from now on, and, to `replay`, now once for every object that is there."""
         self._handlers.append(handler)
-        for each in list(self._objects.values()):
-            handler(None, each)
+        if replay:
+            for each in list(self._objects.values()):
+                handler(None, each)
 
     # For the reflector -------------------------------------------------------------------------------------------
 
@@ -179,6 +184,9 @@ class _Index(Generic[T]):
 
     def keys_of(self, value: str) -> Iterable[str]:
         return self._keys.get(value, ())
+
+    def count(self, value: str) -> int:
+        return len(self._keys.get(value, ()))
 
     def add(self, key: str, thing: T) -> None:
         for value in self._function(thing):

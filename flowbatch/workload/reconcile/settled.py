@@ -4,6 +4,10 @@ A yes is certain: then `reconcile` would find nothing to do, and nothing to wait
 One exception is wanted: what a PodGroup says beyond counts is not computed anew; the next close look does that.
 """
 
+from functools import lru_cache
+
+import msgspec
+
 from flowbatch.api import names
 from flowbatch.api.batch import Job, TaskState
 from flowbatch.workload import ledger as ledgers
@@ -55,35 +59,58 @@ def _undisturbed(job: Job, children: Children, ledger: Ledger) -> bool:
         return False
     if any(f"plugin-{name}" not in job.status.controlled_resources for name in spec.plugins):
         return False
-    policies = [*spec.policies, *(policy for task in spec.tasks for policy in task.policies)]
-    return not any(JOB_UPDATED in (policy.event, *policy.events) for policy in policies)
+    for policies in (spec.policies, *[task.policies for task in spec.tasks]):
+        for policy in policies:
+            if policy.event == JOB_UPDATED or JOB_UPDATED in policy.events:
+                return False
+    return True
+
+
+class _Whole(msgspec.Struct, frozen=True):
+    """How a job of these tasks and replicas looks when all of it runs; the same for all jobs alike."""
+
+    pods: int
+    #: (task, index) of each pod, as annotations spell them.
+    places: frozenset[tuple[str, str]]
+    launched: dict[str, str]
+    counted: dict[str, TaskState]
+
+
+@lru_cache(maxsize=256)
+def _whole(replicas: tuple[tuple[str, int], ...]) -> _Whole:
+    return _Whole(
+        sum(count for _, count in replicas),
+        frozenset((name, str(index)) for name, count in replicas for index in range(count)),
+        {name: to_text(range(count)) for name, count in replicas},
+        {name: TaskState(phase={"Running": count}) for name, count in replicas},
+    )
 
 
 def _runs_whole(job: Job, children: Children, ledger: Ledger) -> bool:
     """Whether each index of each task has its pod, running, and status and PodGroup say so."""
     spec, status = job.spec, job.status
-    wanted = {task.name: task.replicas for task in spec.tasks if task.replicas > 0}
-    there: dict[str, set[int]] = {name: set() for name in wanted}
-    for pod in children.pods:
-        notes = pod.metadata.annotations
-        task, index = notes.get(names.TASK_SPEC, ""), notes.get(names.TASK_INDEX, "")
-        calm = pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None
-        if not (calm and task in there and index.isdecimal()) or names.OUT_OF_SYNC in notes:
-            return False
-        if any(each.restart_count for each in (*pod.status.container_statuses, *pod.status.init_container_statuses)):
-            return False
-        there[task].add(int(index))
-    total = len(children.pods)
-    if not total or any(there[name] != set(range(count)) for name, count in wanted.items()):
+    whole = _whole(tuple((task.name, task.replicas) for task in spec.tasks if task.replicas > 0))
+    if not whole.pods or not len(children.pods) == whole.pods == status.running:
         return False
-    counted = {name: TaskState(phase={"Running": count}) for name, count in wanted.items()}
+    places = set()
+    for pod in children.pods:
+        notes, seen = pod.metadata.annotations, pod.status
+        if seen.phase != "Running" or pod.metadata.deletion_timestamp is not None or names.OUT_OF_SYNC in notes:
+            return False
+        for each in seen.container_statuses:
+            if each.restart_count:
+                return False
+        for each in seen.init_container_statuses:
+            if each.restart_count:
+                return False
+        places.add((notes.get(names.TASK_SPEC), notes.get(names.TASK_INDEX)))
     least = spec.min_available or sum(minimum(task) for task in spec.tasks)
     return (
-        total == sum(wanted.values()) == status.running
+        places == whole.places
         and not (status.pending or status.succeeded or status.failed or status.unknown or status.terminating)
         and status.min_available == least
-        and status.task_status_count == counted
-        and ledger.launched == {name: to_text(range(count)) for name, count in wanted.items()}
+        and status.task_status_count == whole.counted
+        and ledger.launched == whole.launched
         and _is_grouped(job, children, least)
     )
 
