@@ -188,7 +188,11 @@ def test_with_room_for_one_task_the_one_of_higher_priority_runs(cluster: Cluster
     low, high = task("low", NODES, cpu="1500m"), task("high", NODES, cpu="1500m")
     low["template"]["spec"]["priorityClassName"] = "life-low"
     high["template"]["spec"]["priorityClassName"] = "life-high"
-    apply(cluster, "two", low, high, minAvailable=NODES)
+    with cordoned(cluster):  # until all have come: whoever waits together goes in the order of importance
+        apply(cluster, "two", low, high, minAvailable=NODES)
+        cluster.until(
+            lambda: len(cluster.get("pods")["items"]) == 2 * NODES, "all pods", story=lambda: cluster.story("two")
+        )
     until_running(cluster, "two", {f"two-high-{index}" for index in range(NODES)})
 
 
