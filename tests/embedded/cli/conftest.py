@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import pytest
 
@@ -9,6 +10,16 @@ from flowbatch import cli
 from flowbatch_dsl import LocalCluster
 
 _numbers = itertools.count()
+
+
+def until(true, what="it to be so", seconds=60.0):
+    """Ask until it is so; gives what was found."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds:.0f} s for {what}")
 
 
 @pytest.fixture(scope="module")

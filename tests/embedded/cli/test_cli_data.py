@@ -1,9 +1,10 @@
 """Do jobs find their inputs, leave their outputs, and fail in words when either is not to be had?"""
 
 import json
-import time
 
 import pytest
+
+from tests.embedded.cli.conftest import until
 
 
 def staged(job, name, command, *, inputs=(), outputs=(), replicas=1, **spec):
@@ -16,14 +17,6 @@ def status(flowbatch, name):
     code, out, err = flowbatch("get", f"job/{name}", "-o", "json")
     assert code == 0, err
     return json.loads(out).get("status", {"state": {}})
-
-
-def until(true, seconds=60):
-    """Ask until it is so."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture

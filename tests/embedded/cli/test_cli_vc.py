@@ -2,10 +2,11 @@
 
 import json
 import re
-import time
 
 import pytest
 import yaml
+
+from tests.embedded.cli.conftest import until
 
 
 def words(text):
@@ -19,15 +20,6 @@ QUEUE_COLUMNS = words("Name Weight State Inqueue Pending Running Unknown Complet
 @pytest.fixture
 def vc(flowbatch):
     return lambda *words: flowbatch("vc", *words)
-
-
-def until(true, what, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := true():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"waited {seconds:.0f} s for {what}")
 
 
 def phase(vc, name):

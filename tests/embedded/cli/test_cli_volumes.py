@@ -1,20 +1,13 @@
 """Do the volumes of jobs hold what is written to them, for every pod, and go with their claims?"""
 
 import json
-import time
 from pathlib import Path
 
 from flowbatch.api.kinds import JOB_FLOW, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM
 from flowbatch.cli.options import ClusterOptions
 from flowbatch.cli.session import connect, run_async
 from flowbatch_dsl import Job, Task, Workflow, Workspace
-
-
-def until(true, seconds=60):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+from tests.embedded.cli.conftest import until
 
 
 def there(here, kind, name=""):
@@ -35,10 +28,11 @@ def test_a_job_brings_a_volume_along_that_all_of_its_pods_share_and_that_goes_wi
 ):
     name = unique()
     job = make_job(
-        name, "echo $VC_TASK_INDEX > /work/$VC_TASK_INDEX; until test -e /work/0 -a -e /work/1; do sleep 0.05; done"
+        name,
+        "echo $VC_TASK_INDEX > /shared/$VC_TASK_INDEX; until test -e /shared/0 -a -e /shared/1; do sleep 0.05; done",
     )
     job["spec"]["tasks"][0]["replicas"] = 2
-    job["spec"] |= {"plugins": {"env": []}, "volumes": [{"mountPath": "/work", "volumeClaim": SPEC}]}
+    job["spec"] |= {"plugins": {"env": []}, "volumes": [{"mountPath": "/shared", "volumeClaim": SPEC}]}
     code, out, _ = flowbatch("run", written(job))
     assert code == 0, out
     (claim,) = [each for each in there(here, PERSISTENT_VOLUME_CLAIM) if each.metadata.controller.name == name]
@@ -52,17 +46,17 @@ def test_a_job_brings_a_volume_along_that_all_of_its_pods_share_and_that_goes_wi
 def test_a_claim_outlives_the_jobs_that_use_it(here, flowbatch, written, make_job, unique):
     claim, first, second = unique("claim"), unique(), unique()
     manifest = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim}, "spec": SPEC}
-    volumes = [{"mountPath": "/work", "volumeClaimName": claim}]
-    code, out, err = flowbatch("run", written(manifest, make_job(first, "echo kept > /work/it", volumes=volumes)))
+    volumes = [{"mountPath": "/shared", "volumeClaimName": claim}]
+    code, out, err = flowbatch("run", written(manifest, make_job(first, "echo kept > /shared/it", volumes=volumes)))
     assert code == 0, out + err
-    code, out, _ = flowbatch("run", written(make_job(second, "cat /work/it", volumes=volumes)))
+    code, out, _ = flowbatch("run", written(make_job(second, "cat /shared/it", volumes=volumes)))
     assert code == 0
     assert f"{second}-t-0: kept" in out
 
 
 def test_a_job_waits_in_words_for_a_claim_that_is_not_there(flowbatch, written, make_job, unique):
     name = unique()
-    job = make_job(name, volumes=[{"mountPath": "/work", "volumeClaimName": "nobodys"}])
+    job = make_job(name, volumes=[{"mountPath": "/shared", "volumeClaimName": "nobodys"}])
     assert flowbatch("run", "-d", written(job))[0] == 0
 
     def said():
@@ -76,9 +70,9 @@ def test_a_job_waits_in_words_for_a_claim_that_is_not_there(flowbatch, written, 
 def test_the_jobs_of_a_workflow_share_a_volume_that_goes_with_it_or_stays(here, unique):
     for keep in (False, True):
         name = unique("flow")
-        first = Job("first", tasks=[Task("t", ["sh", "-c", "echo shared > /work/it"])])
-        second = Job("second", tasks=[Task("t", ["cat", "/work/it"])])
-        run = Workflow(name, first >> second, workspace=Workspace("/work", keep=keep)).submit(here)
+        first = Job("first", tasks=[Task("t", ["sh", "-c", "echo shared > /shared/it"])])
+        second = Job("second", tasks=[Task("t", ["cat", "/shared/it"])])
+        run = Workflow(name, first >> second, workspace=Workspace("/shared", keep=keep)).submit(here)
         assert run.wait(timeout=60).phase == "Succeed"
         assert [line.text for line in run.logs("second")] == ["shared"]
         assert there(here, PERSISTENT_VOLUME_CLAIM, f"{name}-workspace")
